@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` and `make test`. Each sets up all that it needs in .venv/.
+
+PYTHON ?= python3
+TASK ?= roadsigns
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check format bench protos clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+$(VENV)/.core: pyproject.toml scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup core
+
+$(VENV)/.dev: pyproject.toml scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup dev
+
+demo: $(VENV)/.core ## Set up, then images at several accuracy targets (TASK=imagenette DATA=… for photos)
+	@mkdir -p build
+	@$(BIN)/hawkvision demo --task $(TASK) $(if $(DATA),--data $(DATA)) --json build/demo.json
+
+test: check ## Set up, then static checks and the whole test suite
+	@scripts/servers
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Format, lint, types, links in the documentation
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python scripts/check_links.py
+
+format: $(VENV)/.dev ## Format the code and fix what can be fixed
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+bench: $(VENV)/.dev ## The headline benchmarks; reports in build/bench/
+	@mkdir -p build/bench
+	@$(BIN)/hawkvision bench server --json build/bench/server.json
+
+protos: $(VENV)/.dev ## Generate the gRPC stubs from hawkvision/oip/open_inference.proto
+	@$(BIN)/python scripts/generate_protos.py
+
+clean: ## Remove what was built
+	@rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

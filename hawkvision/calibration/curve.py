@@ -1,0 +1,138 @@
+"""The threshold for every accuracy target, with a finite-sample guarantee.
+
+Learn then Test with fixed-sequence testing (Angelopoulos et al., arXiv 2110.01052). At threshold
+t the cascade answers locally where confidence ≥ t and escalates the rest, so its errors on n
+calibration images are binomial. The hypotheses "accuracy(t) < target" are tested with the exact
+binomial test from "escalate all" downward, stopping at the first that is not rejected, which
+costs no multiplicity. That test rejects exactly where the Clopper-Pearson lower bound reaches
+the target, so the running minimum of that bound, taken from the conservative end, answers every
+target at once.
+
+The grid of thresholds is fixed before any data is seen, as the method requires.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import betaincinv
+
+from hawkvision.errors import CalibrationError, TargetUnreachable
+
+ESCALATE_ALL = 1.01
+"""A threshold above any confidence."""
+
+MINIMUM_IMAGES = 20
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+def default_grid() -> Floats:
+    """Thresholds from "escalate all" down to 0 ("never"), evenly spaced in log-odds."""
+    log_odds = np.linspace(9.2, -9.2, 369)
+    return np.concatenate([[ESCALATE_ALL], 1 / (1 + np.exp(-log_odds)), [0.0]])
+
+
+def clopper_pearson_lower(successes: npt.NDArray[np.integer], trials: int, delta: float) -> Floats:
+    """One-sided exact lower bound of a binomial share at confidence 1 - delta."""
+    k = np.asarray(successes, np.float64)
+    bound = betaincinv(np.maximum(k, 1e-9), trials - k + 1, delta)
+    return np.where(k > 0, bound, 0.0)
+
+
+@dataclass(frozen=True)
+class LowerConfidenceCurve:
+    """What each threshold gives on the calibration images; index 0 escalates everything.
+
+    All arrays are float64 [G], in the grid's (descending) order. `lower_bound` is the running
+    minimum of the one-sided bound on accuracy at confidence 1 - `delta`.
+    """
+
+    thresholds: Floats
+    accuracy: Floats
+    escalation_rate: Floats
+    lower_bound: Floats
+    delta: float
+    images: int
+
+    @property
+    def highest_certifiable(self) -> float:
+        """The highest accuracy target that can be certified."""
+        return float(self.lower_bound[0])
+
+    @cached_property
+    def _falling(self) -> list[float]:
+        return [-value for value in self.lower_bound.tolist()]
+
+    def index_for(self, target: float) -> int:
+        """The grid index of the lowest threshold that certifies `target`.
+
+        Raises TargetUnreachable where not even escalating everything does.
+        """
+        index = bisect.bisect_right(self._falling, -target) - 1
+        if index < 0:
+            highest = math.floor(self.highest_certifiable * 1000) / 1000
+            raise TargetUnreachable(
+                f"accuracy {target:g} cannot be certified for this task; "
+                f"the highest that can is {highest:.3f} "
+                f"(confidence {1 - self.delta:g}, {self.images} calibration images)",
+                highest=highest,
+                hint=f"Ask for accuracy={highest:.3f} or less, or calibrate on more images.",
+            )
+        return index
+
+    def threshold_for(self, target: float) -> float:
+        """The lowest threshold that certifies `target`. Raises TargetUnreachable."""
+        return float(self.thresholds[self.index_for(target)])
+
+
+def lower_confidence_curve(
+    confidence: npt.NDArray[np.floating],
+    edge_correct: Bools,
+    dc_correct: Bools,
+    *,
+    delta: float = 0.05,
+    grid: Floats | None = None,
+) -> LowerConfidenceCurve:
+    """Compute the curve from held-out answers.
+
+    `confidence` [N] is the edge rung's, `edge_correct` and `dc_correct` bool [N]. `grid` must be
+    descending and must not depend on these images. Raises CalibrationError for fewer than 20
+    images, non-finite confidences or a delta outside (0, 1).
+    """
+    images = len(confidence)
+    if images < MINIMUM_IMAGES:
+        raise CalibrationError(
+            f"{images} calibration images are too few",
+            hint="A guarantee needs some hundred labelled images; about 1,000 is a good start.",
+        )
+    if not len(edge_correct) == len(dc_correct) == images:
+        raise CalibrationError(
+            f"unequal lengths: {images}, {len(edge_correct)} and {len(dc_correct)}"
+        )
+    if not 0 < delta < 1:
+        raise CalibrationError(f"delta must be in (0, 1), not {delta}")
+    if not np.isfinite(confidence).all():
+        raise CalibrationError("confidences contain NaN or infinity")
+    thresholds = default_grid() if grid is None else np.asarray(grid, np.float64)
+    order = np.argsort(confidence, kind="stable")[::-1]
+    ranked = np.asarray(confidence, np.float64)[order]
+    local = np.searchsorted(-ranked, -thresholds, side="right")
+    edge_hits = np.concatenate([[0], np.cumsum(edge_correct[order])])
+    dc_hits = np.concatenate([[0], np.cumsum(dc_correct[order])])
+    hits = edge_hits[local] + dc_hits[-1] - dc_hits[local]
+    bound = clopper_pearson_lower(hits, images, delta)
+    return LowerConfidenceCurve(
+        thresholds=thresholds,
+        accuracy=hits / images,
+        escalation_rate=1 - local / images,
+        lower_bound=np.minimum.accumulate(bound),
+        delta=delta,
+        images=images,
+    )

@@ -1,0 +1,46 @@
+"""From a network's logits to calibrated probabilities and the confidence of its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer: the most probable class, its probability, and all probabilities [K]."""
+
+    class_id: int
+    confidence: float
+    probabilities: Floats
+
+    def top(self, k: int) -> list[tuple[int, float]]:
+        """The `k` most probable classes with their probabilities, best first."""
+        if k == 1:
+            return [(self.class_id, self.confidence)]
+        best = np.argsort(self.probabilities)[: -k - 1 : -1].tolist()
+        return [(index, float(self.probabilities[index])) for index in best]
+
+
+def softmax(logits: Floats, temperature: float) -> Floats:
+    """Temperature-scaled softmax over the last axis; float32 [..., K] in and out."""
+    z = logits * np.float32(1 / temperature)
+    z -= z.max(axis=-1, keepdims=True)
+    np.exp(z, out=z)
+    z /= z.sum(axis=-1, keepdims=True)
+    return z
+
+
+def predict(logits: Floats, temperature: float) -> Prediction:
+    """The answer for one image's logits [K] (confidence = maximum softmax probability)."""
+    return from_probabilities(softmax(logits, temperature))
+
+
+def from_probabilities(probabilities: Floats) -> Prediction:
+    """The answer for one image's probabilities [K]."""
+    class_id = int(probabilities.argmax())
+    return Prediction(class_id, float(probabilities[class_id]), probabilities)

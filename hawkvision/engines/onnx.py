@@ -1,0 +1,128 @@
+"""ONNX Runtime: TensorRT, then CUDA, then the CPU, whichever is present."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
+from hawkvision.errors import EngineError
+
+_PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+_DEVICES = {
+    "TensorrtExecutionProvider": "tensorrt",
+    "CUDAExecutionProvider": "cuda",
+    "CPUExecutionProvider": "cpu",
+}
+
+
+def choose_providers(present: list[str]) -> list[str]:
+    """The providers to try, best first, of those that this ONNX Runtime was built with."""
+    return [provider for provider in _PREFERENCE if provider in present]
+
+
+class OnnxEngine:
+    """One ONNX Runtime session. Source: onnxruntime.ai, `InferenceSession`."""
+
+    def __init__(self, spec: ModelSpec, *, threads: int = 1) -> None:
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise EngineError(
+                "the engine 'onnx' needs ONNX Runtime, which is not installed",
+                hint="pip install onnxruntime (or onnxruntime-gpu).",
+            ) from error
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: Any = ort.InferenceSession(
+                str(spec.path), options, providers=choose_providers(ort.get_available_providers())
+            )
+        except Exception as error:  # ONNX Runtime raises its own, unexported, types
+            raise EngineError(
+                f"ONNX Runtime cannot load {spec.path.name}: {str(error).splitlines()[0]}",
+                hint="Check the file with `hawkvision models verify`.",
+            ) from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) < 1 or len(inputs[0].shape) != 4:
+            raise EngineError(
+                f"{spec.path.name} is not an image classifier: "
+                f"{len(inputs)} inputs of shapes {[i.shape for i in inputs]}",
+                hint="One input [N,C,H,W] or [N,H,W,C] and one output [N,K] are expected.",
+            )
+        self._spec = spec
+        self._nhwc = spec.layout == "NHWC"
+        self._input: str = inputs[0].name
+        self._outputs: list[str] = [outputs[0].name]
+        fixed = inputs[0].shape[0]
+        self._fixed_batch: int | None = fixed if isinstance(fixed, int) else None
+        self._metadata = self._describe(inputs[0].shape, outputs[0].shape)
+
+    def _describe(self, input_shape: list[Any], output_shape: list[Any]) -> EngineMetadata:
+        sides = [side if isinstance(side, int) else -1 for side in input_shape[1:]]
+        chw = (sides[2], sides[0], sides[1]) if self._nhwc else (sides[0], sides[1], sides[2])
+        classes = output_shape[-1] if isinstance(output_shape[-1], int) else -1
+        provider = self._session.get_providers()[0]
+        return EngineMetadata(
+            input_shape=chw,
+            dtype=self._spec.dtype,
+            classes=classes,
+            device=_DEVICES.get(provider, provider),
+            precision=self._spec.precision,
+        )
+
+    @property
+    def metadata(self) -> EngineMetadata:
+        """Shapes, device and precision."""
+        return self._metadata
+
+    def infer(self, batch: Batch) -> Logits:
+        """Run uint8 or float32 [N,C,H,W] to logits float32 [N,K]; see `Engine.infer`."""
+        x = batch.transpose(0, 2, 3, 1) if self._nhwc else batch
+        if self._spec.dtype == "float32" and x.dtype == np.uint8:
+            x = self._normalise(x)
+        if self._fixed_batch is not None and self._fixed_batch != len(x):
+            return np.concatenate([self._run(part) for part in self._parts(x)])[: len(x)]
+        return self._run(x)
+
+    def _run(self, x: Batch) -> Logits:
+        try:
+            out = self._session.run(self._outputs, {self._input: np.ascontiguousarray(x)})[0]
+        except Exception as error:  # ONNX Runtime raises its own, unexported, types
+            raise EngineError(
+                f"inference failed: {str(error).splitlines()[0]}",
+                hint=f"The model's input is {self._metadata.input_shape} (C,H,W), "
+                f"{self._metadata.dtype}.",
+            ) from error
+        logits: Logits = out.astype(np.float32, copy=False)
+        if self._spec.output == "probabilities":
+            logits = np.log(np.maximum(logits, 1e-12))
+        return logits
+
+    def _parts(self, x: Batch) -> list[Batch]:
+        """Split into the fixed batch size, the last part padded by repetition."""
+        assert self._fixed_batch is not None
+        size = self._fixed_batch
+        parts = [x[start : start + size] for start in range(0, len(x), size)]
+        missing = size - len(parts[-1])
+        parts[-1] = np.concatenate([parts[-1], np.repeat(parts[-1][-1:], missing, axis=0)])
+        return parts
+
+    def _normalise(self, x: Batch) -> Batch:
+        shape = (1, 1, 1, -1) if self._nhwc else (1, -1, 1, 1)
+        mean = np.asarray(self._spec.mean, np.float32).reshape(shape)
+        inverse = (1 / np.asarray(self._spec.std, np.float32)).reshape(shape)
+        return (x.astype(np.float32) - mean) * inverse
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def open_onnx(spec: ModelSpec, *, threads: int = 1) -> OnnxEngine:
+    """The entry point `onnx` of `hawkvision.engines`."""
+    return OnnxEngine(spec, threads=threads)

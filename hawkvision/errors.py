@@ -1,0 +1,126 @@
+"""Every error that HawkVision raises on purpose.
+
+    HawkVisionError
+    ├── InvalidRequest            a parameter or body that can never work
+    │   ├── UnknownTask
+    │   ├── PayloadTooLarge       bytes or pixels over the limit
+    │   ├── UnsupportedImage      not an image format we read
+    │   ├── CorruptImage          a known format that does not decode
+    │   └── TargetUnreachable     the accuracy target cannot be certified
+    ├── Overloaded                a bounded queue is full; try again later
+    ├── DeadlineExceeded          the answer would come too late
+    ├── GatewayUnavailable        the data center does not answer
+    ├── RepositoryError           a model repository that is damaged or incomplete
+    ├── DatasetError              a labelled set that cannot be read
+    ├── CalibrationError          too little or unusable calibration data
+    └── EngineError               an engine that cannot run here, or failed
+
+Each carries a machine-readable `code`, and a `hint` that says what to do.
+"""
+
+from __future__ import annotations
+
+
+class HawkVisionError(Exception):
+    """Base of the tree. `str(error)` is the message for people."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def as_dict(self) -> dict[str, object]:
+        """The body of the HTTP error: `{"code", "message", "hint"}`."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+class InvalidRequest(HawkVisionError):
+    """A parameter or body that can never work."""
+
+    code = "invalid_request"
+
+
+class UnknownTask(InvalidRequest):
+    """No such task in the model repository."""
+
+    code = "unknown_task"
+
+
+class PayloadTooLarge(InvalidRequest):
+    """More bytes or pixels than the limits allow."""
+
+    code = "payload_too_large"
+
+
+class UnsupportedImage(InvalidRequest):
+    """The body is not an image in a format we read."""
+
+    code = "unsupported_image"
+
+
+class CorruptImage(InvalidRequest):
+    """A known image format whose content does not decode."""
+
+    code = "corrupt_image"
+
+
+class TargetUnreachable(InvalidRequest):
+    """The accuracy target cannot be certified; `highest` is the best one that can."""
+
+    code = "target_unreachable"
+
+    def __init__(self, message: str, *, highest: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.highest = highest
+
+    def as_dict(self) -> dict[str, object]:
+        """As the base, plus `highest_certifiable`."""
+        return {**super().as_dict(), "highest_certifiable": self.highest}
+
+
+class Overloaded(HawkVisionError):
+    """A bounded queue is full. `retry_after_s` is when to try again."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: int = 1, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(HawkVisionError):
+    """The answer would come after its deadline."""
+
+    code = "deadline_exceeded"
+
+
+class GatewayUnavailable(HawkVisionError):
+    """The data-center gateway does not answer."""
+
+    code = "dc_unreachable"
+
+
+class RepositoryError(HawkVisionError):
+    """A model repository that is damaged or incomplete."""
+
+    code = "repository"
+
+
+class DatasetError(HawkVisionError):
+    """A labelled set that cannot be read."""
+
+    code = "dataset"
+
+
+class CalibrationError(HawkVisionError):
+    """Calibration data that is too small or unusable."""
+
+    code = "calibration"
+
+
+class EngineError(HawkVisionError):
+    """An engine that cannot run on this machine, or failed to."""
+
+    code = "engine"

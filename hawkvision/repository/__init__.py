@@ -1,0 +1,7 @@
+"""The model repository: tasks by version, their rungs' files and digests, their calibration."""
+
+from hawkvision.repository.paths import shipped_repository
+from hawkvision.repository.repository import Repository
+from hawkvision.repository.task import Rung, Task, read_task, write_task
+
+__all__ = ["Repository", "Rung", "Task", "read_task", "shipped_repository", "write_task"]

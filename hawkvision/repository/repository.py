@@ -1,0 +1,76 @@
+"""A folder of `<task>/<version>/`; the newest good version of a task serves."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from hawkvision.errors import HawkVisionError, RepositoryError, UnknownTask
+from hawkvision.repository.task import Task, read_task
+
+_log = logging.getLogger(__name__)
+
+
+def version_key(version: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key under which 10 is newer than 9, and 1.10 newer than 1.9."""
+    parts = re.findall(r"\d+|[^\d.]+", version)
+    return tuple((1, int(part)) if part.isdigit() else (0, part) for part in parts)
+
+
+class Repository:
+    """Reads tasks from a folder. Nothing is cached: what lies there now is what counts."""
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise RepositoryError(
+                f"{root} is not a folder", hint="Give --model-repository a folder of tasks."
+            )
+        self.root = root
+
+    def tasks(self) -> list[str]:
+        """Names of the tasks, sorted."""
+        return sorted({path.parent.parent.name for path in self.root.glob("*/*/task.toml")})
+
+    def versions(self, task: str) -> list[str]:
+        """Versions of a task, newest first. Raises UnknownTask."""
+        found = [path.parent.name for path in self.root.glob(f"{_safe(task)}/*/task.toml")]
+        if not found:
+            known = ", ".join(self.tasks()) or "none"
+            raise UnknownTask(f"no task {task[:80]!r}", hint=f"Tasks here: {known}.")
+        return sorted(found, key=version_key, reverse=True)
+
+    def open(self, task: str, version: str | None = None) -> Task:
+        """The newest version that reads well, or just `version`.
+
+        Raises UnknownTask, or RepositoryError where no version is good.
+        """
+        versions = self.versions(task)
+        if version is not None:
+            if version not in versions:
+                raise UnknownTask(
+                    f"task {task!r} has no version {version[:40]!r}",
+                    hint=f"It has {', '.join(versions)}.",
+                )
+            return read_task(self.root / task / version)
+        faults: list[HawkVisionError] = []
+        for candidate in versions:
+            try:
+                return self._good(task, candidate)
+            except RepositoryError as error:
+                _log.warning("skipping %s version %s: %s", task, candidate, error)
+                faults.append(error)
+        raise faults[0]
+
+    def _good(self, name: str, version: str) -> Task:
+        task = read_task(self.root / name / version)
+        task.scores()
+        for rung in task.rungs:
+            if rung.present:
+                task.check_digest(rung)
+        return task
+
+
+def _safe(name: str) -> str:
+    """A task's name as it may stand in a glob; anything else matches nothing."""
+    return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", name) else "."

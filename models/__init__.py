@@ -1,0 +1,1 @@
+"""The shipped model repository (`zoo/`) and the recipes that train it (`recipes/`)."""

@@ -1,0 +1,79 @@
+"""What is trained: one `Recipe` per task and rung."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from models.recipes.augment import Augmentation
+from models.recipes.nets import NetSpec
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyper-parameters of one rung; the learning rate follows elapsed time over the budget.
+
+    `sizes` are (from this share of the budget, side in px); `input_size` is what the exported
+    model takes.
+    """
+
+    task: str
+    rung: str
+    net: NetSpec
+    input_size: int
+    sizes: tuple[tuple[float, int], ...]
+    learning_rate: float
+    weight_decay: float
+    batch_size: int = 64
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    seed: int = 20261121
+
+
+RECIPES: dict[tuple[str, str], Recipe] = {
+    (recipe.task, recipe.rung): recipe
+    for recipe in (
+        Recipe(
+            "imagenette",
+            "edge",
+            NetSpec(16, (16, 32, 64, 112), (1, 2, 2, 1)),
+            input_size=128,
+            sizes=((0.0, 112), (0.5, 128)),
+            learning_rate=0.15,
+            weight_decay=1e-4,
+            augmentation=Augmentation(min_area=0.4, damage=0.15),
+        ),
+        Recipe(
+            "imagenette",
+            "dc",
+            NetSpec(32, (64, 128, 256, 512), (2, 2, 2, 2), dropout=0.2),
+            input_size=160,
+            sizes=((0.0, 96), (0.5, 128), (0.9, 144)),
+            learning_rate=0.12,
+            weight_decay=5e-4,
+            label_smoothing=0.1,
+            mixup=0.2,
+            augmentation=Augmentation(min_area=0.3, damage=0.2),
+        ),
+        Recipe(
+            "roadsigns",
+            "edge",
+            NetSpec(16, (16, 32, 48, 64), (1, 1, 1, 1)),
+            input_size=64,
+            sizes=((0.0, 64),),
+            learning_rate=0.15,
+            weight_decay=1e-4,
+            augmentation=Augmentation(min_area=0.8, max_aspect=1.1, flip=False, damage=0.1),
+        ),
+        Recipe(
+            "roadsigns",
+            "dc",
+            NetSpec(32, (48, 96, 192, 256), (2, 2, 2, 1)),
+            input_size=96,
+            sizes=((0.0, 80), (0.5, 96)),
+            learning_rate=0.1,
+            weight_decay=3e-4,
+            augmentation=Augmentation(min_area=0.7, max_aspect=1.1, flip=False, damage=0.1),
+        ),
+    )
+}

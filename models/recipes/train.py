@@ -1,0 +1,220 @@
+"""Train one rung of a task: `python -m models.recipes.train imagenette dc --data …`.
+
+Time-driven: the learning rate and the image size follow elapsed time over `--minutes`, so the
+schedule always ends, on a loaded machine too. Checkpoints every `--checkpoint-seconds`; the same
+command resumes. One thread per process is the fast choice beside other load.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.recipes.augment import random_view
+from models.recipes.nets import ResidualNet, count_macs, count_parameters
+from models.recipes.samples import Sample, training_samples
+from models.recipes.specs import RECIPES, Recipe
+
+
+def to_tensor(batch: np.ndarray) -> Tensor:
+    """uint8 [N,H,W,C] to the network's float input [N,C,H,W]: (x - 128) / 64."""
+    x = torch.from_numpy(batch).permute(0, 3, 1, 2)
+    return (x.to(torch.float32) - 128.0) * (1 / 64)
+
+
+def learning_rate(recipe: Recipe, progress: float) -> float:
+    """One cycle: linear warm-up over 5 % of the budget, then a cosine to zero."""
+    if progress < 0.05:
+        return recipe.learning_rate * (0.1 + 0.9 * progress / 0.05)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95))
+
+
+def image_size(recipe: Recipe, progress: float) -> int:
+    """The training side in px at this share of the budget."""
+    return [size for start, size in recipe.sizes if progress >= start][-1]
+
+
+def _batches(samples: list[Sample], size: int, rng: np.random.Generator) -> Iterator[list[Sample]]:
+    order = rng.permutation(len(samples))
+    for start in range(0, len(order) - size + 1, size):
+        yield [samples[index] for index in order[start : start + size]]
+
+
+def _loss(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, mix: float) -> Tensor:
+    smoothing = recipe.label_smoothing
+    with torch.autocast(x.device.type, torch.bfloat16):
+        if mix < 1:
+            other = torch.flip(x, [0])
+            logits = net(x * mix + other * (1 - mix)).float()
+            loss = nn.functional.cross_entropy(logits, y, label_smoothing=smoothing) * mix
+            flipped = torch.flip(y, [0])
+            return loss + (1 - mix) * nn.functional.cross_entropy(
+                logits, flipped, label_smoothing=smoothing
+            )
+        return nn.functional.cross_entropy(net(x).float(), y, label_smoothing=smoothing)
+
+
+class Run:
+    """One resumable training run: network, optimiser, elapsed seconds, random state."""
+
+    def __init__(self, recipe: Recipe, classes: int, device: str) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.device = torch.device(device)
+        self.net = ResidualNet(recipe.net, classes).to(
+            self.device, memory_format=torch.channels_last
+        )
+        decayed = [p for p in self.net.parameters() if p.ndim > 1]
+        plain = [p for p in self.net.parameters() if p.ndim <= 1]
+        self.optimiser = torch.optim.SGD(
+            [
+                {"params": decayed, "weight_decay": recipe.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+        )
+        self.rng = np.random.default_rng(recipe.seed)
+        self.elapsed_s = 0.0
+        self.epoch = 0
+        self.images = 0
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint atomically."""
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "net": self.net.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "rng": self.rng.bit_generator.state,
+                "elapsed_s": self.elapsed_s,
+                "epoch": self.epoch,
+                "images": self.images,
+            },
+            partial,
+        )
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint that `save` wrote."""
+        state = torch.load(path, map_location=self.device, weights_only=False)
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rng.bit_generator.state = state["rng"]
+        self.elapsed_s, self.epoch = state["elapsed_s"], state["epoch"]
+        self.images = state["images"]
+
+    def step(self, batch: list[Sample], progress: float) -> float:
+        """One optimiser step on a batch; returns the loss."""
+        recipe = self.recipe
+        size = image_size(recipe, progress)
+        views = [random_view(s.decode(), size, recipe.augmentation, self.rng) for s in batch]
+        x = to_tensor(np.stack(views)).to(self.device, memory_format=torch.channels_last)
+        y = torch.tensor([s.class_id for s in batch], device=self.device)
+        mixed = recipe.mixup > 0 and progress < 0.85
+        mix = max(b := self.rng.beta(recipe.mixup, recipe.mixup), 1 - b) if mixed else 1.0
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(recipe, progress)
+        loss = _loss(self.net, x, y, recipe, float(mix))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.images += len(batch)
+        return float(loss.detach())
+
+    def train(self, samples: list[Sample], budget_s: float, path: Path, every_s: float) -> None:
+        """Train until `budget_s` seconds of training time are used."""
+        saved = self.elapsed_s
+        while self.elapsed_s < budget_s:
+            self.net.train()
+            losses: list[float] = []
+            for batch in _batches(samples, self.recipe.batch_size, self.rng):
+                start = time.monotonic()
+                losses.append(self.step(batch, min(self.elapsed_s / budget_s, 1.0)))
+                self.elapsed_s += time.monotonic() - start
+                if self.elapsed_s - saved >= every_s:
+                    self.save(path)
+                    saved = self.elapsed_s
+                if self.elapsed_s >= budget_s:
+                    break
+            self.epoch += 1
+            progress = min(self.elapsed_s / budget_s, 1.0)
+            print(
+                f"{self.recipe.task}/{self.recipe.rung} epoch {self.epoch} "
+                f"{progress:6.1%} loss {np.mean(losses):.4f} "
+                f"size {image_size(self.recipe, progress)} {self.elapsed_s:.0f} s",
+                flush=True,
+            )
+        self.save(path)
+
+
+@click.command()
+@click.argument("task")
+@click.argument("rung")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="Folder or tar.")
+@click.option("--minutes", type=float, required=True, help="Training time in all.")
+@click.option("--threads", type=int, default=1, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--checkpoint-seconds", type=float, default=120.0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("build/train"))
+def main(
+    task: str,
+    rung: str,
+    data: Path | None,
+    minutes: float,
+    threads: int,
+    device: str,
+    checkpoint_seconds: float,
+    out: Path,
+) -> None:
+    """Train RUNG (edge or dc) of TASK on the task's train split."""
+    torch.set_num_threads(threads)
+    recipe = RECIPES[task, rung]
+    classes, samples = training_samples(task, data)
+    folder = out / task
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / f"{rung}.pt"
+    run = Run(recipe, len(classes), device)
+    if checkpoint.exists():
+        run.load(checkpoint)
+        print(f"resumed at {run.elapsed_s:.0f} s, epoch {run.epoch}", flush=True)
+    shape = (3, recipe.input_size, recipe.input_size)
+    macs = count_macs(ResidualNet(recipe.net, len(classes)), shape)
+    print(
+        f"{task}/{rung}: {len(samples)} images, {len(classes)} classes, "
+        f"{count_parameters(run.net)} parameters, {macs / 1e6:.1f} MMAC",
+        flush=True,
+    )
+    run.train(samples, minutes * 60, checkpoint, checkpoint_seconds)
+    record = {
+        "task": task,
+        "rung": rung,
+        "classes": classes,
+        "command": "python -m models.recipes.train " + f"{task} {rung} --minutes {minutes:g}",
+        "seed": recipe.seed,
+        "minutes": round(run.elapsed_s / 60, 1),
+        "threads": threads,
+        "epochs": run.epoch,
+        "images_seen": run.images,
+        "parameters": count_parameters(run.net),
+        "macs": macs,
+        "machine": f"{platform.machine()}, {device}, torch {torch.__version__}",
+        "python": sys.version.split()[0],
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    (folder / f"{rung}.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
