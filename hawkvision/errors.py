@@ -3,6 +3,7 @@
     HawkVisionError
     ├── InvalidRequest            a parameter or body that can never work
     │   ├── UnknownTask
+    │   ├── UnknownApp
     │   ├── PayloadTooLarge       bytes or pixels over the limit
     │   ├── UnsupportedImage      not an image format we read
     │   ├── CorruptImage          a known format that does not decode
@@ -46,6 +47,12 @@ class UnknownTask(InvalidRequest):
     """No such task in the model repository."""
 
     code = "unknown_task"
+
+
+class UnknownApp(InvalidRequest):
+    """No target is stored for such an app."""
+
+    code = "unknown_app"
 
 
 class PayloadTooLarge(InvalidRequest):

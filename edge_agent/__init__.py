@@ -1,0 +1,1 @@
+"""The edge agent: answers locally where the confidence allows it, escalates the rest."""

@@ -1,0 +1,138 @@
+"""The main job: an image and an accuracy target in, an answer out, always."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.escalation import EscalationClient, NotEscalated
+from edge_agent.local import LocalAnswer, LocalTask
+from edge_agent.metrics import AgentMetrics
+from edge_agent.parameters import ClassifyParameters
+from edge_agent.workers import WorkerPool
+from hawkvision.cascade import AccuracyTarget, CascadePolicy, Prediction
+from hawkvision.errors import UnknownTask
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose parameters are resolved: the task, the threshold, the deadline."""
+
+    local: LocalTask
+    target: AccuracyTarget
+    arrived: float
+    deadline: float
+    top_k: int
+    trace: str | None
+
+
+class Classifier:
+    """Confidence scaling over the local tasks and the gateway."""
+
+    def __init__(
+        self,
+        tasks: dict[str, LocalTask],
+        pool: WorkerPool[bytes, LocalAnswer],
+        escalation: EscalationClient,
+        metrics: AgentMetrics,
+        deadline_ms: float,
+    ) -> None:
+        self.tasks = tasks
+        self.pool = pool
+        self._default = next(iter(tasks.values()))
+        self._escalation = escalation
+        self._metrics = metrics
+        self._deadline_ms = deadline_ms
+        self._prefix = secrets.token_hex(6)
+        self._numbers = itertools.count()
+
+    def new_request_id(self) -> str:
+        """Unique among agents (48 random bits for each start) and in this one (a counter)."""
+        return f"{self._prefix}-{next(self._numbers):06x}"
+
+    def task(self, name: str | None) -> LocalTask:
+        """The named task, or the default one. Raises UnknownTask."""
+        if name is None:
+            return self._default
+        found = self.tasks.get(name)
+        if found is None:
+            raise UnknownTask(
+                f"no task {name[:80]!r} is served here", hint=f"Served: {', '.join(self.tasks)}."
+            )
+        return found
+
+    def resolve(self, parameters: ClassifyParameters, arrived: float, trace: str | None) -> Request:
+        """Raises UnknownTask or TargetUnreachable, before any image is decoded."""
+        local = self.task(parameters.task)
+        policy = local.policy
+        wanted = parameters.accuracy
+        target = policy.default if wanted is None else policy.resolve(wanted)
+        deadline_ms = parameters.deadline_ms or self._deadline_ms
+        deadline = arrived + deadline_ms / 1e3
+        return Request(local, target, arrived, deadline, parameters.top_k, trace)
+
+    async def classify(self, image: bytes, request: Request) -> dict[str, Any]:
+        """The answer for one encoded image, as the HTTP contract names its fields.
+
+        Raises the image errors, Overloaded, and EngineError.
+        """
+        local, target = request.local, request.target
+        request_id = self.new_request_id()
+        edge = await self.pool.submit(local.answer, image)
+        prediction = edge.prediction
+        degraded: str | None = None
+        escalated, served_by, escalate_ms = False, "edge", 0.0
+        if not CascadePolicy.answers_locally(prediction, target):
+            start = time.perf_counter()
+            reply = await self._escalate(image, request, request_id)
+            escalate_ms = (time.perf_counter() - start) * 1e3
+            if isinstance(reply, NotEscalated):
+                degraded = reply.reason
+            else:
+                prediction, escalated, served_by = reply, True, "dc"
+        total_s = time.perf_counter() - request.arrived
+        self._metrics.answered(local.task.name, target.target, served_by, degraded, total_s)
+        labels = local.task.labels
+        return {
+            "request_id": request_id,
+            "task": local.task.name,
+            "label": labels[prediction.class_id],
+            "class_id": prediction.class_id,
+            "confidence": prediction.confidence,
+            "top_k": [
+                {"label": labels[index], "class_id": index, "probability": probability}
+                for index, probability in prediction.top(request.top_k)
+            ],
+            "served_by": served_by,
+            "escalated": escalated,
+            "degraded": degraded,
+            "accuracy": {
+                "target": target.target,
+                "certified": degraded is None,
+                "threshold": target.threshold,
+            },
+            "timing_ms": {
+                "decode": round(edge.decode_ms, 3),
+                "infer": round(edge.infer_ms, 3),
+                "escalate": round(escalate_ms, 3),
+                "total": round(total_s * 1e3, 3),
+            },
+        }
+
+    async def _escalate(
+        self, image: bytes, request: Request, request_id: str
+    ) -> Prediction | NotEscalated:
+        task = request.local.task
+        reply = await self._escalation.escalate(
+            task,
+            image,
+            timeout_s=request.deadline - time.perf_counter(),
+            request_id=request_id,
+            trace=request.trace,
+        )
+        if not isinstance(reply, NotEscalated):
+            self._metrics.sent_up(task.name, len(image))
+        return reply

@@ -1,0 +1,69 @@
+"""`hawkvision edge`: options, environment and file to one EdgeConfig."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_agent.config import EdgeConfig
+from hawkvision.images import ImageLimits
+
+_DEFAULT = EdgeConfig()
+
+
+def _read_config(context: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
+    """Let a TOML file give the defaults of the other options."""
+    if path is not None:
+        try:
+            values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise click.BadParameter(f"{path}: {error}") from error
+        known = {parameter.name for parameter in context.command.params}
+        table = {key.replace("-", "_"): value for key, value in values.items()}
+        unknown = sorted(set(table) - known)
+        if unknown:
+            raise click.BadParameter(f"{path}: unknown setting {unknown[0]!r}")
+        context.default_map = table
+
+
+@click.command("edge", context_settings={"show_default": True})
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="TOML file with any of these options.",
+)
+@click.option("--host", default=_DEFAULT.host)
+@click.option("--port", default=_DEFAULT.port, type=click.IntRange(0, 65535), help="0: any free.")
+@click.option("--gateway", default=_DEFAULT.gateway, help="HOST:PORT of the data-center gateway.")
+@click.option("--task", "tasks", multiple=True, help="Serve only these; the first is default.")
+@click.option(
+    "--model-repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=_DEFAULT.model_repository,
+    show_default="the tasks that ship",
+)
+@click.option("--engine", default=_DEFAULT.engine)
+@click.option(
+    "--workers", default=_DEFAULT.workers, type=click.IntRange(1, 64), show_default="cores, <= 4"
+)
+@click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
+@click.option("--max-batch", default=_DEFAULT.max_batch, type=click.IntRange(1))
+@click.option("--max-escalations", default=_DEFAULT.max_escalations, type=click.IntRange(1))
+@click.option("--max-image-bytes", default=_DEFAULT.limits.max_bytes, type=click.IntRange(1))
+@click.option("--max-pixels", default=_DEFAULT.limits.max_pixels, type=click.IntRange(1))
+@click.option("--max-body-bytes", default=_DEFAULT.max_body_bytes, type=click.IntRange(1))
+@click.option("--max-buffered-bytes", default=_DEFAULT.max_buffered_bytes, type=click.IntRange(1))
+@click.option("--body-timeout-s", default=_DEFAULT.body_timeout_s, type=click.FloatRange(0.01))
+@click.option("--deadline-ms", default=_DEFAULT.deadline_ms, type=click.FloatRange(1))
+@click.option("--delta", default=_DEFAULT.delta, type=click.FloatRange(1e-6, 0.5))
+def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:
+    """Serve images over HTTP: answer at the edge, escalate what is doubtful."""
+    from edge_agent.server import run
+
+    run(EdgeConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))

@@ -1,0 +1,39 @@
+"""Every setting of the agent, parsed once by the command line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hawkvision.images import ImageLimits
+from hawkvision.repository import shipped_repository
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """Settings; times in seconds unless the name says otherwise.
+
+    `tasks` empty means every task of the repository; the first one serves requests that name
+    none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
+    `max_buffered_bytes` all bodies being read at once.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    gateway: str = "127.0.0.1:8001"
+    tasks: tuple[str, ...] = ()
+    model_repository: Path = field(default_factory=shipped_repository)
+    engine: str = "onnx"
+    workers: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+    max_queue: int = 64
+    max_batch: int = 32
+    max_escalations: int = 128
+    limits: ImageLimits = field(default_factory=ImageLimits)
+    max_body_bytes: int = 32 * 1024 * 1024
+    max_buffered_bytes: int = 256 * 1024 * 1024
+    body_timeout_s: float = 10.0
+    deadline_ms: float = 1000.0
+    delta: float = 0.05
+    drain_notice_s: float = 1.0
+    drain_timeout_s: float = 2.5

@@ -1,0 +1,49 @@
+"""What the agent says about itself and its tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hawkvision
+from edge_agent.local import LocalTask
+
+
+def describe_server() -> dict[str, Any]:
+    """Server metadata of the Open Inference Protocol."""
+    return {"name": "hawkvision-edge", "version": hawkvision.__version__, "extensions": []}
+
+
+def describe_task(local: LocalTask) -> dict[str, Any]:
+    """A task: its labels, and which accuracy targets it can certify."""
+    task, curve = local.task, local.policy.curve
+    return {
+        "name": task.name,
+        "version": task.version,
+        "description": task.description,
+        "labels": list(task.labels),
+        "aliases": dict(task.aliases),
+        "default_accuracy": local.policy.default.target,
+        "highest_certifiable": int(curve.highest_certifiable * 1000) / 1000,
+        "delta": curve.delta,
+        "calibration_images": curve.images,
+        "rungs": [
+            {
+                "name": rung.name,
+                "precision": rung.model.precision,
+                "input": [3, rung.geometry.height, rung.geometry.width],
+            }
+            for rung in task.rungs
+        ],
+    }
+
+
+def describe_model(local: LocalTask) -> dict[str, Any]:
+    """Model metadata of the Open Inference Protocol: encoded images in, probabilities out."""
+    task = local.task
+    return {
+        "name": task.name,
+        "versions": [task.version],
+        "platform": "hawkvision_cascade",
+        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(task.labels)]}],
+    }

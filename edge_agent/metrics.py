@@ -1,0 +1,68 @@
+"""What the agent counts, for Prometheus. Children are looked up once per label set and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class AgentMetrics:
+    """Counters and histograms of one agent, in a registry of their own.
+
+    The accuracy target is rounded to whole percents, so that clients cannot create series
+    without end.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._answers = Counter(
+            "hawkvision_answers",
+            "Answers by task, accuracy target, rung and degradation.",
+            ("task", "target", "served_by", "degraded"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "hawkvision_request_seconds",
+            "Time from the whole body to the answer.",
+            ("task", "served_by"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._errors = Counter(
+            "hawkvision_errors", "Requests refused, by code.", ("code",), registry=self.registry
+        )
+        self._bytes_up = Counter(
+            "hawkvision_escalated_bytes",
+            "Image bytes sent to the data center.",
+            ("task",),
+            registry=self.registry,
+        )
+        self._children: dict[tuple[str, float, str, str | None], tuple[Counter, Histogram]] = {}
+
+    def answered(
+        self, task: str, target: float, served_by: str, degraded: str | None, seconds: float
+    ) -> None:
+        """Count one answer."""
+        key = (task, round(target, 2), served_by, degraded)
+        found = self._children.get(key)
+        if found is None:
+            labels = (task, f"{key[1]:.2f}", served_by, degraded or "")
+            found = (self._answers.labels(*labels), self._seconds.labels(task, served_by))
+            self._children[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """Count one error answer."""
+        self._errors.labels(code).inc()
+
+    def sent_up(self, task: str, size: int) -> None:
+        """Count bytes sent to the data center."""
+        self._bytes_up.labels(task).inc(size)
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when it is scraped."""
+        Gauge(name, text, registry=self.registry).set_function(read)

@@ -1,0 +1,65 @@
+"""The query of `POST /v1/classify`, parsed and checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hawkvision.cascade import parse_accuracy
+from hawkvision.errors import InvalidRequest, UnknownApp
+
+_KNOWN = frozenset({"accuracy", "deadline_ms", "top_k", "app", "task"})
+_MAX_TOP_K = 1000
+_MAX_DEADLINE_MS = 600_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyParameters:
+    """What a client asks for; None where it leaves the choice to the task."""
+
+    task: str | None = None
+    accuracy: float | None = None
+    deadline_ms: float | None = None
+    top_k: int = 3
+
+
+def parse_classify(query: Mapping[str, str]) -> ClassifyParameters:
+    """Parse the query. Raises InvalidRequest naming the parameter, UnknownApp for `app`."""
+    unknown = sorted(set(query) - _KNOWN)
+    if unknown:
+        raise InvalidRequest(
+            f"unknown parameter {unknown[0][:40]!r}",
+            hint=f"Known parameters: {', '.join(sorted(_KNOWN))}.",
+        )
+    if "app" in query:
+        raise UnknownApp(
+            f"no app {query['app'][:80]!r} is stored", hint="Give accuracy= and task= directly."
+        )
+    return ClassifyParameters(
+        task=query.get("task"),
+        accuracy=parse_accuracy(query["accuracy"]) if "accuracy" in query else None,
+        deadline_ms=_deadline(query["deadline_ms"]) if "deadline_ms" in query else None,
+        top_k=_top_k(query["top_k"]) if "top_k" in query else 3,
+    )
+
+
+def _deadline(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= _MAX_DEADLINE_MS:
+        raise InvalidRequest(
+            f"deadline_ms must be in (0, {_MAX_DEADLINE_MS:g}], not {text[:40]!r}",
+            hint="Milliseconds from the arrival of the request.",
+        )
+    return value
+
+
+def _top_k(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _MAX_TOP_K):
+        raise InvalidRequest(
+            f"top_k must be a whole number from 1 to {_MAX_TOP_K}, not {text[:40]!r}"
+        )
+    return int(text)

@@ -1,0 +1,58 @@
+"""JSON bodies, and the one table from our errors to HTTP status codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from hawkvision.errors import (
+    CorruptImage,
+    EngineError,
+    HawkVisionError,
+    InvalidRequest,
+    Overloaded,
+    PayloadTooLarge,
+    TargetUnreachable,
+    UnknownApp,
+    UnknownTask,
+    UnsupportedImage,
+)
+
+_JSON = {"Content-Type": "application/json"}
+
+_STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
+    (UnknownTask, 404),
+    (UnknownApp, 404),
+    (PayloadTooLarge, 413),
+    (UnsupportedImage, 415),
+    (CorruptImage, 422),
+    (TargetUnreachable, 422),
+    (InvalidRequest, 400),
+    (Overloaded, 503),
+    (EngineError, 500),
+)
+
+
+def status_of(error: HawkVisionError) -> int:
+    """The HTTP status for an error."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def json_reply(body: Any, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=orjson.dumps(body), status=status, headers=_JSON)
+
+
+def error_reply(error: HawkVisionError) -> web.Response:
+    """`{"error": {"code", "message", "hint"}}` with the error's status."""
+    reply = json_reply({"error": error.as_dict()}, status_of(error))
+    if isinstance(error, Overloaded):
+        reply.headers["Retry-After"] = str(error.retry_after_s)
+    return reply
+
+
+def plain_error(status: int, code: str, message: str, hint: str = "") -> web.Response:
+    """An error that HTTP itself knows (404, 405, 408)."""
+    return json_reply({"error": {"code": code, "message": message, "hint": hint}}, status)

@@ -1,0 +1,182 @@
+"""The HTTP routes: each parses, calls one function of the core, and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from edge_agent.bodies import BodyReader, BodyTimeout
+from edge_agent.classify import Classifier, Request
+from edge_agent.describe import describe_model, describe_server, describe_task
+from edge_agent.metrics import AgentMetrics
+from edge_agent.parameters import parse_classify
+from edge_agent.replies import error_reply, json_reply, plain_error
+from hawkvision.errors import HawkVisionError
+
+_log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class Routes:
+    """The agent's API. `draining` makes readiness false and closes connections after answers."""
+
+    def __init__(self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics) -> None:
+        self._classifier = classifier
+        self._bodies = bodies
+        self._metrics = metrics
+        self.draining = False
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._in_flight = 0
+
+    def application(self, max_body: int) -> web.Application:
+        """The aiohttp application. Fallback routes, not middlewares, keep the hot path short."""
+        app = web.Application(client_max_size=max_body)
+        served: tuple[tuple[str, str, Handler], ...] = (
+            ("POST", "/v1/classify", self.classify),
+            ("GET", "/v1/tasks", self.tasks),
+            ("GET", "/v1/tasks/{task}", self.task),
+            ("GET", "/v2/health/live", self.live),
+            ("GET", "/v2/health/ready", self.ready),
+            ("GET", "/v2", self.server),
+            ("GET", "/v2/models/{task}", self.model),
+            ("GET", "/v2/models/{task}/ready", self.ready),
+            ("GET", "/metrics", self.scrape),
+            ("GET", "/", self.server),
+        )
+        for method, path, handler in served:
+            app.router.add_route(method, path, handler)
+        for method, path, _ in served:
+            app.router.add_route("*", path, _wrong_method(method))
+        app.router.add_route("*", "/{path:.*}", _no_route)
+        return app
+
+    async def classify(self, request: web.Request) -> web.Response:
+        """`POST /v1/classify`: raw image bytes, or multipart with one or many."""
+        arrived = time.perf_counter()
+        self._begin()
+        try:
+            trace = request.headers.get("traceparent")
+            resolved = self._classifier.resolve(parse_classify(request.query), arrived, trace)
+            async with self._bodies.images(request) as images:
+                if len(images) == 1:
+                    body = await self._classifier.classify(images[0], resolved)
+                else:
+                    body = await self._many(images, resolved)
+            reply = json_reply(body)
+        except HawkVisionError as error:
+            reply = self._refused(error)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            _log.exception("unexpected error in /v1/classify")
+            self._metrics.refused("internal")
+            reply = plain_error(500, "internal", "internal error", "See the agent's log.")
+        finally:
+            self._end()
+        if self.draining:
+            reply.force_close()
+        return reply
+
+    def _begin(self) -> None:
+        self._in_flight += 1
+        if self._in_flight == 1:
+            self.idle.clear()
+
+    def _end(self) -> None:
+        self._in_flight -= 1
+        if self._in_flight == 0:
+            self.idle.set()
+
+    def _refused(self, error: HawkVisionError) -> web.Response:
+        self._metrics.refused(error.code)
+        if isinstance(error, BodyTimeout):
+            reply = plain_error(408, error.code, error.message, error.hint)
+        else:
+            reply = error_reply(error)
+        if reply.status in (408, 413):
+            reply.force_close()
+        return reply
+
+    async def _many(self, images: list[bytes], resolved: Request) -> dict[str, Any]:
+        self._classifier.pool.check_room(len(images))
+        answers = await asyncio.gather(
+            *(self._classifier.classify(image, resolved) for image in images),
+            return_exceptions=True,
+        )
+        results: list[dict[str, Any]] = []
+        for answer in answers:
+            if isinstance(answer, HawkVisionError):
+                self._metrics.refused(answer.code)
+                results.append({"error": answer.as_dict()})
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                results.append(answer)
+        return {"results": results}
+
+    async def tasks(self, _request: web.Request) -> web.Response:
+        """`GET /v1/tasks`: the default task first."""
+        tasks = [describe_task(local) for local in self._classifier.tasks.values()]
+        return json_reply({"tasks": tasks})
+
+    async def task(self, request: web.Request) -> web.Response:
+        """`GET /v1/tasks/{task}`."""
+        try:
+            return json_reply(describe_task(self._classifier.task(request.match_info["task"])))
+        except HawkVisionError as error:
+            return error_reply(error)
+
+    async def live(self, _request: web.Request) -> web.Response:
+        """`GET /v2/health/live`: 200 while the process answers."""
+        return json_reply({"live": True})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """`GET /v2/health/ready` and `/v2/models/{task}/ready`: 503 while draining."""
+        name = request.match_info.get("task")
+        if name is not None and name not in self._classifier.tasks:
+            return json_reply({"error": f"unknown model {name[:80]!r}"}, 404)
+        body: dict[str, Any] = {"ready": not self.draining}
+        if name is not None:
+            body = {"name": name, **body}
+        return json_reply(body, 503 if self.draining else 200)
+
+    async def server(self, _request: web.Request) -> web.Response:
+        """`GET /v2`: server metadata."""
+        return json_reply(describe_server())
+
+    async def model(self, request: web.Request) -> web.Response:
+        """`GET /v2/models/{task}`: a task as the Open Inference Protocol describes a model."""
+        name = request.match_info["task"]
+        local = self._classifier.tasks.get(name)
+        if local is None:
+            return json_reply({"error": f"unknown model {name[:80]!r}"}, 404)
+        return json_reply(describe_model(local))
+
+    async def scrape(self, _request: web.Request) -> web.Response:
+        """`GET /metrics`: Prometheus text."""
+        text = await asyncio.to_thread(generate_latest, self._metrics.registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _wrong_method(allowed: str) -> Handler:
+    async def refuse(request: web.Request) -> web.Response:
+        reply = plain_error(
+            405, "method_not_allowed", f"{request.method} is not allowed here", f"Use {allowed}."
+        )
+        reply.headers["Allow"] = allowed
+        return reply
+
+    return refuse
+
+
+async def _no_route(request: web.Request) -> web.Response:
+    return plain_error(
+        404, "not_found", f"no such path: {request.path[:120]}", "POST images to /v1/classify."
+    )

@@ -1,0 +1,120 @@
+"""Put the agent together, serve, and drain on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+
+from edge_agent.bodies import BodyReader
+from edge_agent.breaker import BreakerState
+from edge_agent.classify import Classifier
+from edge_agent.config import EdgeConfig
+from edge_agent.escalation import EscalationClient
+from edge_agent.local import LocalAnswer, LocalTask
+from edge_agent.metrics import AgentMetrics
+from edge_agent.routes import Routes
+from edge_agent.workers import WorkerPool
+from hawkvision.errors import HawkVisionError, RepositoryError
+from hawkvision.repository import Repository
+
+_log = logging.getLogger(__name__)
+_PREFERRED_DEFAULT = "roadsigns"
+
+
+def load_tasks(config: EdgeConfig) -> dict[str, LocalTask]:
+    """Open every wanted task, the default one first. Raises HawkVisionError."""
+    repository = Repository(config.model_repository)
+    names = list(config.tasks) or repository.tasks()
+    if not names:
+        raise RepositoryError(
+            f"no tasks in {config.model_repository}", hint="See `hawkvision models list`."
+        )
+    if not config.tasks and _PREFERRED_DEFAULT in names:
+        names.sort(key=lambda name: name != _PREFERRED_DEFAULT)
+    return {
+        name: LocalTask.load(
+            repository.open(name), engine=config.engine, limits=config.limits, delta=config.delta
+        )
+        for name in names
+    }
+
+
+async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
+    """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
+    loop = asyncio.get_running_loop()
+    metrics = AgentMetrics()
+    pool: WorkerPool[bytes, LocalAnswer] = WorkerPool(config.workers, config.max_queue, loop)
+    escalation = EscalationClient(config.gateway, config.max_escalations)
+    classifier = Classifier(tasks, pool, escalation, metrics, config.deadline_ms)
+    bodies = BodyReader(
+        config.max_body_bytes, config.max_buffered_bytes, config.body_timeout_s, config.max_batch
+    )
+    routes = Routes(classifier, bodies, metrics)
+    metrics.watch("hawkvision_queue_images", "Images waiting or at work.", lambda: pool.pending)
+    metrics.watch(
+        "hawkvision_gateway_breaker_open",
+        "1 while escalations are held back.",
+        lambda: float(escalation.breaker_state is not BreakerState.CLOSED),
+    )
+    runner = web.AppRunner(
+        routes.application(config.max_body_bytes),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=config.drain_timeout_s,
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, config.host, config.port, backlog=512)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await _listen(site, config)
+        port = runner.addresses[0][1]
+        names = ", ".join(tasks)
+        print(f"edge agent ready on http://{config.host}:{port} (tasks: {names})", flush=True)
+        await stop.wait()
+        await _drain(routes, site, config)
+    finally:
+        await runner.cleanup()
+        await escalation.close()
+        pool.close()
+
+
+async def _listen(site: web.TCPSite, config: EdgeConfig) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise HawkVisionError(
+            f"cannot listen on {config.host}:{config.port}: {error.strerror or error}",
+            hint="Choose another --port, or stop what holds it.",
+        ) from error
+
+
+async def _drain(routes: Routes, site: web.TCPSite, config: EdgeConfig) -> None:
+    """Say "not ready" while still answering, then accept no more and finish what runs."""
+    routes.draining = True
+    await asyncio.sleep(config.drain_notice_s)
+    await site.stop()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(routes.idle.wait(), config.drain_timeout_s)
+
+
+def run(config: EdgeConfig) -> None:
+    """Load the tasks and serve on uvloop where it is installed. Raises HawkVisionError."""
+    tasks = load_tasks(config)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(config, tasks))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
