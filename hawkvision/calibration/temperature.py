@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 
 from hawkvision.cascade.confidence import softmax
 from hawkvision.errors import CalibrationError
@@ -19,6 +18,8 @@ def fit_temperature(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.inte
     `logits` float32 [N,K], `labels` int [N]. Raises CalibrationError for non-finite logits or
     fewer than 20 images.
     """
+    from scipy.optimize import minimize_scalar  # 25 MB that a serving process need not hold
+
     if len(labels) < 20 or len(labels) != len(logits):
         raise CalibrationError(
             f"{len(labels)} labelled images are too few to fit a temperature",

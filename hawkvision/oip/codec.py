@@ -20,11 +20,19 @@ def pack_bytes(elements: list[bytes]) -> bytes:
     return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
 
 
-def unpack_bytes(raw: bytes) -> list[bytes]:
-    """Parse a BYTES tensor. Raises InvalidRequest if lengths and data disagree."""
+def unpack_bytes(raw: bytes, *, at_most: int | None = None) -> list[bytes]:
+    """Parse a BYTES tensor. Raises InvalidRequest if lengths and data disagree.
+
+    With `at_most`, more elements are refused before they are all read: millions of empty ones
+    fit into one message.
+    """
     elements: list[bytes] = []
     offset = 0
     while offset < len(raw):
+        if len(elements) == at_most:
+            raise InvalidRequest(
+                f"a BYTES tensor has more than its {at_most} elements", hint="See OIP v2, BYTES."
+            )
         if offset + 4 > len(raw):
             raise InvalidRequest("a BYTES tensor ends inside a length", hint="See OIP v2, BYTES.")
         (size,) = _LENGTH.unpack_from(raw, offset)

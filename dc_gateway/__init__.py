@@ -1,0 +1,1 @@
+"""The data-center gateway: larger models behind the Open Inference Protocol over gRPC."""

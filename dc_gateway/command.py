@@ -1,0 +1,71 @@
+"""`hawkvision dc`: options, environment and file to one GatewayConfig."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dc_gateway.config import GatewayConfig
+from hawkvision.errors import HawkVisionError
+from hawkvision.images import ImageLimits
+
+_DEFAULT = GatewayConfig()
+
+
+def _read_config(context: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
+    """Let a TOML file give the defaults of the other options, under the options' own names."""
+    if path is None:
+        return
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{path}: {error}") from error
+    names = {
+        spelling.lstrip("-"): parameter.name
+        for parameter in context.command.params
+        for spelling in parameter.opts
+    }
+    unknown = sorted(key for key in values if key.replace("_", "-") not in names)
+    if unknown:
+        raise click.BadParameter(f"{path}: unknown setting {unknown[0]!r}")
+    context.default_map = {names[key.replace("_", "-")]: value for key, value in values.items()}
+
+
+@click.command("dc", context_settings={"show_default": True})
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="TOML file with any of these options.",
+)
+@click.option("--host", default=_DEFAULT.host)
+@click.option("--port", default=_DEFAULT.port, type=click.IntRange(0, 65535), help="0: any free.")
+@click.option("--task", "tasks", multiple=True, help="Serve only these.")
+@click.option(
+    "--model-repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=_DEFAULT.model_repository,
+    show_default="the tasks that ship",
+)
+@click.option("--engine", default=_DEFAULT.engine)
+@click.option(
+    "--threads", default=_DEFAULT.threads, type=click.IntRange(1, 64), show_default="cores, <= 4"
+)
+@click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
+@click.option("--max-image-bytes", default=_DEFAULT.limits.max_bytes, type=click.IntRange(1))
+@click.option("--max-pixels", default=_DEFAULT.limits.max_pixels, type=click.IntRange(1))
+def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:
+    """Serve the larger models over gRPC, Open Inference Protocol v2."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
+    from dc_gateway.server import run
+
+    try:
+        run(GatewayConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))
+    except HawkVisionError as error:
+        raise click.ClickException(f"{error.message}. {error.hint}".strip()) from error

@@ -1,0 +1,126 @@
+"""`inference.GRPCInferenceService`: what each call accepts and returns, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import grpc
+import grpc.aio
+import numpy as np
+import numpy.typing as npt
+
+from dc_gateway.model import LargeModel
+from dc_gateway.requests import INPUT, OUTPUT, build_reply, parse_images
+from dc_gateway.scheduler import Scheduler
+from dc_gateway.status import status_of
+from hawkvision import __version__
+from hawkvision.errors import UnknownTask
+from hawkvision.oip import open_inference_pb2 as messages
+from hawkvision.oip import open_inference_pb2_grpc as services
+
+_log = logging.getLogger(__name__)
+
+Probabilities = npt.NDArray[np.float32]
+
+
+class InferenceServicer(services.GRPCInferenceServiceServicer):
+    """Answers for `models`; decoding and inference run on the scheduler's threads."""
+
+    def __init__(
+        self,
+        models: Mapping[str, LargeModel],
+        scheduler: Scheduler[Probabilities],
+        max_images: int,
+    ) -> None:
+        self._models = models
+        self._scheduler = scheduler
+        self._max_images = max_images
+        self.draining = False
+
+    def _model(self, name: str, version: str) -> LargeModel:
+        """The model that serves `name`, any version if none is asked for. Raises UnknownTask."""
+        model = self._models.get(name)
+        if model is None:
+            known = ", ".join(sorted(self._models))
+            raise UnknownTask(f"no model {name[:80]!r}", hint=f"Models here: {known}.")
+        if version not in ("", model.task.version):
+            raise UnknownTask(
+                f"model {name!r} has no version {version[:40]!r}",
+                hint=f"Version {model.task.version} serves.",
+            )
+        return model
+
+    async def ServerLive(  # noqa: N802
+        self, request: messages.ServerLiveRequest, context: object
+    ) -> messages.ServerLiveResponse:
+        """The process answers."""
+        return messages.ServerLiveResponse(live=True)
+
+    async def ServerReady(  # noqa: N802
+        self, request: messages.ServerReadyRequest, context: object
+    ) -> messages.ServerReadyResponse:
+        """Whether new work is welcome: not while draining."""
+        return messages.ServerReadyResponse(ready=not self.draining)
+
+    async def ModelReady(  # noqa: N802
+        self, request: messages.ModelReadyRequest, context: object
+    ) -> messages.ModelReadyResponse:
+        """Whether this model and version serves; an unknown one is not ready."""
+        try:
+            self._model(request.name, request.version)
+        except UnknownTask:
+            return messages.ModelReadyResponse(ready=False)
+        return messages.ModelReadyResponse(ready=not self.draining)
+
+    async def ServerMetadata(  # noqa: N802
+        self, request: messages.ServerMetadataRequest, context: object
+    ) -> messages.ServerMetadataResponse:
+        """Name and version of the server."""
+        return messages.ServerMetadataResponse(name="hawkvision", version=__version__)
+
+    async def ModelMetadata(  # noqa: N802
+        self,
+        request: messages.ModelMetadataRequest,
+        context: grpc.aio.ServicerContext[
+            messages.ModelMetadataRequest, messages.ModelMetadataResponse
+        ],
+    ) -> messages.ModelMetadataResponse:
+        """Tensors of a model; NOT_FOUND for one that does not serve."""
+        try:
+            model = self._model(request.name, request.version)
+        except UnknownTask as error:
+            status = status_of(error)
+            await context.abort(status.code, status.details)
+        reply = messages.ModelMetadataResponse(
+            name=model.task.name, versions=[model.task.version], platform="onnxruntime_onnx"
+        )
+        reply.inputs.add(name=INPUT, datatype="BYTES", shape=[-1])
+        reply.outputs.add(name=OUTPUT, datatype="FP32", shape=[-1, len(model.task.labels)])
+        return reply
+
+    async def ModelInfer(  # noqa: N802
+        self,
+        request: messages.ModelInferRequest,
+        context: grpc.aio.ServicerContext[messages.ModelInferRequest, messages.ModelInferResponse],
+    ) -> messages.ModelInferResponse:
+        """Classify the images of one request; the errors are those of `status_of`."""
+        try:
+            return await self._infer(request, context.time_remaining())
+        except Exception as error:
+            status = status_of(error)
+            if status.code is grpc.StatusCode.INTERNAL:
+                _log.exception("request %r for %r failed", request.id, request.model_name)
+        return await context.abort(status.code, status.details, status.trailing)
+
+    async def _infer(
+        self, request: messages.ModelInferRequest, timeout_s: float | None
+    ) -> messages.ModelInferResponse:
+        model = self._model(request.model_name, request.model_version)
+        images = parse_images(request, self._max_images)
+        probabilities = await self._scheduler.run(
+            lambda ticket: model.probabilities(images, ticket.check),
+            images=len(images),
+            timeout_s=timeout_s,
+        )
+        return build_reply(request, model.task.version, probabilities)

@@ -1,0 +1,138 @@
+"""From a checkpoint to a served ONNX file: static int8 QDQ, uint8 NHWC pixels in, logits out.
+
+The network's input (x - 128) / 64 is what a uint8 pixel with scale 1/64 and zero point 128 means,
+so the input's QuantizeLinear is dropped and pixels enter the first convolution as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from models.recipes.nets import ResidualNet
+from models.recipes.specs import Recipe
+
+Image = npt.NDArray[np.uint8]
+_OPSET = 17
+
+
+class _Pixels(CalibrationDataReader):
+    """Feeds normalised images to the quantizer, one at a time."""
+
+    def __init__(self, images: Iterable[Image]) -> None:
+        self._images: Iterator[Image] = iter(images)
+
+    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+        """The next network input, or None at the end."""
+        image = next(self._images, None)
+        if image is None:
+            return None
+        x = (image.astype(np.float32) - np.float32(128)) * np.float32(1 / 64)
+        return {"x": x.transpose(2, 0, 1)[None]}
+
+
+def load_net(recipe: Recipe, classes: int, checkpoint: Path) -> ResidualNet:
+    """The trained network in evaluation mode."""
+    net = ResidualNet(recipe.net, classes)
+    net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=False)["net"])
+    return net.eval()
+
+
+def export_int8(
+    net: ResidualNet, side: int, images: Iterable[Image], folder: Path, *, mirror: bool
+) -> onnx.ModelProto:
+    """Quantize (per channel, weights S8, activations U8) on `images`, uint8 [side,side,3] each.
+
+    With `mirror` the graph averages the logits of each image and its mirror image.
+    """
+    plain, prepared, quantized = (folder / f"{n}.onnx" for n in ("plain", "prepared", "int8"))
+    torch.onnx.export(
+        net,
+        (torch.zeros(1, 3, side, side),),
+        str(plain),
+        opset_version=_OPSET,
+        dynamo=False,
+        input_names=["x"],
+        output_names=["logits"],
+        dynamic_axes={"x": {0: "n"}, "logits": {0: "n"}},
+    )
+    quant_pre_process(str(plain), str(prepared))
+    quantize_static(
+        str(prepared),
+        str(quantized),
+        _Pixels(images),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        activation_type=QuantType.QUInt8,
+    )
+    model = take_pixels(onnx.load(quantized), side)
+    return average_with_mirror(model, net.head.out_features) if mirror else model
+
+
+def take_pixels(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
+    """Replace the float input and its QuantizeLinear by uint8 NHWC pixels."""
+    graph = model.graph
+    quantize = next(
+        node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == "x"
+    )
+    constants = {constant.name: constant for constant in graph.initializer}
+    for name, value in (
+        (quantize.input[1], np.array(1 / 64, np.float32)),
+        (quantize.input[2], np.array(128, np.uint8)),
+    ):
+        constants[name].CopyFrom(numpy_helper.from_array(value, name))
+    position = list(graph.node).index(quantize)
+    graph.node.remove(quantize)
+    graph.node.insert(
+        position, helper.make_node("Transpose", ["image"], [quantize.output[0]], perm=[0, 3, 1, 2])
+    )
+    del graph.input[:]
+    graph.input.append(
+        helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", side, side, 3])
+    )
+    onnx.checker.check_model(model)
+    return model
+
+
+def average_with_mirror(model: onnx.ModelProto, classes: int) -> onnx.ModelProto:
+    """Run each NHWC image and its mirror image as one batch and average their logits."""
+    graph = model.graph
+    source, output = graph.input[0].name, graph.output[0].name
+    constants = {
+        "mirror_start": [-1],
+        "mirror_end": [np.iinfo(np.int64).min],
+        "mirror_axis": [2],
+        "mirror_step": [-1],
+        "mirror_shape": [2, -1, classes],
+    }
+    graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.int64), name)
+        for name, value in constants.items()
+    )
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name == source:
+                node.input[index] = "mirror_pair"
+        for index, name in enumerate(node.output):
+            if name == output:
+                node.output[index] = "mirror_logits"
+    slice_inputs = [source, "mirror_start", "mirror_end", "mirror_axis", "mirror_step"]
+    graph.node.insert(0, helper.make_node("Concat", [source, "mirrored"], ["mirror_pair"], axis=0))
+    graph.node.insert(0, helper.make_node("Slice", slice_inputs, ["mirrored"]))
+    graph.node.extend(
+        [
+            helper.make_node("Reshape", ["mirror_logits", "mirror_shape"], ["mirror_split"]),
+            helper.make_node("ReduceMean", ["mirror_split"], [output], axes=[0], keepdims=0),
+        ]
+    )
+    onnx.checker.check_model(model)
+    return model
