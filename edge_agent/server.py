@@ -24,6 +24,8 @@ from hawkvision.repository import Repository
 
 _log = logging.getLogger(__name__)
 _PREFERRED_DEFAULT = "roadsigns"
+_ACCEPTED_S = 0.1
+"""How long connections accepted last have to send their request, seconds."""
 
 
 def load_tasks(config: EdgeConfig) -> dict[str, LocalTask]:
@@ -100,6 +102,7 @@ async def _drain(routes: Routes, site: web.TCPSite, config: EdgeConfig) -> None:
     routes.draining = True
     await asyncio.sleep(config.drain_notice_s)
     await site.stop()
+    await asyncio.sleep(_ACCEPTED_S)
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(routes.idle.wait(), config.drain_timeout_s)
 

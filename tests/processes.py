@@ -51,10 +51,10 @@ def start(command: str, *options: str) -> Service:
         ready = re.search(r"ready on (?:http://)?(\S+:\d+)", line)
         if ready:
             watchdog.cancel()
-            drain = threading.Thread(target=process.stdout.read, daemon=True)
-            drain.start()
             return Service(process, ready.group(1))
     watchdog.cancel()
+    process.stdout.close()
+    process.wait(10)
     raise AssertionError(f"hawkvision {command} did not get ready:\n{''.join(seen)}")
 
 

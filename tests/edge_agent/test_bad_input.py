@@ -18,8 +18,8 @@ import psutil
 import pytest
 import urllib3
 from PIL import Image
-from tests.models import build_tiny_repository, coloured_jpeg
 
+from tests.models import build_tiny_repository, coloured_jpeg
 from tests.processes import Service, edge, free_port
 
 Reply = tuple[int, dict[str, Any]]

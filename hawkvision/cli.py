@@ -1,0 +1,84 @@
+"""`hawkvision`: finds its commands through the entry-point group `hawkvision.commands`."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+import hawkvision
+from hawkvision.errors import HawkVisionError
+
+_GROUP = "hawkvision.commands"
+
+
+class _Commands(click.Group):
+    """Loads a command when it is asked for, so that one broken extra does not stop the rest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_registered())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _registered().get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            command: click.Command = entry.load()
+        except ModuleNotFoundError as error:
+            return _unavailable(cmd_name, str(error.name))
+        return command
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=_GROUP)}
+
+
+def _unavailable(name: str, module: str) -> click.Command:
+    """Stands for a command whose module is not installed."""
+
+    def refuse() -> None:
+        raise HawkVisionError(
+            f"`hawkvision {name}` needs the module {module}, which is not installed",
+            hint="Run it from a checkout, or install the extra that holds it.",
+        )
+
+    return click.Command(
+        name,
+        callback=refuse,
+        short_help=f"(unavailable: {module} is not installed)",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"auto_envvar_prefix": "HAWKVISION", "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(hawkvision.__version__, prog_name="hawkvision")
+def cli() -> None:
+    """Modeless vision at the edge: an image and an accuracy target in, a label out."""
+
+
+def main() -> None:
+    """Run the command line; errors become one line, a hint and a non-zero status."""
+    try:
+        cli(standalone_mode=False)
+    except HawkVisionError as error:
+        click.echo(f"error: {error}", err=True)
+        if error.hint:
+            click.echo(error.hint, err=True)
+        sys.exit(1)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""A tiny task for tests: four colours, two linear classifiers, a real repository folder.
+
+The edge rung sees an image through few pixels and errs on noisy ones; the large rung averages all
+of them and is nearly always right.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import simplejpeg
+from onnx import TensorProto, helper, numpy_helper
+
+from hawkvision.calibration import CalibrationScores, fit_temperature
+from hawkvision.cascade import softmax
+from hawkvision.engines import ModelSpec, open_engine
+from hawkvision.images import InputGeometry, decode, fit
+from hawkvision.repository import Rung, Task, write_task
+
+SIDE = 32
+LABELS = ("red", "green", "blue", "grey")
+_COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [110, 110, 110]], np.float32)
+_NOISE = 120.0
+_CALIBRATION_IMAGES = 600
+
+
+def coloured_jpeg(
+    label: str, seed: int = 0, size: tuple[int, int] = (48, 48), noise: float | None = None
+) -> bytes:
+    """A JPEG (quality 95) of `size` (width, height) in the label's colour.
+
+    Seed 0 is clean; other seeds are noisy in blocks that survive resizing, or by `noise`.
+    """
+    rng = np.random.default_rng(seed)
+    width, height = size
+    strength = (_NOISE if seed else 0.0) if noise is None else noise
+    blocks = rng.standard_normal((8, 8, 3), np.float32) * strength
+    rows = np.arange(height) * 8 // height
+    columns = np.arange(width) * 8 // width
+    image = np.clip(_COLOURS[LABELS.index(label)] + blocks[rows][:, columns], 0, 255)
+    pixels = np.ascontiguousarray(image.astype(np.uint8))
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=95, colorspace="RGB"))
+
+
+def classifier(patch: int, *, dtype: int = TensorProto.UINT8) -> onnx.ModelProto:
+    """NHWC pixels [N,32,32,3] to logits [N,4]: nearest colour of the mean of a `patch` corner."""
+    scale = 1 / 24.0
+    weights = (2 * _COLOURS.T * scale / 128).astype(np.float32)
+    bias = (-(_COLOURS**2).sum(axis=1) * scale / 128).astype(np.float32)
+    constants = {
+        "starts": np.array([0, 0], np.int64),
+        "ends": np.array([patch, patch], np.int64),
+        "axes": np.array([1, 2], np.int64),
+        "weights": weights,
+        "bias": bias,
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("Slice", ["pixels", "starts", "ends", "axes"], ["corner"]),
+        helper.make_node("ReduceMean", ["corner"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("Gemm", ["mean", "weights", "bias"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("image", dtype, ["n", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(LABELS)])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+@lru_cache(maxsize=1)
+def _calibration_pixels() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    geometry = InputGeometry(SIDE, SIDE, "stretch")
+    labels = np.arange(_CALIBRATION_IMAGES, dtype=np.int32) % len(LABELS)
+    images = [
+        fit(decode(coloured_jpeg(LABELS[label], seed=10_000 + index)), geometry)
+        for index, label in enumerate(labels)
+    ]
+    return np.stack(images), labels
+
+
+def build_tiny_repository(root: Path) -> Path:
+    """Write `root/tiny/1/` and return `root`."""
+    folder = root / "tiny" / "1"
+    folder.mkdir(parents=True)
+    geometry = InputGeometry(SIDE, SIDE, "stretch")
+    images, labels = _calibration_pixels()
+    rungs, logits = [], []
+    for name, patch in (("edge", 9), ("dc", SIDE)):
+        path = folder / f"{name}.onnx"
+        onnx.save(classifier(patch), path)
+        spec = ModelSpec(path, "NHWC", "uint8")
+        engine = open_engine(spec)
+        logits.append(engine.infer(images.transpose(0, 3, 1, 2)))
+        engine.close()
+        temperature = fit_temperature(logits[-1], labels)
+        rungs.append(Rung(name, spec, "", geometry, temperature))
+    scores = CalibrationScores(
+        confidence=softmax(logits[0], rungs[0].temperature).max(axis=1),
+        label=labels,
+        edge_class=logits[0].argmax(axis=1).astype(np.int32),
+        dc_class=logits[1].argmax(axis=1).astype(np.int32),
+    )
+    scores.save(folder / "calibration.npz")
+    write_task(
+        Task(
+            name="tiny",
+            version="1",
+            description="Four colours.",
+            labels=LABELS,
+            default_accuracy=0.8,
+            rungs=tuple(rungs),
+            calibration=folder / "calibration.npz",
+            calibration_sha256="",
+            aliases={"gray": "grey"},
+            folder=folder,
+        )
+    )
+    return root
