@@ -10,7 +10,7 @@
     │   └── TargetUnreachable     the accuracy target cannot be certified
     ├── Overloaded                a bounded queue is full; try again later
     ├── DeadlineExceeded          the answer would come too late
-    ├── GatewayUnavailable        the data center does not answer
+    ├── AgentUnreachable          no edge agent answers at this address
     ├── RepositoryError           a model repository that is damaged or incomplete
     ├── DatasetError              a labelled set that cannot be read
     ├── CalibrationError          too little or unusable calibration data
@@ -103,10 +103,10 @@ class DeadlineExceeded(HawkVisionError):
     code = "deadline_exceeded"
 
 
-class GatewayUnavailable(HawkVisionError):
-    """The data-center gateway does not answer."""
+class AgentUnreachable(HawkVisionError):
+    """No edge agent answers at this address."""
 
-    code = "dc_unreachable"
+    code = "agent_unreachable"
 
 
 class RepositoryError(HawkVisionError):

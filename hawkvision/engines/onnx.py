@@ -116,7 +116,7 @@ class OnnxEngine:
         shape = (1, 1, 1, -1) if self._nhwc else (1, -1, 1, 1)
         mean = np.asarray(self._spec.mean, np.float32).reshape(shape)
         inverse = (1 / np.asarray(self._spec.std, np.float32)).reshape(shape)
-        return (x.astype(np.float32) - mean) * inverse
+        return np.asarray((x.astype(np.float32) - mean) * inverse, np.float32)
 
     def close(self) -> None:
         """Free the session."""

@@ -109,7 +109,7 @@ def _upright(image: npt.NDArray[np.uint8], data: bytes) -> npt.NDArray[np.uint8]
 
 
 def _decode_pillow(data: bytes, limits: ImageLimits) -> npt.NDArray[np.uint8]:
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
@@ -120,7 +120,7 @@ def _decode_pillow(data: bytes, limits: ImageLimits) -> npt.NDArray[np.uint8]:
         raise
     except Image.DecompressionBombError as error:
         raise PayloadTooLarge(str(error), hint="Scale the image down before sending.") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise _corrupt(error) from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         raise _corrupt(error) from error

@@ -1,0 +1,120 @@
+"""The asyncio client, on aiohttp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from hawkvision.client.answers import (
+    Answer,
+    TaskInfo,
+    check_reply,
+    parse_answer,
+    parse_results,
+    parse_task,
+    unreachable,
+)
+from hawkvision.client.requests import DEFAULT_URL, Prepared, prepare
+from hawkvision.errors import HawkVisionError
+
+
+class AsyncClient:
+    """Talks to one agent; use as an async context manager. Raises HawkVisionError."""
+
+    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0) -> None:
+        self._url = url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def classify(
+        self,
+        image: bytes | Path,
+        *,
+        accuracy: float | None = None,
+        deadline_ms: float | None = None,
+        top_k: int | None = None,
+        task: str | None = None,
+        app: str | None = None,
+    ) -> Answer:
+        """The answer for one encoded image."""
+        request = prepare(
+            [image], accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
+        )
+        return parse_answer(await self._post(request))
+
+    async def classify_many(
+        self,
+        images: Sequence[bytes | Path],
+        *,
+        accuracy: float | None = None,
+        deadline_ms: float | None = None,
+        top_k: int | None = None,
+        task: str | None = None,
+        app: str | None = None,
+    ) -> list[Answer | HawkVisionError]:
+        """The answers for several images in one request, an error in place of a failed one."""
+        request = prepare(
+            images, accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
+        )
+        return parse_results(await self._post(request))
+
+    async def tasks(self) -> list[TaskInfo]:
+        """The tasks served, the default one first."""
+        return [parse_task(task) for task in (await self._get("/v1/tasks"))["tasks"]]
+
+    async def task(self, name: str) -> TaskInfo:
+        """One task. Raises UnknownTask."""
+        return parse_task(await self._get(f"/v1/tasks/{name}"))
+
+    async def ready(self) -> bool:
+        """Whether the agent takes traffic."""
+        try:
+            async with self._open().get(f"{self._url}/v2/health/ready") as reply:
+                return reply.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def _get(self, path: str) -> Any:
+        return await self._send("GET", path, None, {})
+
+    async def _post(self, request: Prepared) -> Any:
+        headers = {"Content-Type": request.content_type}
+        return await self._send("POST", request.path, request.body, headers)
+
+    async def _send(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> Any:
+        try:
+            async with self._open().request(
+                method, self._url + path, data=body, headers=headers
+            ) as reply:
+                data = await reply.read()
+                return check_reply(reply.status, data, reply.headers.get("Retry-After"))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(self._url, error) from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,55 @@
+"""Requests as (path, query, body, headers). Knows nothing of sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from urllib3 import encode_multipart_formdata
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that is ready to be sent."""
+
+    path: str
+    body: bytes
+    content_type: str
+
+
+def read(image: bytes | Path) -> bytes:
+    """The encoded bytes of an image given as bytes or as a path."""
+    return image.read_bytes() if isinstance(image, Path) else image
+
+
+def prepare(
+    images: Sequence[bytes | Path],
+    *,
+    accuracy: float | None,
+    deadline_ms: float | None,
+    top_k: int | None,
+    task: str | None,
+    app: str | None,
+) -> Prepared:
+    """A classification of one image (raw body) or many (multipart)."""
+    given = {
+        "accuracy": accuracy,
+        "deadline_ms": deadline_ms,
+        "top_k": top_k,
+        "task": task,
+        "app": app,
+    }
+    query = urlencode({name: value for name, value in given.items() if value is not None})
+    path = "/v1/classify" + (f"?{query}" if query else "")
+    if len(images) == 1:
+        return Prepared(path, read(images[0]), "application/octet-stream")
+    fields = [
+        ("image", (f"image-{index}", read(image), "application/octet-stream"))
+        for index, image in enumerate(images)
+    ]
+    body, content_type = encode_multipart_formdata(fields)
+    return Prepared(path, body, content_type)

@@ -1,0 +1,106 @@
+"""The blocking client, on urllib3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import urllib3
+
+from hawkvision.client.answers import (
+    Answer,
+    TaskInfo,
+    check_reply,
+    parse_answer,
+    parse_results,
+    parse_task,
+    unreachable,
+)
+from hawkvision.client.requests import DEFAULT_URL, Prepared, prepare
+from hawkvision.errors import HawkVisionError
+
+
+class Client:
+    """Talks to one agent; usable from several threads. Raises HawkVisionError."""
+
+    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0) -> None:
+        self._url = url.rstrip("/")
+        self._pool = urllib3.PoolManager(retries=False, timeout=timeout_s, maxsize=8)
+
+    def classify(
+        self,
+        image: bytes | Path,
+        *,
+        accuracy: float | None = None,
+        deadline_ms: float | None = None,
+        top_k: int | None = None,
+        task: str | None = None,
+        app: str | None = None,
+    ) -> Answer:
+        """The answer for one encoded image."""
+        request = prepare(
+            [image], accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
+        )
+        return parse_answer(self._post(request))
+
+    def classify_many(
+        self,
+        images: Sequence[bytes | Path],
+        *,
+        accuracy: float | None = None,
+        deadline_ms: float | None = None,
+        top_k: int | None = None,
+        task: str | None = None,
+        app: str | None = None,
+    ) -> list[Answer | HawkVisionError]:
+        """The answers for several images in one request, an error in place of a failed one."""
+        request = prepare(
+            images, accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
+        )
+        return parse_results(self._post(request))
+
+    def tasks(self) -> list[TaskInfo]:
+        """The tasks served, the default one first."""
+        return [parse_task(task) for task in self._get("/v1/tasks")["tasks"]]
+
+    def task(self, name: str) -> TaskInfo:
+        """One task. Raises UnknownTask."""
+        return parse_task(self._get(f"/v1/tasks/{name}"))
+
+    def ready(self) -> bool:
+        """Whether the agent takes traffic."""
+        try:
+            return self._pool.request("GET", f"{self._url}/v2/health/ready").status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def _get(self, path: str) -> Any:
+        return self._send("GET", path, None, {})
+
+    def _post(self, request: Prepared) -> Any:
+        headers = {"Content-Type": request.content_type}
+        return self._send("POST", request.path, request.body, headers)
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Any:
+        try:
+            reply = self._pool.request(method, self._url + path, body=body, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self._url, error) from error
+        return check_reply(reply.status, reply.data, reply.headers.get("Retry-After"))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,56 @@
+"""`hawkvision classify`: images to a running agent, one line each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hawkvision.cascade import parse_accuracy
+from hawkvision.client import Client
+from hawkvision.client.requests import DEFAULT_URL
+from hawkvision.commands.output import write_json
+from hawkvision.errors import AgentUnreachable, HawkVisionError
+
+
+@click.command("classify", context_settings={"show_default": True})
+@click.argument(
+    "images", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--accuracy", help="Share of answers that must be right, e.g. 0.95.")
+@click.option("--url", default=DEFAULT_URL)
+@click.option("--task", help="Default: the agent's.")
+@click.option("--deadline-ms", type=click.FloatRange(min=0, min_open=True))
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the answers.")
+def command(
+    images: tuple[Path, ...],
+    accuracy: str | None,
+    url: str,
+    task: str | None,
+    deadline_ms: float | None,
+    json_file: Path | None,
+) -> None:
+    """Classify IMAGES at an accuracy target."""
+    target = parse_accuracy(accuracy) if accuracy is not None else None
+    answers: list[dict[str, Any]] = []
+    with Client(url) as client:
+        for path in images:
+            try:
+                answer = client.classify(path, accuracy=target, task=task, deadline_ms=deadline_ms)
+            except AgentUnreachable:
+                raise
+            except HawkVisionError as error:
+                click.echo(f"{path}: error: {error}", err=True)
+                answers.append({"image": str(path), "error": error.as_dict()})
+                continue
+            mark = f", degraded: {answer.degraded}" if answer.degraded else ""
+            click.echo(
+                f"{path}: {answer.label} ({answer.confidence:.3f}, by {answer.served_by}, "
+                f"{answer.timing_ms['total']:.1f} ms{mark})"
+            )
+            answers.append({"image": str(path), **asdict(answer)})
+    write_json(json_file, {"results": answers})
+    if any("error" in answer for answer in answers):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,63 @@
+"""How results look on a screen and in a JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hawkvision.evaluation import Row
+
+
+def write_json(path: Path | None, body: Any) -> None:
+    """Write `body` as indented JSON; nothing where no path was given."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error, shown only on a terminal."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def results_table(task: str, rows: Sequence[Row]) -> Table:
+    """Accuracy target against what was delivered, and at what cost."""
+    table = Table(title=f"task {task}")
+    for name in ("asked for", "delivered", "95 % interval", "at the edge", "escalated"):
+        table.add_column(name, justify="right")
+    for name in ("p50 ms", "p99 ms", "kB sent up"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        if row.achieved is None:
+            highest = row.highest_certifiable
+            why = "no answer" if highest is None else f"refused: at most {highest:.3f}"
+            table.add_row(f"{row.target:.2f}", why)
+            continue
+        escalated = row.escalation_rate or 0.0
+        mark = "" if row.certified else " (degraded)"
+        table.add_row(
+            f"{row.target:.2f}",
+            f"{row.achieved:.3f}{mark}",
+            f"{row.ci_low:.3f} to {row.ci_high:.3f}",
+            f"{1 - escalated:.0%}",
+            f"{escalated:.0%}",
+            f"{row.p50_ms:.1f}",
+            f"{row.p99_ms:.1f}",
+            f"{row.edge_bytes_up / 1000:.0f}",
+        )
+    return table

@@ -1,0 +1,81 @@
+"""From single answers to delivered accuracy per target. Pure: records in, rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import betaincinv
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One labelled request: what was answered, how, and how long the client waited."""
+
+    correct: bool
+    escalated: bool
+    degraded: bool
+    certified: bool
+    latency_ms: float
+    image_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One accuracy target's results; rates are shares, times in ms, bytes a total."""
+
+    target: float
+    certified: bool
+    n: int
+    achieved: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    escalation_rate: float | None = None
+    degraded_rate: float | None = None
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    edge_bytes_up: int = 0
+    failed: int = 0
+    highest_certifiable: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Two-sided exact interval of a share."""
+    tail = (1 - level) / 2
+    low = float(betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
+    high = (
+        float(betaincinv(successes + 1, trials - successes, 1 - tail))
+        if successes < trials
+        else 1.0
+    )
+    return low, high
+
+
+def summarise(target: float, records: Sequence[Record], failed: int = 0) -> Row:
+    """The row of one target; `failed` requests got no answer and count in no share."""
+    n = len(records)
+    if n == 0:
+        return Row(target, certified=False, n=0, failed=failed)
+    right = sum(record.correct for record in records)
+    low, high = clopper_pearson(right, n)
+    latency = np.array([record.latency_ms for record in records])
+    return Row(
+        target=target,
+        certified=all(record.certified for record in records),
+        n=n,
+        achieved=right / n,
+        ci_low=low,
+        ci_high=high,
+        escalation_rate=sum(record.escalated for record in records) / n,
+        degraded_rate=sum(record.degraded for record in records) / n,
+        p50_ms=float(np.percentile(latency, 50)),
+        p99_ms=float(np.percentile(latency, 99)),
+        edge_bytes_up=sum(record.image_bytes for record in records if record.escalated),
+        failed=failed,
+    )

@@ -1,0 +1,163 @@
+"""Send labelled images to a running agent at several accuracy targets, and record the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hawkvision.client import AsyncClient, TaskInfo
+from hawkvision.datasets import LabelledImage, open_labelled
+from hawkvision.errors import DatasetError, HawkVisionError, Overloaded, TargetUnreachable
+from hawkvision.evaluation import Record, Row, summarise
+
+_MAX_RETRIES = 5
+DRAWN = "roadsigns"
+DRAWN_IMAGES = 500
+DRAWN_SEED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One encoded image and the class index that the agent should answer."""
+
+    data: bytes
+    class_id: int
+
+
+def load_images(
+    source: str, split: str | None, task: TaskInfo, limit: int | None, seed: int = DRAWN_SEED
+) -> list[Labelled]:
+    """Labelled images of a folder or tar, or drawn ones for `roadsigns` or `roadsigns:N`.
+
+    `limit` takes a fixed, class-mixed part (ordered by the hash of the names). Raises
+    DatasetError where a class folder is no label or alias of the task.
+    """
+    name, _, count = source.partition(":")
+    if name == DRAWN and not Path(source).exists():
+        wanted = int(count) if count.isdigit() else DRAWN_IMAGES
+        return _drawn(min(wanted, limit or wanted), task, seed)
+    found = open_labelled(Path(source), split)
+    _check_labels(found.labels, task)
+    if limit is not None and limit < len(found):
+        kept = sorted(found.members, key=lambda member: _digest(member[0]))[:limit]
+        found = replace(found, members=tuple(sorted(kept)))
+    images = sorted(found, key=lambda image: _digest(image.name))
+    return [_labelled(image, task) for image in images]
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(Path(name).name.encode()).digest()
+
+
+def _labelled(image: LabelledImage, task: TaskInfo) -> Labelled:
+    return Labelled(image.data, task.class_ids[image.label])
+
+
+def _drawn(count: int, task: TaskInfo, seed: int) -> list[Labelled]:
+    from hawkvision.datasets import roadsigns
+
+    _check_labels(roadsigns.CLASSES, task)
+    return [
+        Labelled(sample.jpeg, task.class_ids[sample.label])
+        for sample in roadsigns.stream(count, seed=seed)
+    ]
+
+
+def _check_labels(labels: Sequence[str], task: TaskInfo) -> None:
+    unknown = [label for label in labels if label not in task.class_ids]
+    if unknown:
+        raise DatasetError(
+            f"class {unknown[0]!r} is no label of task {task.name!r}"
+            + (f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""),
+            hint="Choose the right --task, or add the folder's name as an alias in task.toml.",
+        )
+
+
+async def choose_task(client: AsyncClient, name: str | None) -> TaskInfo:
+    """The named task, or the agent's default one."""
+    return await client.task(name) if name is not None else (await client.tasks())[0]
+
+
+class Evaluation:
+    """Sends every image at every target, the targets interleaved, with bounded concurrency."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        task: TaskInfo,
+        *,
+        concurrency: int,
+        stop_after_s: float | None = None,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client = client
+        self._task = task
+        self._concurrency = concurrency
+        self._stop_after_s = stop_after_s
+        self._progress = progress
+
+    async def run(self, images: Sequence[Labelled], targets: Sequence[float]) -> list[Row]:
+        """One row for each target, in the order given. Raises AgentUnreachable."""
+        rows: dict[float, Row] = {}
+        records: dict[float, list[Record]] = {}
+        for target in dict.fromkeys(targets):
+            highest = await self._unreachable(images[0], target)
+            if highest is None:
+                records[target] = []
+            else:
+                row = summarise(target, [])
+                rows[target] = replace(row, highest_certifiable=highest)
+        failed = dict.fromkeys(records, 0)
+        jobs = iter([(image, target) for image in images for target in records])
+        end = None if self._stop_after_s is None else time.monotonic() + self._stop_after_s
+
+        async def work() -> None:
+            for image, target in jobs:
+                if end is not None and time.monotonic() > end:
+                    return
+                record = await self._one(image, target)
+                if record is None:
+                    failed[target] += 1
+                else:
+                    records[target].append(record)
+                self._progress()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._concurrency):
+                group.create_task(work())
+        rows |= {target: summarise(target, got, failed[target]) for target, got in records.items()}
+        return [rows[target] for target in dict.fromkeys(targets)]
+
+    async def _unreachable(self, image: Labelled, target: float) -> float | None:
+        """The highest certifiable target where `target` is refused; warms the agent up."""
+        try:
+            await self._client.classify(image.data, accuracy=target, task=self._task.name)
+        except TargetUnreachable as error:
+            return error.highest
+        return None
+
+    async def _one(self, image: Labelled, target: float) -> Record | None:
+        for _ in range(_MAX_RETRIES):
+            start = time.perf_counter()
+            try:
+                answer = await self._client.classify(
+                    image.data, accuracy=target, top_k=1, task=self._task.name
+                )
+            except Overloaded as error:
+                await asyncio.sleep(error.retry_after_s)
+                continue
+            except HawkVisionError:
+                return None
+            return Record(
+                correct=answer.class_id == image.class_id,
+                escalated=answer.escalated,
+                degraded=answer.degraded is not None,
+                certified=answer.certified,
+                latency_ms=(time.perf_counter() - start) * 1e3,
+                image_bytes=len(image.data),
+            )
+        return None
