@@ -84,10 +84,9 @@ def command(name: str, data: str | None, images: int, json_file: Path | None) ->
         stop_all(children)
     console.print(results_table(name, rows))
     console.print(
-        "One small and one large model served every target; only a confidence threshold changed.\n"
-        f"Each target is certified at 95 % confidence on {len(task.scores())} held-out images; "
-        "the last row asks for more\nthan can be certified, and is refused with the highest "
-        "target that can. Keep it running: hawkvision up"
+        "One small and one large model served every target; only a threshold changed.\n"
+        f"Targets hold at 95 % confidence, certified on {len(task.scores())} held-out images;\n"
+        "one that cannot be certified is refused. Keep it running: hawkvision up"
     )
     write_json(json_file, {"task": name, "results": [row.as_dict() for row in rows]})
     served = [row for row in rows if row.achieved is not None]

@@ -38,23 +38,22 @@ def progress_bar() -> Progress:
 def results_table(task: str, rows: Sequence[Row]) -> Table:
     """Accuracy target against what was delivered, and at what cost."""
     table = Table(title=f"task {task}")
-    for name in ("asked for", "delivered", "95 % interval", "at the edge", "escalated"):
-        table.add_column(name, justify="right")
-    for name in ("p50 ms", "p99 ms", "kB sent up"):
-        table.add_column(name, justify="right")
+    for name in ("accuracy asked", "delivered", "95 % interval", "escalated"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("p50 ms", "p99 ms", "kB up"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         if row.achieved is None:
             highest = row.highest_certifiable
-            why = "no answer" if highest is None else f"refused: at most {highest:.3f}"
-            table.add_row(f"{row.target:.2f}", why)
+            why = ("no answer", "") if highest is None else ("refused", f"at most {highest:.3f}")
+            table.add_row(f"{row.target:.2f}", *why)
             continue
         escalated = row.escalation_rate or 0.0
-        mark = "" if row.certified else " (degraded)"
+        mark = "" if row.certified else " !"
         table.add_row(
             f"{row.target:.2f}",
             f"{row.achieved:.3f}{mark}",
-            f"{row.ci_low:.3f} to {row.ci_high:.3f}",
-            f"{1 - escalated:.0%}",
+            f"{row.ci_low:.3f}-{row.ci_high:.3f}",
             f"{escalated:.0%}",
             f"{row.p50_ms:.1f}",
             f"{row.p99_ms:.1f}",

@@ -1,0 +1,1 @@
+"""Load tests and benchmarks over HawkVision's public doors; run from a checkout."""

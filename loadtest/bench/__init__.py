@@ -1,0 +1,1 @@
+"""`hawkvision bench …`: benchmarks that anyone can run."""

@@ -1,0 +1,147 @@
+"""CPU per locally answered request: the whole agent against the bare loop, interleaved."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+import simplejpeg
+
+from hawkvision.commands.processes import Child, stop_all
+from hawkvision.datasets import open_labelled, roadsigns
+from hawkvision.errors import HawkVisionError
+from hawkvision.repository import Repository, shipped_repository
+
+_DEAD_GATEWAY = "127.0.0.1:1"
+_WARM_UP_S = 0.5
+
+
+@dataclass(frozen=True)
+class ServerBench:
+    """What to measure: rounds of `seconds` each, at each number of connections."""
+
+    task: str
+    rounds: int
+    seconds: float
+    connections: tuple[int, ...]
+
+
+def bench_image(task: str) -> bytes:
+    """A photo of about 10 kB: from HAWKVISION_DATA where it is, else a drawn one at 224 px."""
+    folder = os.environ.get("HAWKVISION_DATA")
+    archive = Path(folder or "") / "imagenette.tar.gz"
+    if folder and task == "imagenette" and archive.exists():
+        photos = open_labelled(archive, "val")
+        return next(image.data for image in photos if 9_500 < len(image.data) < 10_500)
+    drawn = roadsigns.render(7, seed=3, size=224)
+    return bytes(simplejpeg.encode_jpeg(drawn, quality=90, colorspace="RGB"))
+
+
+def local_path(task: str) -> str:
+    """A request that the edge always answers: the target that threshold 0 certifies."""
+    curve = Repository(shipped_repository()).open(task).scores().curve()
+    target = int(float(curve.lower_bound[-1]) * 100) / 100
+    return f"/v1/classify?accuracy={target}&task={task}"
+
+
+def run_server_bench(bench: ServerBench) -> dict[str, Any]:
+    """Run it. Raises HawkVisionError where an answer did not come from the edge."""
+    path = local_path(bench.task)
+    bare: list[float] = []
+    agent: dict[int, list[dict[str, float]]] = {count: [] for count in bench.connections}
+    options = ["--port", "0", "--gateway", _DEAD_GATEWAY, "--task", bench.task]
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "image.jpg"
+        image.write_bytes(bench_image(bench.task))
+        size = image.stat().st_size
+        child = Child("edge", options, echo=False)
+        try:
+            host, port = child.wait_ready().removeprefix("http://").split(":")
+            process = psutil.Process(child.process.pid)
+            for count in bench.connections:
+                _load([host, port, path, str(image), str(count)], _WARM_UP_S)
+            for _ in range(bench.rounds):
+                bare.append(_bare(bench.task, image, bench.seconds))
+                for count in bench.connections:
+                    before = _cpu_s(process)
+                    result = _load([host, port, path, str(image), str(count)], bench.seconds)
+                    cpu_ms = (_cpu_s(process) - before) / result["count"] * 1e3
+                    agent[count].append({"cpu_ms": cpu_ms, **_flat(result)})
+            rss_mb = process.memory_info().rss / 2**20
+        finally:
+            stop_all([child])
+    return _summary(bench, bare, agent, rss_mb, size)
+
+
+def _summary(
+    bench: ServerBench,
+    bare: list[float],
+    agent: dict[int, list[dict[str, float]]],
+    rss_mb: float,
+    size: int,
+) -> dict[str, Any]:
+    cpu_ms_bare = median(bare)
+    rows = [
+        {
+            "connections": count,
+            **{key: median(one[key] for one in rounds) for key in rounds[0]},
+            "cpu_ratio": median(one["cpu_ms"] for one in rounds) / cpu_ms_bare,
+            "cpu_ms_rounds": [one["cpu_ms"] for one in rounds],
+        }
+        for count, rounds in agent.items()
+    ]
+    last = rows[-1]
+    return {
+        "task": bench.task,
+        "image_bytes": size,
+        "cpu_ms_bare": cpu_ms_bare,
+        "cpu_ms_bare_rounds": bare,
+        "cpu_ms_agent": last["cpu_ms"],
+        "cpu_ratio": last["cpu_ratio"],
+        "rss_mb": rss_mb,
+        "agent": rows,
+    }
+
+
+def _flat(result: dict[str, Any]) -> dict[str, float]:
+    latency = result["latency_ms"]
+    return {"rate": result["rate"], "p50_ms": latency["p50"], "p99_ms": latency["p99"]}
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def _bare(task: str, image: Path, seconds: float) -> float:
+    result = _run("loadtest.bench.bare_loop", [task, str(image), str(seconds)])
+    return float(result["cpu_s"] / result["count"] * 1e3)
+
+
+def _load(arguments: Sequence[str], seconds: float) -> dict[str, Any]:
+    result = _run("loadtest.bench.closed_loop", [*arguments, str(seconds)])
+    if result["other"]:
+        raise HawkVisionError(
+            f"{result['other']} of {result['count']} answers did not come from the edge",
+            hint="The benchmark measures local answers only.",
+        )
+    return result
+
+
+def _run(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise HawkVisionError(f"{module} failed: {done.stderr.strip().splitlines()[-1:]}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
