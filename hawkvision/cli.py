@@ -63,14 +63,14 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; errors become one line, a hint and a non-zero status."""
     try:
-        cli(standalone_mode=False)
+        status = cli(standalone_mode=False)  # click returns the status of `Exit`
+        if isinstance(status, int) and status:
+            sys.exit(status)
     except HawkVisionError as error:
         click.echo(f"error: {error}", err=True)
         if error.hint:
             click.echo(error.hint, err=True)
         sys.exit(1)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hawkvision.client import AsyncClient, TaskInfo
+from hawkvision.client.answers import ABOUT_ONE_IMAGE
 from hawkvision.datasets import LabelledImage, open_labelled
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded, TargetUnreachable
 from hawkvision.evaluation import Record, Row, summarise
 
-_MAX_RETRIES = 5
+_MAX_TRIES = 5
+_LONGEST_PAUSE_S = 5
 DRAWN = "roadsigns"
 DRAWN_IMAGES = 500
 DRAWN_SEED = 7
@@ -38,7 +40,7 @@ def load_images(
     """
     name, _, count = source.partition(":")
     if name == DRAWN and not Path(source).exists():
-        wanted = int(count) if count.isdigit() else DRAWN_IMAGES
+        wanted = _count(count) if count else DRAWN_IMAGES
         return _drawn(min(wanted, limit or wanted), task, seed)
     found = open_labelled(Path(source), split)
     _check_labels(found.labels, task)
@@ -47,6 +49,14 @@ def load_images(
         found = replace(found, members=tuple(sorted(kept)))
     images = sorted(found, key=lambda image: _digest(image.name))
     return [_labelled(image, task) for image in images]
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise DatasetError(
+            f"{DRAWN}:{text[:40]} names no number of images", hint=f"For example {DRAWN}:500."
+        )
+    return int(text)
 
 
 def _digest(name: str) -> bytes:
@@ -101,11 +111,11 @@ class Evaluation:
         self._progress = progress
 
     async def run(self, images: Sequence[Labelled], targets: Sequence[float]) -> list[Row]:
-        """One row for each target, in the order given. Raises AgentUnreachable."""
+        """One row for each target, in the order given; requests with no answer are its `failed`."""
         rows: dict[float, Row] = {}
         records: dict[float, list[Record]] = {}
         for target in dict.fromkeys(targets):
-            highest = await self._unreachable(images[0], target)
+            highest = await self._unreachable(images, target)
             if highest is None:
                 records[target] = []
             else:
@@ -132,23 +142,25 @@ class Evaluation:
         rows |= {target: summarise(target, got, failed[target]) for target, got in records.items()}
         return [rows[target] for target in dict.fromkeys(targets)]
 
-    async def _unreachable(self, image: Labelled, target: float) -> float | None:
+    async def _unreachable(self, images: Sequence[Labelled], target: float) -> float | None:
         """The highest certifiable target where `target` is refused; warms the agent up."""
         try:
-            await self._client.classify(image.data, accuracy=target, task=self._task.name)
+            await self._client.classify(images[0].data, accuracy=target, task=self._task.name)
         except TargetUnreachable as error:
             return error.highest
+        except (*ABOUT_ONE_IMAGE, Overloaded):
+            return None  # the target was taken; the image counts as failed when its turn comes
         return None
 
     async def _one(self, image: Labelled, target: float) -> Record | None:
-        for _ in range(_MAX_RETRIES):
+        for _ in range(_MAX_TRIES):
             start = time.perf_counter()
             try:
                 answer = await self._client.classify(
                     image.data, accuracy=target, top_k=1, task=self._task.name
                 )
             except Overloaded as error:
-                await asyncio.sleep(error.retry_after_s)
+                await asyncio.sleep(min(error.retry_after_s, _LONGEST_PAUSE_S))
                 continue
             except HawkVisionError:
                 return None

@@ -9,13 +9,45 @@ from typing import Any
 import orjson
 
 from hawkvision import errors
-from hawkvision.errors import AgentUnreachable, HawkVisionError, Overloaded, TargetUnreachable
+from hawkvision.errors import (
+    AgentUnreachable,
+    CorruptImage,
+    HawkVisionError,
+    Overloaded,
+    PayloadTooLarge,
+    TargetUnreachable,
+    UnsupportedImage,
+)
 
 _BY_CODE: dict[str, type[HawkVisionError]] = {
     kind.code: kind
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, HawkVisionError)
 }
+
+ABOUT_ONE_IMAGE = (CorruptImage, UnsupportedImage, PayloadTooLarge)
+"""Errors that an image causes, and that stand in its place among the results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One of the most probable classes."""
+
+    label: str
+    class_id: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The accuracy target that was asked for, and whether the answer keeps it.
+
+    `threshold` is the edge's confidence threshold in force; above 1 everything escalates.
+    """
+
+    target: float
+    certified: bool
+    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +59,17 @@ class Answer:
     label: str
     class_id: int
     confidence: float
-    top_k: tuple[tuple[str, float], ...]
+    top_k: tuple[Guess, ...]
     served_by: str
     escalated: bool
     degraded: str | None
-    target: float
-    certified: bool
-    threshold: float
+    accuracy: Promise
     timing_ms: Mapping[str, float]
+
+    @property
+    def certified(self) -> bool:
+        """Whether the answer keeps the target that was asked for."""
+        return self.accuracy.certified
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +96,18 @@ def parse_answer(body: Mapping[str, Any]) -> Answer:
             label=str(body["label"]),
             class_id=int(body["class_id"]),
             confidence=float(body["confidence"]),
-            top_k=tuple((str(e["label"]), float(e["probability"])) for e in body["top_k"]),
+            top_k=tuple(
+                Guess(str(guess["label"]), int(guess["class_id"]), float(guess["probability"]))
+                for guess in body["top_k"]
+            ),
             served_by=str(body["served_by"]),
             escalated=bool(body["escalated"]),
             degraded=body["degraded"],
-            target=float(accuracy["target"]),
-            certified=bool(accuracy["certified"]),
-            threshold=float(accuracy["threshold"]),
+            accuracy=Promise(
+                target=float(accuracy["target"]),
+                certified=bool(accuracy["certified"]),
+                threshold=float(accuracy["threshold"]),
+            ),
             timing_ms=dict(body["timing_ms"]),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -78,6 +118,13 @@ def parse_results(body: Mapping[str, Any]) -> list[Answer | HawkVisionError]:
     """The answers of a request with one or many images, errors in their places."""
     items = body.get("results", [body])
     return [parse_error(item["error"]) if "error" in item else parse_answer(item) for item in items]
+
+
+def only_result(error: HawkVisionError) -> list[Answer | HawkVisionError]:
+    """The results of a request whose only image failed. Raises what is no image's fault."""
+    if isinstance(error, ABOUT_ONE_IMAGE):
+        return [error]
+    raise error
 
 
 def parse_task(body: Mapping[str, Any]) -> TaskInfo:
@@ -101,11 +148,19 @@ def parse_task(body: Mapping[str, Any]) -> TaskInfo:
 
 
 def parse_error(body: Any, retry_after: str | None = None) -> HawkVisionError:
-    """The error for a `{"code", "message", "hint"}` object."""
+    """The error for a `{"code", "message", "hint"}` object, or for a plain text.
+
+    A code that has no class of its own is kept as the `code` of a HawkVisionError.
+    """
     if not isinstance(body, Mapping):
         return HawkVisionError(str(body)[:200])
     message, hint = str(body.get("message", "")), str(body.get("hint", ""))
-    kind = _BY_CODE.get(str(body.get("code")), HawkVisionError)
+    code = str(body.get("code"))
+    kind = _BY_CODE.get(code)
+    if kind is None:
+        unnamed = HawkVisionError(message, hint=hint)
+        unnamed.code = code
+        return unnamed
     if kind is TargetUnreachable:
         highest = float(body.get("highest_certifiable", 0.0))
         return TargetUnreachable(message, highest=highest, hint=hint)
@@ -121,8 +176,10 @@ def check_reply(status: int, body: bytes, retry_after: str | None) -> Any:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise _unexpected(f"status {status} without JSON") from error
+    if not isinstance(parsed, dict):
+        raise _unexpected(f"status {status} without a JSON object")
     if status >= 400:
-        raise parse_error(parsed.get("error") if isinstance(parsed, dict) else None, retry_after)
+        raise parse_error(parsed.get("error", f"status {status}"), retry_after)
     return parsed
 
 

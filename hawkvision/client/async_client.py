@@ -13,12 +13,13 @@ from hawkvision.client.answers import (
     Answer,
     TaskInfo,
     check_reply,
+    only_result,
     parse_answer,
     parse_results,
     parse_task,
     unreachable,
 )
-from hawkvision.client.requests import DEFAULT_URL, Prepared, prepare
+from hawkvision.client.requests import DEFAULT_URL, Prepared, base_url, prepare, task_path
 from hawkvision.errors import HawkVisionError
 
 
@@ -26,7 +27,7 @@ class AsyncClient:
     """Talks to one agent; use as an async context manager. Raises HawkVisionError."""
 
     def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0) -> None:
-        self._url = url.rstrip("/")
+        self._url = base_url(url)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
 
@@ -57,10 +58,17 @@ class AsyncClient:
         app: str | None = None,
     ) -> list[Answer | HawkVisionError]:
         """The answers for several images in one request, an error in place of a failed one."""
+        if not images:
+            return []
         request = prepare(
             images, accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
         )
-        return parse_results(await self._post(request))
+        try:
+            return parse_results(await self._post(request))
+        except HawkVisionError as error:
+            if len(images) > 1:
+                raise
+            return only_result(error)
 
     async def tasks(self) -> list[TaskInfo]:
         """The tasks served, the default one first."""
@@ -68,7 +76,7 @@ class AsyncClient:
 
     async def task(self, name: str) -> TaskInfo:
         """One task. Raises UnknownTask."""
-        return parse_task(await self._get(f"/v1/tasks/{name}"))
+        return parse_task(await self._get(task_path(name)))
 
     async def ready(self) -> bool:
         """Whether the agent takes traffic."""
@@ -99,7 +107,9 @@ class AsyncClient:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
+            self._session = aiohttp.ClientSession(
+                timeout=self._timeout, connector=aiohttp.TCPConnector(limit=0)
+            )
         return self._session
 
     async def close(self) -> None:

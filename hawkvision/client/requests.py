@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from urllib3 import encode_multipart_formdata
 
@@ -19,6 +19,16 @@ class Prepared:
     path: str
     body: bytes
     content_type: str
+
+
+def base_url(url: str) -> str:
+    """The agent's URL without a slash at the end; `HOST:PORT` alone means HTTP."""
+    return (url if "://" in url else f"http://{url}").rstrip("/")
+
+
+def task_path(name: str) -> str:
+    """The path that describes a task, whatever its name holds."""
+    return f"/v1/tasks/{quote(name, safe='')}"
 
 
 def read(image: bytes | Path) -> bytes:

@@ -13,12 +13,13 @@ from hawkvision.client.answers import (
     Answer,
     TaskInfo,
     check_reply,
+    only_result,
     parse_answer,
     parse_results,
     parse_task,
     unreachable,
 )
-from hawkvision.client.requests import DEFAULT_URL, Prepared, prepare
+from hawkvision.client.requests import DEFAULT_URL, Prepared, base_url, prepare, task_path
 from hawkvision.errors import HawkVisionError
 
 
@@ -26,7 +27,7 @@ class Client:
     """Talks to one agent; usable from several threads. Raises HawkVisionError."""
 
     def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0) -> None:
-        self._url = url.rstrip("/")
+        self._url = base_url(url)
         self._pool = urllib3.PoolManager(retries=False, timeout=timeout_s, maxsize=8)
 
     def classify(
@@ -56,10 +57,17 @@ class Client:
         app: str | None = None,
     ) -> list[Answer | HawkVisionError]:
         """The answers for several images in one request, an error in place of a failed one."""
+        if not images:
+            return []
         request = prepare(
             images, accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
         )
-        return parse_results(self._post(request))
+        try:
+            return parse_results(self._post(request))
+        except HawkVisionError as error:
+            if len(images) > 1:
+                raise
+            return only_result(error)
 
     def tasks(self) -> list[TaskInfo]:
         """The tasks served, the default one first."""
@@ -67,7 +75,7 @@ class Client:
 
     def task(self, name: str) -> TaskInfo:
         """One task. Raises UnknownTask."""
-        return parse_task(self._get(f"/v1/tasks/{name}"))
+        return parse_task(self._get(task_path(name)))
 
     def ready(self) -> bool:
         """Whether the agent takes traffic."""

@@ -59,7 +59,7 @@ async def evaluate(
 @click.option("--task", help="Default: the agent's.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images, classes mixed.")
 @click.option("--concurrency", type=click.IntRange(1, 256), default=4)
-@click.option("--seed", type=int, default=DRAWN_SEED, help="Of drawn images.")
+@click.option("--seed", type=click.IntRange(0), default=DRAWN_SEED, help="Of drawn images.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results.")
 def command(
     data: str,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ from rich.table import Table
 
 from hawkvision.commands.output import write_json
 from hawkvision.engines import open_engine
-from hawkvision.errors import EngineError, HawkVisionError, TargetUnreachable
+from hawkvision.errors import EngineError, HawkVisionError, RepositoryError, TargetUnreachable
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
 
-_TARGETS = (0.70, 0.75, 0.80, 0.85, 0.88, 0.90, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
+_SOUND, _ABSENT = "ok", "not here"
+_TARGETS = tuple(percent / 100 for percent in range(70, 100))
 
 _repository = click.option(
     "--model-repository",
@@ -41,12 +44,26 @@ def list_tasks(root: Path, json_file: Path | None) -> None:
     table = Table("task", "version", "labels", "rungs", "highest certifiable", "description")
     found: list[dict[str, Any]] = []
     for name in repository.tasks():
-        task = repository.open(name)
+        try:
+            task = repository.open(name)
+        except HawkVisionError as error:
+            table.add_row(name, "", "", "", "", f"damaged: {error}")
+            found.append({"name": name, "error": error.as_dict()})
+            continue
         highest = task.scores().curve().highest_certifiable
         rungs = ", ".join(rung.name for rung in task.rungs)
         labels = str(len(task.labels))
         table.add_row(name, task.version, labels, rungs, f"{highest:.3f}", task.description)
-        found.append({"name": name, "version": task.version, "highest_certifiable": highest})
+        found.append(
+            {
+                "name": name,
+                "version": task.version,
+                "labels": list(task.labels),
+                "rungs": [rung.name for rung in task.rungs],
+                "highest_certifiable": highest,
+                "description": task.description,
+            }
+        )
     Console().print(table)
     write_json(json_file, {"tasks": found})
 
@@ -59,11 +76,18 @@ def show(name: str, root: Path, json_file: Path | None) -> None:
     """The rungs of TASK, and threshold and escalation for each accuracy target."""
     task = Repository(root).open(name)
     console = Console()
-    table = Table("rung", "precision", "input", "temperature", "measured", title=f"{name}")
-    for rung in task.rungs:
-        size = f"{rung.geometry.width}x{rung.geometry.height} {rung.geometry.fit}"
-        measured = ", ".join(f"{key} {value:g}" for key, value in rung.measured.items())
-        table.add_row(rung.name, rung.model.precision, size, f"{rung.temperature:.3f}", measured)
+    table = Table("rung", "precision", "input", "file", "temperature", "measured", title=f"{name}")
+    rungs = [rung_row(rung) for rung in task.rungs]
+    for row in rungs:
+        size = row["bytes"]
+        table.add_row(
+            row["name"],
+            row["precision"],
+            row["input"],
+            "not here" if size is None else f"{size / 1000:,.0f} kB",
+            f"{row['temperature']:.3f}",
+            ", ".join(f"{key} {value:g}" for key, value in row["measured"].items()),
+        )
     console.print(table)
     rows = target_rows(task)
     curve = Table("accuracy", "threshold", "expected escalation", title="certified targets")
@@ -74,7 +98,21 @@ def show(name: str, root: Path, json_file: Path | None) -> None:
             cells = "not certifiable", ""
         curve.add_row(f"{row['target']:.2f}", *cells)
     console.print(curve)
-    write_json(json_file, {"task": name, "version": task.version, "targets": rows})
+    body = {"task": name, "version": task.version, "rungs": rungs, "targets": rows}
+    write_json(json_file, body)
+
+
+def rung_row(rung: Rung) -> dict[str, Any]:
+    """A rung's input, precision, size on disk (None where it is not here) and cost."""
+    geometry = rung.geometry
+    return {
+        "name": rung.name,
+        "precision": rung.model.precision,
+        "input": f"{geometry.width}x{geometry.height} {geometry.fit}",
+        "bytes": rung.model.path.stat().st_size if rung.present else None,
+        "temperature": rung.temperature,
+        "measured": dict(rung.measured),
+    }
 
 
 def target_rows(task: Task) -> list[dict[str, Any]]:
@@ -101,49 +139,67 @@ def target_rows(task: Task) -> list[dict[str, Any]]:
 @command.command("verify")
 @click.argument("name", metavar="[TASK]", required=False)
 @_repository
-def verify(name: str | None, root: Path) -> None:
+@_json
+def verify(name: str | None, root: Path, json_file: Path | None) -> None:
     """Check digests and run each model once; exits 1 if anything is wrong."""
     repository = Repository(root)
-    faults = 0
+    findings: list[dict[str, Any]] = []
     for task_name in [name] if name is not None else repository.tasks():
         for version in repository.versions(task_name):
-            faults += _verify_version(root / task_name / version)
-    if faults:
+            for part, state in verify_version(root / task_name / version):
+                click.echo(f"{task_name}/{version} {part}: {state}")
+                findings.append(
+                    {"task": task_name, "version": version, "part": part, "state": state}
+                )
+    write_json(json_file, {"findings": findings})
+    if not findings:
+        raise RepositoryError(f"no tasks in {root}", hint="Give --model-repository.")
+    if any(finding["state"] not in (_SOUND, _ABSENT) for finding in findings):
         raise click.exceptions.Exit(1)
 
 
-def _verify_version(folder: Path) -> int:
-    """Print a line for each part of a version; the number of faults."""
-    where = f"{folder.parent.name}/{folder.name}"
+def verify_version(folder: Path) -> Iterator[tuple[str, str]]:
+    """Each part of a version with its state: `ok`, `not here`, or what is wrong with it."""
     try:
         task = read_task(folder)
-        task.scores().curve()
-        click.echo(f"ok    {where} calibration")
     except HawkVisionError as error:
-        click.echo(f"FAULT {where}: {error}")
-        return 1
-    faults = 0
+        yield "task.toml", str(error)
+        return
+    yield "calibration", _state(partial(check_calibration, task))
     for rung in task.rungs:
-        if not rung.present:
-            click.echo(f"      {where} {rung.name}: not here")
-            continue
-        try:
-            task.check_digest(rung)
-            run_once(task, rung)
-            click.echo(f"ok    {where} {rung.name}")
-        except HawkVisionError as error:
-            click.echo(f"FAULT {where} {rung.name}: {error}")
-            faults += 1
-    return faults
+        yield rung.name, _state(partial(check_rung, task, rung)) if rung.present else _ABSENT
 
 
-def run_once(task: Task, rung: Rung) -> None:
-    """Run a rung on a grey image. Raises EngineError if its answer cannot be one."""
+def _state(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except HawkVisionError as error:
+        return str(error)
+    return _SOUND
+
+
+def check_calibration(task: Task) -> None:
+    """Raise HawkVisionError if the held-out scores are damaged or of other classes."""
+    scores = task.scores()
+    scores.curve()
+    for classes in (scores.label, scores.edge_class, scores.dc_class):
+        if classes.min() < 0 or classes.max() >= len(task.labels):
+            raise RepositoryError(
+                f"{task.calibration} holds classes beyond the {len(task.labels)} labels",
+                hint="Calibrate the task again.",
+            )
+
+
+def check_rung(task: Task, rung: Rung) -> None:
+    """Check the digest and run a grey image. Raises HawkVisionError if an answer is no answer."""
+    task.check_digest(rung)
     engine = open_engine(rung.model)
     try:
         shape = (1, 3, rung.geometry.height, rung.geometry.width)
         logits = engine.infer(np.full(shape, 128, np.uint8))
     finally:
         engine.close()
-    if logits.shape != (1, len(task.labels)) or not np.isfinite(logits).all():
-        raise EngineError(f"answered shape {logits.shape} for {len(task.labels)} labels, or NaN")
+    if logits.shape != (1, len(task.labels)):
+        raise EngineError(f"answered shape {logits.shape} for {len(task.labels)} labels")
+    if not np.isfinite(logits).all():
+        raise EngineError("answered NaN or infinity")

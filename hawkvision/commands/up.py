@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from hawkvision.commands.processes import Child, stop_all
+from hawkvision.commands.processes import Child, StartInterrupted, stop_all
 from hawkvision.repository import shipped_repository
 
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)
@@ -57,17 +58,25 @@ class _Kept:
 def command(tasks: tuple[str, ...], port: int, gateway_port: int, model_repository: Path) -> None:
     """Run an edge agent and a data-center gateway here, until Ctrl-C or SIGTERM."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    with contextlib.suppress(StartInterrupted):
+        _keep(list(tasks), port, gateway_port, model_repository, stop)
+
+
+def _keep(
+    tasks: list[str], port: int, gateway_port: int, model_repository: Path, stop: threading.Event
+) -> None:
+    """Start both, keep them running until `stop`, and drain them whatever happens."""
     common = ["--model-repository", str(model_repository)]
     common += [option for task in tasks for option in ("--task", task)]
     kept: list[_Kept] = []
     try:
         kept.append(_Kept("dc", ["--port", str(gateway_port), *common]))
-        gateway = kept[0].child.wait_ready()
+        gateway = kept[0].child.wait_ready(stop)
         kept[0].options = ["--port", gateway.rsplit(":", 1)[1], *common]
         kept.append(_Kept("edge", ["--port", str(port), "--gateway", gateway, *common]))
-        url = kept[1].child.wait_ready()
+        url = kept[1].child.wait_ready(stop)
         edge_port = url.rsplit(":", 1)[1]
         kept[1].options = ["--port", edge_port, "--gateway", gateway, *common]
         click.echo(f"try: curl --data-binary @photo.jpg '{url}/v1/classify?accuracy=0.90'")

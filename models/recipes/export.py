@@ -46,6 +46,47 @@ def load_net(recipe: Recipe, classes: int, checkpoint: Path) -> ResidualNet:
     return net.eval()
 
 
+def export_fp32(net: ResidualNet, side: int, folder: Path) -> onnx.ModelProto:
+    """The float network behind the same uint8 NHWC input, for nets too small for int8."""
+    model = onnx.load(_export(net, side, folder))
+    graph = model.graph
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array(1 / 64, np.float32), "pixel_scale"),
+            numpy_helper.from_array(np.array(128, np.uint8), "pixel_zero"),
+        ]
+    )
+    pixel_inputs = ["planes", "pixel_scale", "pixel_zero"]
+    graph.node.insert(0, helper.make_node("DequantizeLinear", pixel_inputs, ["x"]))
+    graph.node.insert(0, helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]))
+    return _with_pixel_input(model, side)
+
+
+def _export(net: ResidualNet, side: int, folder: Path) -> Path:
+    path = folder / "plain.onnx"
+    torch.onnx.export(
+        net,
+        (torch.zeros(1, 3, side, side),),
+        str(path),
+        opset_version=_OPSET,
+        dynamo=False,
+        input_names=["x"],
+        output_names=["logits"],
+        dynamic_axes={"x": {0: "n"}, "logits": {0: "n"}},
+    )
+    return path
+
+
+def _with_pixel_input(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
+    graph = model.graph
+    del graph.input[:]
+    graph.input.append(
+        helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", side, side, 3])
+    )
+    onnx.checker.check_model(model)
+    return model
+
+
 def export_int8(
     net: ResidualNet, side: int, images: Iterable[Image], folder: Path, *, mirror: bool
 ) -> onnx.ModelProto:
@@ -53,17 +94,8 @@ def export_int8(
 
     With `mirror` the graph averages the logits of each image and its mirror image.
     """
-    plain, prepared, quantized = (folder / f"{n}.onnx" for n in ("plain", "prepared", "int8"))
-    torch.onnx.export(
-        net,
-        (torch.zeros(1, 3, side, side),),
-        str(plain),
-        opset_version=_OPSET,
-        dynamo=False,
-        input_names=["x"],
-        output_names=["logits"],
-        dynamic_axes={"x": {0: "n"}, "logits": {0: "n"}},
-    )
+    prepared, quantized = folder / "prepared.onnx", folder / "int8.onnx"
+    plain = _export(net, side, folder)
     quant_pre_process(str(plain), str(prepared))
     quantize_static(
         str(prepared),
@@ -95,12 +127,7 @@ def take_pixels(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
     graph.node.insert(
         position, helper.make_node("Transpose", ["image"], [quantize.output[0]], perm=[0, 3, 1, 2])
     )
-    del graph.input[:]
-    graph.input.append(
-        helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", side, side, 3])
-    )
-    onnx.checker.check_model(model)
-    return model
+    return _with_pixel_input(model, side)
 
 
 def average_with_mirror(model: onnx.ModelProto, classes: int) -> onnx.ModelProto:

@@ -35,7 +35,9 @@ class ResidualBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         shortcut: list[nn.Module] = []
         if stride != 1:
-            shortcut.append(nn.AvgPool2d(stride, ceil_mode=True))
+            # Without padding this changes nothing, but ONNX Runtime's fused int8 pooling (1.31)
+            # divides windows that overhang an odd side wrongly when padding counts.
+            shortcut.append(nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
         if in_channels != out_channels:
             shortcut.append(nn.Conv2d(in_channels, out_channels, 1, bias=False))
             shortcut.append(nn.BatchNorm2d(out_channels))

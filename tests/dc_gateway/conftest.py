@@ -10,12 +10,12 @@ from typing import Any
 
 import grpc.aio
 import pytest
-from tests.models import build_tiny_repository
 
 from dc_gateway.config import GatewayConfig
 from dc_gateway.model import load_models
 from dc_gateway.server import Gateway
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
+from tests.models import build_tiny_repository
 
 
 @dataclass

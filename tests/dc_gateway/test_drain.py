@@ -15,13 +15,13 @@ import grpc.aio
 import numpy as np
 import pytest
 from PIL import Image
-from tests.models import coloured_jpeg
 
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.codec import pack_bytes
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.dc_gateway.calls import busy_thread, infer_request, until
 from tests.dc_gateway.conftest import Serve
+from tests.models import coloured_jpeg
 from tests.processes import gateway
 
 

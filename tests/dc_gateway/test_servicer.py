@@ -11,7 +11,6 @@ import grpc.aio
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.models import coloured_jpeg
 
 from dc_gateway.scheduler import Ticket
 from hawkvision.errors import DeadlineExceeded
@@ -20,6 +19,7 @@ from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.codec import unpack_fp32
 from tests.dc_gateway.calls import busy_thread, infer_request, until
 from tests.dc_gateway.conftest import Serve, Served
+from tests.models import coloured_jpeg
 
 LABELS = ("red", "green", "blue", "grey")
 Code = grpc.StatusCode

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tritonclient.grpc as triton
-from tests.models import coloured_jpeg
 from tritonclient.utils import InferenceServerException
 
 from hawkvision.oip import open_inference_pb2 as messages
+from tests.models import coloured_jpeg
 from tests.processes import gateway
 
 LABELS = ("red", "green", "blue", "grey")

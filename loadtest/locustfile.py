@@ -1,0 +1,108 @@
+"""Locust users who ask for an accuracy: `locust -f loadtest/locustfile.py --host http://…:8080`.
+
+Each user sends labelled images at mixed accuracy targets. A wrong label is no failure; an error or
+an unreadable answer is. At the end the accuracy delivered per target stands beside the latency.
+Settings by environment: docs/benchmark.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import requests
+from locust import FastHttpUser, between, events, task
+
+from loadtest.accuracy import DeliveredAccuracy, spread
+from loadtest.traffic import TrafficSettings, cycle, load_traffic
+
+_JSON = os.environ.get("HAWKVISION_LOADTEST_JSON")
+_TARGETS = os.environ.get("HAWKVISION_LOADTEST_TARGETS")
+_TASK = os.environ.get("HAWKVISION_LOADTEST_TASK")
+
+delivered = DeliveredAccuracy()
+_users = itertools.count()
+
+
+class Plan:
+    """What all users share: the task, its targets and the images."""
+
+    def __init__(self, host: str) -> None:
+        reply = requests.get(f"{host}/v1/tasks", timeout=30)
+        reply.raise_for_status()
+        tasks = reply.json()["tasks"]
+        chosen = next(one for one in tasks if _TASK in (None, one["name"]))
+        self.task: str = chosen["name"]
+        self.aliases: dict[str, str] = chosen["aliases"]
+        if _TARGETS:
+            self.targets = [float(part) for part in _TARGETS.split(",")]
+        else:
+            self.targets = spread(chosen["highest_certifiable"])
+        self.images = load_traffic(TrafficSettings.from_environment(os.environ))
+
+
+_plan: list[Plan] = []
+
+
+@events.test_start.add_listener
+def _prepare(environment: Any, **_: Any) -> None:
+    host = environment.host or environment.parsed_options.host
+    _plan[:] = [Plan(host.rstrip("/"))]
+
+
+@events.quitting.add_listener
+def _report(environment: Any, **_: Any) -> None:
+    print("\nDelivered accuracy\n" + delivered.table())
+    if _JSON:
+        total = environment.stats.total
+        body = {
+            "results": delivered.rows(),
+            "requests": total.num_requests,
+            "failures": total.num_failures,
+            "p50_ms": total.get_response_time_percentile(0.5),
+            "p99_ms": total.get_response_time_percentile(0.99),
+        }
+        Path(_JSON).write_text(json.dumps(body, indent=2) + "\n")
+
+
+class AccuracyUser(FastHttpUser):
+    """Sends one image after another, each at a target drawn anew."""
+
+    wait_time = between(0.0, 0.05)
+
+    def on_start(self) -> None:
+        """Start at another image than the other users."""
+        plan = _plan[0]
+        self._images = cycle(plan.images, next(_users) * 37)
+
+    @task
+    def classify(self) -> None:
+        """One labelled request."""
+        plan = _plan[0]
+        image = next(self._images)
+        target = random.choice(plan.targets)
+        with self.client.post(
+            f"/v1/classify?accuracy={target}&task={plan.task}",
+            data=image.data,
+            name=f"classify accuracy={target:.2f}",
+            catch_response=True,
+        ) as reply:
+            if reply.status_code != 200:
+                reply.failure(f"status {reply.status_code}")
+                return
+            answer = reply.json()
+            if answer.get("label") is None:
+                reply.failure("an answer without a label")
+                return
+            wanted = plan.aliases.get(image.label, image.label)
+            delivered.add(
+                target,
+                correct=answer["label"] == wanted,
+                escalated=answer["escalated"],
+                degraded=answer["degraded"] is not None,
+            )
+            reply.success()

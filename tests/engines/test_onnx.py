@@ -1,0 +1,102 @@
+"""ONNX Runtime behind the engine protocol."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from hawkvision.engines import ModelSpec, available_engines, open_engine
+from hawkvision.engines.onnx import choose_providers
+from hawkvision.errors import EngineError
+from tests.models import SIDE, classifier
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (5, 3, SIDE, SIDE), np.uint8)
+
+
+def mean_model(path: Path, *, batch: int | str = "n", softmax: bool = False) -> Path:
+    """Float NCHW [batch,3,4,4] to the channel means, or their softmax."""
+    nodes = [helper.make_node("GlobalAveragePool", ["x"], ["pooled"])]
+    nodes.append(helper.make_node("Flatten", ["pooled"], ["flat"]))
+    nodes.append(helper.make_node("Softmax" if softmax else "Identity", ["flat"], ["y"]))
+    graph = helper.make_graph(
+        nodes,
+        "mean",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 3])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path
+    )
+    return path
+
+
+def test_the_onnx_engine_is_registered() -> None:
+    assert "onnx" in available_engines()
+
+
+def test_providers_are_tried_best_first() -> None:
+    present = ["CPUExecutionProvider", "CUDAExecutionProvider", "AzureExecutionProvider"]
+    assert choose_providers(present) == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def test_an_nhwc_model_takes_nchw_batches(tmp_path: Path, pixels: np.ndarray) -> None:
+    onnx.save(classifier(SIDE), tmp_path / "m.onnx")
+    engine = open_engine(ModelSpec(tmp_path / "m.onnx", "NHWC", "uint8"))
+    assert engine.infer(pixels).shape == (5, 4)
+    assert engine.metadata.input_shape == (3, SIDE, SIDE)
+
+
+def test_uint8_pixels_are_normalised_for_float_models(tmp_path: Path) -> None:
+    spec = ModelSpec(mean_model(tmp_path / "m.onnx"), mean=(10, 20, 30), std=(2, 4, 5))
+    image = np.full((1, 3, 4, 4), 50, np.uint8)
+    assert open_engine(spec).infer(image)[0].tolist() == pytest.approx([20, 7.5, 4])
+
+
+def test_a_fixed_batch_serves_any_number(tmp_path: Path) -> None:
+    engine = open_engine(ModelSpec(mean_model(tmp_path / "m.onnx", batch=4)))
+    batch = np.arange(7, dtype=np.float32)[:, None, None, None] * np.ones((7, 3, 4, 4), np.float32)
+    assert engine.infer(batch)[:, 0].tolist() == pytest.approx(list(range(7)))
+
+
+def test_probabilities_come_back_as_logits(tmp_path: Path) -> None:
+    path = mean_model(tmp_path / "m.onnx", softmax=True)
+    logits = open_engine(ModelSpec(path, output="probabilities")).infer(
+        np.random.default_rng(0).random((2, 3, 4, 4), np.float32)
+    )
+    assert np.exp(logits).sum(axis=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_threads_get_the_same_answers(tmp_path: Path, pixels: np.ndarray) -> None:
+    onnx.save(classifier(9), tmp_path / "m.onnx")
+    engine = open_engine(ModelSpec(tmp_path / "m.onnx", "NHWC", "uint8"))
+    expected = engine.infer(pixels)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: engine.infer(pixels), range(40)))
+    assert all(np.array_equal(answer, expected) for answer in answers)
+
+
+def test_a_wrong_shape_is_one_clear_error(tmp_path: Path) -> None:
+    onnx.save(classifier(9), tmp_path / "m.onnx")
+    engine = open_engine(ModelSpec(tmp_path / "m.onnx", "NHWC", "uint8"))
+    with pytest.raises(EngineError, match="inference failed"):
+        engine.infer(np.zeros((1, 3, 8, 8), np.uint8))
+
+
+def test_a_file_that_is_no_model_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"not a model")
+    with pytest.raises(EngineError, match=r"cannot load m\.onnx"):
+        open_engine(ModelSpec(tmp_path / "m.onnx"))
+
+
+def test_an_unknown_engine_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(EngineError) as caught:
+        open_engine(ModelSpec(tmp_path / "m.onnx"), name="abacus")
+    assert "onnx" in caught.value.hint
