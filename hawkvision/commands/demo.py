@@ -8,11 +8,10 @@ import os
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from hawkvision.calibration import LowerConfidenceCurve
 from hawkvision.commands.evaluate import evaluate
-from hawkvision.commands.output import results_table, write_json
+from hawkvision.commands.output import results_table, screen, write_json
 from hawkvision.commands.processes import Child, stop_all
 from hawkvision.errors import DatasetError
 from hawkvision.repository import Repository, Task, shipped_repository
@@ -29,7 +28,9 @@ def spread_targets(curve: LowerConfidenceCurve) -> list[float]:
     start = math.floor(lowest * 100) / 100
     step = (highest - start) / (_TARGETS - 1)
     targets = [round(start + step * index, 2) for index in range(_TARGETS)]
-    beyond = round((1 + highest) / 2, 2)
+    beyond = round(highest + 0.01, 2)
+    if beyond >= 1:
+        beyond = round((1 + curve.highest_certifiable) / 2, 6)
     return list(dict.fromkeys([*targets, beyond]))
 
 
@@ -58,7 +59,7 @@ def command(name: str, data: str | None, images: int, json_file: Path | None) ->
     task = Repository(shipped_repository()).open(name)
     source, split = demo_data(task, data, images)
     targets = spread_targets(task.scores().curve())
-    console = Console()
+    console = screen()
     children: list[Child] = []
     try:
         children.append(Child("dc", ["--port", "0", "--task", name], echo=False))

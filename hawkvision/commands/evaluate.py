@@ -6,12 +6,11 @@ import asyncio
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from hawkvision.cascade import parse_accuracy
 from hawkvision.client import AsyncClient
 from hawkvision.client.requests import DEFAULT_URL
-from hawkvision.commands.output import progress_bar, results_table, write_json
+from hawkvision.commands.output import progress_bar, results_table, screen, write_json
 from hawkvision.evaluation import Row
 from hawkvision.traffic import DRAWN_SEED, Evaluation, choose_task, load_images
 
@@ -85,7 +84,7 @@ def command(
             seed=seed,
         )
     )
-    Console().print(results_table(name, rows))
+    screen().print(results_table(name, rows))
     write_json(json_file, {"task": name, "results": [row.as_dict() for row in rows]})
     if any(row.failed for row in rows):
         click.echo(f"{sum(row.failed for row in rows)} requests got no answer", err=True)

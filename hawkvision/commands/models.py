@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from hawkvision.commands.output import write_json
+from hawkvision.commands.output import screen, write_json
 from hawkvision.engines import open_engine
 from hawkvision.errors import EngineError, HawkVisionError, RepositoryError, TargetUnreachable
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
@@ -64,7 +63,7 @@ def list_tasks(root: Path, json_file: Path | None) -> None:
                 "description": task.description,
             }
         )
-    Console().print(table)
+    screen().print(table)
     write_json(json_file, {"tasks": found})
 
 
@@ -75,7 +74,7 @@ def list_tasks(root: Path, json_file: Path | None) -> None:
 def show(name: str, root: Path, json_file: Path | None) -> None:
     """The rungs of TASK, and threshold and escalation for each accuracy target."""
     task = Repository(root).open(name)
-    console = Console()
+    console = screen()
     table = Table("rung", "precision", "input", "file", "temperature", "measured", title=f"{name}")
     rungs = [rung_row(rung) for rung in task.rungs]
     for row in rungs:

@@ -21,6 +21,12 @@ def write_json(path: Path | None, body: Any) -> None:
         path.write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2) + b"\n")
 
 
+def screen() -> Console:
+    """Standard output; tables keep their width where it is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=100)
+
+
 def progress_bar() -> Progress:
     """A bar on standard error, shown only on a terminal."""
     console = Console(stderr=True)
@@ -46,12 +52,12 @@ def results_table(task: str, rows: Sequence[Row]) -> Table:
         if row.achieved is None:
             highest = row.highest_certifiable
             why = ("no answer", "") if highest is None else ("refused", f"at most {highest:.3f}")
-            table.add_row(f"{row.target:.2f}", *why)
+            table.add_row(_share(row.target), *why)
             continue
         escalated = row.escalation_rate or 0.0
         mark = "" if row.certified else " !"
         table.add_row(
-            f"{row.target:.2f}",
+            _share(row.target),
             f"{row.achieved:.3f}{mark}",
             f"{row.ci_low:.3f}-{row.ci_high:.3f}",
             f"{escalated:.0%}",
@@ -60,3 +66,8 @@ def results_table(task: str, rows: Sequence[Row]) -> Table:
             f"{row.edge_bytes_up / 1000:.0f}",
         )
     return table
+
+
+def _share(target: float) -> str:
+    """Two decimals, more where a target has more."""
+    return max(f"{target:.2f}", f"{target:g}", key=len)

@@ -75,9 +75,10 @@ class Agent:
             return web.json_response(error, status=503, headers={"Retry-After": "3"})
         if request.content_type != "multipart/form-data":
             return _single(await request.read())
-        parts = []
-        async for part in await request.multipart():
-            parts.append(bytes(await part.read()))  # type: ignore[union-attr]
+        parts = [
+            bytes(await part.read())  # type: ignore[union-attr]
+            async for part in await request.multipart()
+        ]
         results = [
             {"error": refusal("corrupt_image")} if part == b"corrupt" else answer(part)
             for part in parts
