@@ -46,22 +46,6 @@ def load_net(recipe: Recipe, classes: int, checkpoint: Path) -> ResidualNet:
     return net.eval()
 
 
-def export_fp32(net: ResidualNet, side: int, folder: Path) -> onnx.ModelProto:
-    """The float network behind the same uint8 NHWC input, for nets too small for int8."""
-    model = onnx.load(_export(net, side, folder))
-    graph = model.graph
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(np.array(1 / 64, np.float32), "pixel_scale"),
-            numpy_helper.from_array(np.array(128, np.uint8), "pixel_zero"),
-        ]
-    )
-    pixel_inputs = ["planes", "pixel_scale", "pixel_zero"]
-    graph.node.insert(0, helper.make_node("DequantizeLinear", pixel_inputs, ["x"]))
-    graph.node.insert(0, helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]))
-    return _with_pixel_input(model, side)
-
-
 def _export(net: ResidualNet, side: int, folder: Path) -> Path:
     path = folder / "plain.onnx"
     torch.onnx.export(

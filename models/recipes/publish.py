@@ -35,7 +35,7 @@ from hawkvision.datasets import open_labelled
 from hawkvision.engines import Engine, ModelSpec, open_engine
 from hawkvision.images import InputGeometry, decode, fit
 from hawkvision.repository import Rung, Task, write_task
-from models.recipes.export import Image, export_fp32, export_int8, load_net
+from models.recipes.export import Image, export_int8, load_net
 from models.recipes.samples import Sample, training_samples
 from models.recipes.specs import RECIPES, Recipe
 from models.recipes.train import to_tensor
@@ -53,15 +53,11 @@ Fit = Literal["cover", "stretch"]
 
 @dataclass(frozen=True)
 class Published:
-    """What a task shows to people, and how its rungs are exported.
-
-    `float_edge` keeps a very small edge rung in float32, where int8 costs several points.
-    """
+    """What a task shows to people, and whether its large rung averages mirror images."""
 
     description: str
     fit: Fit
     mirror_dc: bool
-    float_edge: bool
     names: dict[str, str]
 
 
@@ -70,7 +66,6 @@ PUBLISHED = {
         "Ten classes of real photos (Imagenette).",
         "cover",
         True,
-        False,
         {
             "n01440764": "tench",
             "n02102040": "English springer",
@@ -88,7 +83,6 @@ PUBLISHED = {
         "European road signs as a roadside camera sees them (drawn, not photographed).",
         "stretch",
         False,
-        True,
         {},
     ),
 }
@@ -178,21 +172,17 @@ def build_rung(
     """Export, quantize, measure one rung into `folder`."""
     published = PUBLISHED[recipe.task]
     mirror = published.mirror_dc and recipe.rung == "dc"
-    in_float = published.float_edge and recipe.rung == "edge"
     geometry = InputGeometry(recipe.input_size, recipe.input_size, published.fit)
     net = load_net(recipe, classes, checkpoints / recipe.task / f"{recipe.rung}.pt")
     order = np.random.default_rng(recipe.seed).permutation(len(train))
     chosen = [train[index] for index in order[:QUANTIZATION_IMAGES]]
     path = folder / f"{recipe.rung}.onnx"
     with tempfile.TemporaryDirectory() as scratch:
-        if in_float:
-            model = export_fp32(net, recipe.input_size, Path(scratch))
-        else:
-            model = export_int8(
-                net, recipe.input_size, pixels(chosen, geometry), Path(scratch), mirror=mirror
-            )
+        model = export_int8(
+            net, recipe.input_size, pixels(chosen, geometry), Path(scratch), mirror=mirror
+        )
         onnx.save(model, path)
-    spec = ModelSpec(path, "NHWC", "uint8", precision="fp32" if in_float else "int8")
+    spec = ModelSpec(path, "NHWC", "uint8", precision="int8")
     engine = open_engine(spec, threads=1)
     logits = engine_logits(engine, held.samples, geometry)
     labels = held.labels

@@ -31,7 +31,7 @@ class Pair:
 
     def children(self) -> dict[str, psutil.Process]:
         """The edge and dc processes by command."""
-        named = {}
+        named: dict[str, psutil.Process] = {}
         for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.Error):
                 words = child.cmdline()
