@@ -10,6 +10,8 @@ from aiohttp import BodyPartReader, web
 
 from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, PayloadTooLarge
 
+_MULTIPART = "multipart/form-data"
+
 
 class BodyTimeout(HawkVisionError):
     """The client took too long to send its body."""
@@ -41,11 +43,10 @@ class BodyReader:
             raise Overloaded("too many bytes are being received", hint="Retry later.")
         self._buffered += claim
         try:
-            async with asyncio.timeout(self._timeout_s):
-                if request.content_type == "multipart/form-data":
-                    images = await self._parts(request)
-                else:
-                    images = [await self._raw(request)]
+            if request.content.is_eof() and request.content_type != _MULTIPART:
+                images = [await self._raw(request)]  # all here already: nothing to wait for
+            else:
+                images = await self._received(request)
         except TimeoutError:
             self._buffered -= claim
             raise BodyTimeout(
@@ -59,6 +60,12 @@ class BodyReader:
             yield images
         finally:
             self._buffered -= claim
+
+    async def _received(self, request: web.Request) -> list[bytes]:
+        async with asyncio.timeout(self._timeout_s):
+            if request.content_type == _MULTIPART:
+                return await self._parts(request)
+            return [await self._raw(request)]
 
     async def _raw(self, request: web.Request) -> bytes:
         try:

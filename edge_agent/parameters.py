@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import parse_qsl
 
 from hawkvision.cascade import parse_accuracy
 from hawkvision.errors import InvalidRequest, UnknownApp
@@ -42,6 +44,16 @@ def parse_classify(query: Mapping[str, str]) -> ClassifyParameters:
         deadline_ms=_deadline(query["deadline_ms"]) if "deadline_ms" in query else None,
         top_k=_top_k(query["top_k"]) if "top_k" in query else 3,
     )
+
+
+@lru_cache(maxsize=1024)
+def parse_query(raw: str) -> ClassifyParameters:
+    """As `parse_classify`, from the raw query string; clients repeat theirs, so it is cached."""
+    try:
+        pairs = parse_qsl(raw[:4096], keep_blank_values=True, max_num_fields=32)
+    except ValueError as error:
+        raise InvalidRequest(f"the query cannot be read: {error}") from error
+    return parse_classify(dict(pairs))
 
 
 def _deadline(text: str) -> float:

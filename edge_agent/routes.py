@@ -15,7 +15,7 @@ from edge_agent.bodies import BodyReader, BodyTimeout
 from edge_agent.classify import Classifier, Request
 from edge_agent.describe import describe_model, describe_server, describe_task
 from edge_agent.metrics import AgentMetrics
-from edge_agent.parameters import parse_classify
+from edge_agent.parameters import parse_query
 from edge_agent.replies import error_reply, json_reply, plain_error
 from hawkvision.errors import HawkVisionError
 
@@ -63,7 +63,9 @@ class Routes:
         self._begin()
         try:
             trace = request.headers.get("traceparent")
-            resolved = self._classifier.resolve(parse_classify(request.query), arrived, trace)
+            resolved = self._classifier.resolve(
+                parse_query(request.rel_url.raw_query_string), arrived, trace
+            )
             async with self._bodies.images(request) as images:
                 if len(images) == 1:
                     body = await self._classifier.classify(images[0], resolved)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +24,8 @@ class Prediction:
         """The `k` most probable classes with their probabilities, best first."""
         if k == 1:
             return [(self.class_id, self.confidence)]
-        best = np.argsort(self.probabilities)[: -k - 1 : -1].tolist()
-        return [(index, float(self.probabilities[index])) for index in best]
+        pairs = enumerate(self.probabilities.tolist())
+        return heapq.nlargest(k, pairs, key=itemgetter(1))
 
 
 def softmax(logits: Floats, temperature: float) -> Floats:
