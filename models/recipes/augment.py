@@ -29,14 +29,22 @@ class Augmentation:
 
 def random_view(image: Image, size: int, spec: Augmentation, rng: np.random.Generator) -> Image:
     """A random `size` x `size` view of `image` (uint8 RGB HWC)."""
+    return maybe_damaged(intact_view(image, size, spec, rng), spec, rng)
+
+
+def intact_view(image: Image, size: int, spec: Augmentation, rng: np.random.Generator) -> Image:
+    """A random crop, perhaps flipped and in other colours."""
     view = _random_crop(image, size, spec, rng)
     if spec.flip and rng.random() < 0.5:
         view = view[:, ::-1]
     if spec.colour > 0 and rng.random() < 0.8:
         view = _jitter_colour(view, spec.colour, rng)
-    if rng.random() < spec.damage:
-        view = _damage(view, rng)
     return view
+
+
+def maybe_damaged(view: Image, spec: Augmentation, rng: np.random.Generator) -> Image:
+    """The view with one kind of damage, at the probability that `spec` gives."""
+    return _damage(view, rng) if rng.random() < spec.damage else view
 
 
 def _random_crop(image: Image, size: int, spec: Augmentation, rng: np.random.Generator) -> Image:

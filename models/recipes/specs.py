@@ -9,6 +9,19 @@ from models.recipes.nets import NetSpec
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """Learn from a trained rung of the same task, which sees each view undamaged.
+
+    Loss: `weight` * T^2 * KL(teacher || student) at temperature T, the rest on the labels
+    (Hinton et al., arXiv 1503.02531; consistent views after Beyer et al., arXiv 2106.05237).
+    """
+
+    teacher: str
+    weight: float = 0.8
+    temperature: float = 2.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Hyper-parameters of one rung; the learning rate follows elapsed time over the budget.
 
@@ -27,6 +40,7 @@ class Recipe:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    distillation: Distillation | None = None
     seed: int = 20261121
 
 
@@ -38,10 +52,12 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             "edge",
             NetSpec(16, (16, 32, 64, 112), (1, 2, 2, 1)),
             input_size=128,
-            sizes=((0.0, 112), (0.5, 128)),
+            sizes=((0.0, 112), (0.4, 128)),
             learning_rate=0.15,
             weight_decay=1e-4,
-            augmentation=Augmentation(min_area=0.4, damage=0.15),
+            mixup=0.2,
+            augmentation=Augmentation(min_area=0.35, damage=0.2),
+            distillation=Distillation("dc"),
         ),
         Recipe(
             "imagenette",

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import click
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from models.recipes.augment import random_view
+from models.recipes.augment import intact_view, maybe_damaged
 from models.recipes.nets import ResidualNet, count_macs, count_parameters
 from models.recipes.samples import Sample, training_samples
 from models.recipes.specs import RECIPES, Recipe
@@ -50,30 +51,39 @@ def _batches(samples: list[Sample], size: int, rng: np.random.Generator) -> Iter
         yield [samples[index] for index in order[start : start + size]]
 
 
-def _loss(net: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, mix: float) -> Tensor:
+def _label_loss(logits: Tensor, y: Tensor, recipe: Recipe, mix: float) -> Tensor:
     smoothing = recipe.label_smoothing
-    with torch.autocast(x.device.type, torch.bfloat16):
-        if mix < 1:
-            other = torch.flip(x, [0])
-            logits = net(x * mix + other * (1 - mix)).float()
-            loss = nn.functional.cross_entropy(logits, y, label_smoothing=smoothing) * mix
-            flipped = torch.flip(y, [0])
-            return loss + (1 - mix) * nn.functional.cross_entropy(
-                logits, flipped, label_smoothing=smoothing
-            )
-        return nn.functional.cross_entropy(net(x).float(), y, label_smoothing=smoothing)
+    loss = nn.functional.cross_entropy(logits, y, label_smoothing=smoothing)
+    if mix == 1:
+        return loss
+    other = nn.functional.cross_entropy(logits, torch.flip(y, [0]), label_smoothing=smoothing)
+    return mix * loss + (1 - mix) * other
+
+
+def _teacher_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    student = nn.functional.log_softmax(logits / temperature, dim=1)
+    teacher = nn.functional.log_softmax(taught / temperature, dim=1)
+    divergence = nn.functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return divergence * temperature**2
+
+
+def _mixed(x: Tensor, mix: float) -> Tensor:
+    return x if mix == 1 else x * mix + torch.flip(x, [0]) * (1 - mix)
 
 
 class Run:
     """One resumable training run: network, optimiser, elapsed seconds, random state."""
 
-    def __init__(self, recipe: Recipe, classes: int, device: str) -> None:
+    def __init__(
+        self, recipe: Recipe, classes: int, device: str, teacher: nn.Module | None = None
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.device = torch.device(device)
         self.net = ResidualNet(recipe.net, classes).to(
             self.device, memory_format=torch.channels_last
         )
+        self.teacher = teacher
         decayed = [p for p in self.net.parameters() if p.ndim > 1]
         plain = [p for p in self.net.parameters() if p.ndim <= 1]
         self.optimiser = torch.optim.SGD(
@@ -119,19 +129,33 @@ class Run:
         """One optimiser step on a batch; returns the loss."""
         recipe = self.recipe
         size = image_size(recipe, progress)
-        views = [random_view(s.decode(), size, recipe.augmentation, self.rng) for s in batch]
-        x = to_tensor(np.stack(views)).to(self.device, memory_format=torch.channels_last)
-        y = torch.tensor([s.class_id for s in batch], device=self.device)
-        mixed = recipe.mixup > 0 and progress < 0.85
-        mix = max(b := self.rng.beta(recipe.mixup, recipe.mixup), 1 - b) if mixed else 1.0
+        spec = recipe.augmentation
+        intact = [intact_view(sample.decode(), size, spec, self.rng) for sample in batch]
+        seen = [maybe_damaged(view, spec, self.rng) for view in intact]
+        y = torch.tensor([sample.class_id for sample in batch], device=self.device)
+        mixing = recipe.mixup > 0 and progress < 0.85
+        mix = float(max(b := self.rng.beta(recipe.mixup, recipe.mixup), 1 - b)) if mixing else 1.0
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(recipe, progress)
-        loss = _loss(self.net, x, y, recipe, float(mix))
+        logits = self._forward(self.net, seen, mix)
+        loss = _label_loss(logits, y, recipe, mix)
+        if recipe.distillation is not None and self.teacher is not None:
+            with torch.no_grad():
+                taught = self._forward(self.teacher, intact, mix)
+            weight = recipe.distillation.weight
+            learnt = _teacher_loss(logits, taught, recipe.distillation.temperature)
+            loss = (1 - weight) * loss + weight * learnt
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
         self.images += len(batch)
         return float(loss.detach())
+
+    def _forward(self, net: nn.Module, views: list[npt.NDArray[np.uint8]], mix: float) -> Tensor:
+        x = to_tensor(np.stack(views)).to(self.device, memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits: Tensor = net(_mixed(x, mix))
+        return logits.float()
 
     def train(self, samples: list[Sample], budget_s: float, path: Path, every_s: float) -> None:
         """Train until `budget_s` seconds of training time are used."""
@@ -157,6 +181,19 @@ class Run:
                 flush=True,
             )
         self.save(path)
+
+
+def load_teacher(recipe: Recipe, classes: int, folder: Path, device: str) -> nn.Module | None:
+    """The rung to learn from, in evaluation mode. Raises UsageError where it is not trained."""
+    if recipe.distillation is None:
+        return None
+    rung = recipe.distillation.teacher
+    path = folder / f"{rung}.pt"
+    if not path.exists():
+        raise click.UsageError(f"{recipe.task}/{recipe.rung} learns from {rung}; train that first")
+    net = ResidualNet(RECIPES[recipe.task, rung].net, classes)
+    net.load_state_dict(torch.load(path, map_location=device, weights_only=False)["net"])
+    return net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 @click.command()
@@ -185,7 +222,7 @@ def main(
     folder = out / task
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{rung}.pt"
-    run = Run(recipe, len(classes), device)
+    run = Run(recipe, len(classes), device, load_teacher(recipe, len(classes), folder, device))
     if checkpoint.exists():
         run.load(checkpoint)
         print(f"resumed at {run.elapsed_s:.0f} s, epoch {run.epoch}", flush=True)
