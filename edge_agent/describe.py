@@ -23,7 +23,8 @@ def describe_task(local: LocalTask) -> dict[str, Any]:
         "labels": list(task.labels),
         "aliases": dict(task.aliases),
         "default_accuracy": local.policy.default.target,
-        "highest_certifiable": int(curve.highest_certifiable * 1000) / 1000,
+        "highest_certifiable": int(local.policy.highest_certifiable * 1000) / 1000,
+        "tiers": list(task.tiers),
         "delta": curve.delta,
         "calibration_images": curve.images,
         "rungs": [

@@ -34,10 +34,10 @@ class LocalTask:
         self._geometry = rung.geometry
         self._min_side = max(rung.geometry.width, rung.geometry.height)
         self._temperature = rung.temperature
-        curve = task.scores().curve(delta)
-        if curve.highest_certifiable <= 0:
+        scores = task.scores()
+        if scores.curve(delta).highest_certifiable <= 0:
             raise CalibrationError(f"task {task.name} certifies no accuracy target at all")
-        self.policy = CascadePolicy(curve, min(task.default_accuracy, curve.highest_certifiable))
+        self.policy = CascadePolicy(scores, task.default_accuracy, delta=delta, tiers=task.tiers)
 
     @classmethod
     def load(cls, task: Task, *, engine: str, limits: ImageLimits, delta: float) -> LocalTask:

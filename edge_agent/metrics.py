@@ -40,16 +40,20 @@ class AgentMetrics:
             ("task",),
             registry=self.registry,
         )
-        self._children: dict[tuple[str, float, str, str | None], tuple[Counter, Histogram]] = {}
+        self._children: dict[
+            tuple[str, float | str, str, str | None], tuple[Counter, Histogram]
+        ] = {}
 
     def answered(
-        self, task: str, target: float, served_by: str, degraded: str | None, seconds: float
+        self, task: str, target: float | str, served_by: str, degraded: str | None, seconds: float
     ) -> None:
         """Count one answer."""
-        key = (task, round(target, 2), served_by, degraded)
+        rounded = round(target, 2) if isinstance(target, float) else target
+        key = (task, rounded, served_by, degraded)
         found = self._children.get(key)
         if found is None:
-            labels = (task, f"{key[1]:.2f}", served_by, degraded or "")
+            name = f"{rounded:.2f}" if isinstance(rounded, float) else rounded
+            labels = (task, name, served_by, degraded or "")
             found = (self._answers.labels(*labels), self._seconds.labels(task, served_by))
             self._children[key] = found
         found[0].inc()

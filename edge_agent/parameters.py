@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
-from hawkvision.cascade import parse_accuracy
+from hawkvision.cascade import Accuracy, parse_accuracy
 from hawkvision.errors import InvalidRequest, UnknownApp
 
 _KNOWN = frozenset({"accuracy", "deadline_ms", "top_k", "app", "task"})
@@ -21,7 +21,7 @@ class ClassifyParameters:
     """What a client asks for; None where it leaves the choice to the task."""
 
     task: str | None = None
-    accuracy: float | None = None
+    accuracy: Accuracy | None = None
     deadline_ms: float | None = None
     top_k: int = 3
 
@@ -54,6 +54,18 @@ def parse_query(raw: str) -> ClassifyParameters:
     except ValueError as error:
         raise InvalidRequest(f"the query cannot be read: {error}") from error
     return parse_classify(dict(pairs))
+
+
+def parse_link_ms(query: Mapping[str, str]) -> float:
+    """`link_ms`, the round trip to the data center in ms (default 20). Raises InvalidRequest."""
+    text = query.get("link_ms", "20")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= _MAX_DEADLINE_MS:
+        raise InvalidRequest(f"link_ms must be a number of milliseconds, not {text[:40]!r}")
+    return value
 
 
 def _deadline(text: str) -> float:

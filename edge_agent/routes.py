@@ -15,9 +15,10 @@ from edge_agent.bodies import BodyReader, BodyTimeout
 from edge_agent.classify import Classifier, Request
 from edge_agent.describe import describe_model, describe_server, describe_task
 from edge_agent.metrics import AgentMetrics
-from edge_agent.parameters import parse_query
+from edge_agent.parameters import parse_link_ms, parse_query
 from edge_agent.replies import error_reply, json_reply, plain_error
 from hawkvision.errors import HawkVisionError
+from hawkvision.repository.summary import summarise_task
 
 _log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -26,7 +27,10 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 class Routes:
     """The agent's API. `draining` makes readiness false and closes connections after answers."""
 
-    def __init__(self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics) -> None:
+    def __init__(
+        self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics, delta: float
+    ) -> None:
+        self._delta = delta
         self._classifier = classifier
         self._bodies = bodies
         self._metrics = metrics
@@ -42,6 +46,7 @@ class Routes:
             ("POST", "/v1/classify", self.classify),
             ("GET", "/v1/tasks", self.tasks),
             ("GET", "/v1/tasks/{task}", self.task),
+            ("GET", "/v1/tasks/{task}/curve", self.curve),
             ("GET", "/v2/health/live", self.live),
             ("GET", "/v2/health/ready", self.ready),
             ("GET", "/v2", self.server),
@@ -134,6 +139,18 @@ class Routes:
             return json_reply(describe_task(self._classifier.task(request.match_info["task"])))
         except HawkVisionError as error:
             return error_reply(error)
+
+    async def curve(self, request: web.Request) -> web.Response:
+        """`GET /v1/tasks/{task}/curve?link_ms=20`: targets, thresholds and what they cost."""
+        try:
+            local = self._classifier.task(request.match_info["task"])
+            link_ms = parse_link_ms(request.rel_url.query)
+        except HawkVisionError as error:
+            return error_reply(error)
+        summary = await asyncio.to_thread(
+            summarise_task, local.task, local.policy.scores, delta=self._delta, link_ms=link_ms
+        )
+        return json_reply(summary.as_dict())
 
     async def live(self, _request: web.Request) -> web.Response:
         """`GET /v2/health/live`: 200 while the process answers."""

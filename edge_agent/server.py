@@ -56,7 +56,7 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     bodies = BodyReader(
         config.max_body_bytes, config.max_buffered_bytes, config.body_timeout_s, config.max_batch
     )
-    routes = Routes(classifier, bodies, metrics)
+    routes = Routes(classifier, bodies, metrics, config.delta)
     metrics.watch("hawkvision_queue_images", "Images waiting or at work.", lambda: pool.pending)
     metrics.watch(
         "hawkvision_gateway_breaker_open",

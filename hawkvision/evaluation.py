@@ -24,9 +24,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One accuracy target's results; rates are shares, times in ms, bytes a total."""
+    """One accuracy target's results; rates are shares, times in ms, bytes a total.
 
-    target: float
+    `target` is a share, or the text `relative:0.02`.
+    """
+
+    target: float | str
     certified: bool
     n: int
     achieved: float | None = None
@@ -57,7 +60,7 @@ def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[f
     return low, high
 
 
-def summarise(target: float, records: Sequence[Record], failed: int = 0) -> Row:
+def summarise(target: float | str, records: Sequence[Record], failed: int = 0) -> Row:
     """The row of one target; `failed` requests got no answer and count in no share."""
     n = len(records)
     if n == 0:

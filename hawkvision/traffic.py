@@ -46,7 +46,7 @@ def load_images(
     _check_labels(found.labels, task)
     if limit is not None and limit < len(found):
         kept = sorted(found.members, key=lambda member: _digest(member[0]))[:limit]
-        found = replace(found, members=tuple(sorted(kept)))
+        found = found.part(kept)
     images = sorted(found, key=lambda image: _digest(image.name))
     return [_labelled(image, task) for image in images]
 
@@ -110,10 +110,10 @@ class Evaluation:
         self._stop_after_s = stop_after_s
         self._progress = progress
 
-    async def run(self, images: Sequence[Labelled], targets: Sequence[float]) -> list[Row]:
+    async def run(self, images: Sequence[Labelled], targets: Sequence[float | str]) -> list[Row]:
         """One row for each target, in the order given; requests with no answer are its `failed`."""
-        rows: dict[float, Row] = {}
-        records: dict[float, list[Record]] = {}
+        rows: dict[float | str, Row] = {}
+        records: dict[float | str, list[Record]] = {}
         for target in dict.fromkeys(targets):
             highest = await self._unreachable(images, target)
             if highest is None:
@@ -142,7 +142,7 @@ class Evaluation:
         rows |= {target: summarise(target, got, failed[target]) for target, got in records.items()}
         return [rows[target] for target in dict.fromkeys(targets)]
 
-    async def _unreachable(self, images: Sequence[Labelled], target: float) -> float | None:
+    async def _unreachable(self, images: Sequence[Labelled], target: float | str) -> float | None:
         """The highest certifiable target where `target` is refused; warms the agent up."""
         try:
             await self._client.classify(images[0].data, accuracy=target, task=self._task.name)
@@ -152,7 +152,7 @@ class Evaluation:
             return None  # the target was taken; the image counts as failed when its turn comes
         return None
 
-    async def _one(self, image: Labelled, target: float) -> Record | None:
+    async def _one(self, image: Labelled, target: float | str) -> Record | None:
         for _ in range(_MAX_TRIES):
             start = time.perf_counter()
             try:

@@ -6,6 +6,7 @@ of them and is nearly always right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -87,6 +88,23 @@ def _calibration_pixels() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
     return np.stack(images), labels
 
 
+def two_rung_scores(
+    labels: npt.NDArray[np.int32], probabilities: Sequence[npt.NDArray[np.float32]]
+) -> CalibrationScores:
+    """Scores of intact images from the probabilities [N,K] of an edge and a large rung."""
+    classes = np.stack([p.argmax(axis=1) for p in probabilities]).astype(np.int32)
+    confidence = np.stack([p.max(axis=1) for p in probabilities]).astype(np.float32)
+    return CalibrationScores(
+        label=labels,
+        rung_class=classes[None],
+        rung_confidence=confidence[None],
+        rung_raw_confidence=confidence,
+        dc_class=classes[1:],
+        loss_levels=np.zeros(1),
+        image_bytes=np.full(len(labels), 1000, np.int32),
+    )
+
+
 def build_tiny_repository(root: Path) -> Path:
     """Write `root/tiny/1/` and return `root`."""
     folder = root / "tiny" / "1"
@@ -103,11 +121,9 @@ def build_tiny_repository(root: Path) -> Path:
         engine.close()
         temperature = fit_temperature(logits[-1], labels)
         rungs.append(Rung(name, spec, "", geometry, temperature))
-    scores = CalibrationScores(
-        confidence=softmax(logits[0], rungs[0].temperature).max(axis=1),
-        label=labels,
-        edge_class=logits[0].argmax(axis=1).astype(np.int32),
-        dc_class=logits[1].argmax(axis=1).astype(np.int32),
+    scores = two_rung_scores(
+        labels,
+        [softmax(z, rung.temperature) for z, rung in zip(logits, rungs, strict=True)],
     )
     scores.save(folder / "calibration.npz")
     write_task(

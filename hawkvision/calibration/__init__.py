@@ -6,6 +6,7 @@ from hawkvision.calibration.curve import (
     default_grid,
     lower_confidence_curve,
 )
+from hawkvision.calibration.relative import RelativeCurve, relative_curve
 from hawkvision.calibration.scores import CalibrationScores
 from hawkvision.calibration.temperature import expected_calibration_error, fit_temperature
 
@@ -13,8 +14,10 @@ __all__ = [
     "ESCALATE_ALL",
     "CalibrationScores",
     "LowerConfidenceCurve",
+    "RelativeCurve",
     "default_grid",
     "expected_calibration_error",
     "fit_temperature",
     "lower_confidence_curve",
+    "relative_curve",
 ]

@@ -2,64 +2,132 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 
 from hawkvision.calibration.curve import LowerConfidenceCurve
+from hawkvision.calibration.relative import RelativeCurve
+from hawkvision.calibration.scores import CalibrationScores
 from hawkvision.cascade.confidence import Prediction
-from hawkvision.errors import InvalidRequest
+from hawkvision.errors import InvalidRequest, TargetUnreachable
 
 _CACHED_TARGETS = 4096
+_RELATIVE = "relative:"
+
+
+@dataclass(frozen=True, slots=True)
+class RelativeAccuracy:
+    """A target relative to the data center: at most `epsilon` of the answers worse than its own."""
+
+    epsilon: float
+
+    def __str__(self) -> str:
+        return f"{_RELATIVE}{self.epsilon:g}"
+
+
+Accuracy = float | RelativeAccuracy
 
 
 @dataclass(frozen=True, slots=True)
 class AccuracyTarget:
-    """A requested share of right answers and the threshold that certifies it."""
+    """A requested accuracy and the threshold that certifies it.
 
-    target: float
+    `target` is what answers echo: a share, or the text `relative:0.02`.
+    """
+
+    target: float | str
     threshold: float
     expected_escalation_rate: float
 
 
-def parse_accuracy(text: str) -> float:
-    """Parse `accuracy=…`: a number strictly between 0 and 1. Raises InvalidRequest."""
+def parse_accuracy(text: str) -> Accuracy:
+    """Parse `accuracy=…`: a number strictly between 0 and 1, or `relative:` and such a number.
+
+    Raises InvalidRequest.
+    """
+    relative = text.startswith(_RELATIVE)
     try:
-        value = float(text)
+        value = float(text[len(_RELATIVE) :] if relative else text)
     except ValueError:
         value = math.nan
     if not 0 < value < 1:
         raise InvalidRequest(
             f"accuracy must be a number between 0 and 1 (exclusive), not {text[:40]!r}",
-            hint="For example accuracy=0.95.",
+            hint="For example accuracy=0.95, or accuracy=relative:0.02 for "
+            '"at most 0.02 below the data center".',
         )
-    return value
+    return RelativeAccuracy(value) if relative else value
 
 
 class CascadePolicy:
     """Confidence scaling for one task: target → threshold → local or escalate.
 
-    Look-ups are cached per target, so the hot path is one dictionary access.
+    Look-ups are cached per target, so the hot path is one dictionary access. With `tiers`, δ is
+    split among them (Bonferroni), all of them hold at once, and a target is served by the lowest
+    tier that covers it.
     """
 
-    def __init__(self, curve: LowerConfidenceCurve, default_target: float) -> None:
-        self.curve = curve
-        self._cache: dict[float, AccuracyTarget] = {}
-        self.default = self.resolve(default_target)
+    def __init__(
+        self,
+        scores: CalibrationScores,
+        default_target: float,
+        *,
+        delta: float = 0.05,
+        tiers: tuple[float, ...] = (),
+    ) -> None:
+        self.scores = scores
+        self.delta = delta / max(1, len(tiers))
+        self.tiers = tuple(sorted(tiers))
+        self.curve: LowerConfidenceCurve = scores.curve(self.delta)
+        self.relative: RelativeCurve = scores.relative_curve(delta)
+        self._cache: dict[Accuracy, AccuracyTarget] = {}
+        self.default_accuracy = min(default_target, self.highest_certifiable)
+        self.default = self.resolve(self.default_accuracy)
 
-    def resolve(self, target: float) -> AccuracyTarget:
+    @property
+    def highest_certifiable(self) -> float:
+        """The highest absolute target that is served."""
+        certified = self.curve.highest_certifiable
+        if not self.tiers:
+            return certified
+        return max((tier for tier in self.tiers if tier <= certified), default=0.0)
+
+    def resolve(self, target: Accuracy) -> AccuracyTarget:
         """The threshold in force for `target`. Raises TargetUnreachable."""
         found = self._cache.get(target)
         if found is None:
-            index = self.curve.index_for(target)
-            found = AccuracyTarget(
-                target,
-                float(self.curve.thresholds[index]),
-                float(self.curve.escalation_rate[index]),
-            )
+            found = self._look_up(target)
             if len(self._cache) >= _CACHED_TARGETS:
                 self._cache.clear()
             self._cache[target] = found
         return found
+
+    def _look_up(self, target: Accuracy) -> AccuracyTarget:
+        curve: LowerConfidenceCurve | RelativeCurve
+        if isinstance(target, RelativeAccuracy):
+            curve, index = self.relative, self.relative.index_for(target.epsilon)
+        else:
+            curve, index = self.curve, self.curve.index_for(self._tier(target))
+        return AccuracyTarget(
+            str(target) if isinstance(target, RelativeAccuracy) else target,
+            float(curve.thresholds[index]),
+            float(curve.escalation_rate[index]),
+        )
+
+    def _tier(self, target: float) -> float:
+        """The lowest tier that covers `target`, or the target itself where there are no tiers."""
+        if not self.tiers:
+            return target
+        index = bisect.bisect_left(self.tiers, target)
+        if index == len(self.tiers):
+            highest = self.highest_certifiable
+            raise TargetUnreachable(
+                f"accuracy {target:g} is above the highest tier of this task, {self.tiers[-1]:g}",
+                highest=highest,
+                hint=f"Ask for accuracy={highest:g} or less.",
+            )
+        return self.tiers[index]
 
     @staticmethod
     def answers_locally(prediction: Prediction, target: AccuracyTarget) -> bool:

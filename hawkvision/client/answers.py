@@ -45,7 +45,7 @@ class Promise:
     `threshold` is the edge's confidence threshold in force; above 1 everything escalates.
     """
 
-    target: float
+    target: float | str
     certified: bool
     threshold: float
 
@@ -104,7 +104,7 @@ def parse_answer(body: Mapping[str, Any]) -> Answer:
             escalated=bool(body["escalated"]),
             degraded=body["degraded"],
             accuracy=Promise(
-                target=float(accuracy["target"]),
+                target=_target(accuracy["target"]),
                 certified=bool(accuracy["certified"]),
                 threshold=float(accuracy["threshold"]),
             ),
@@ -112,6 +112,10 @@ def parse_answer(body: Mapping[str, Any]) -> Answer:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unexpected(f"an answer without {error}") from error
+
+
+def _target(raw: Any) -> float | str:
+    return raw if isinstance(raw, str) else float(raw)
 
 
 def parse_results(body: Mapping[str, Any]) -> list[Answer | HawkVisionError]:

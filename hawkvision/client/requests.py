@@ -39,7 +39,7 @@ def read(image: bytes | Path) -> bytes:
 def prepare(
     images: Sequence[bytes | Path],
     *,
-    accuracy: float | None,
+    accuracy: float | str | None,
     deadline_ms: float | None,
     top_k: int | None,
     task: str | None,

@@ -33,12 +33,15 @@ def command(
     json_file: Path | None,
 ) -> None:
     """Classify IMAGES at an accuracy target."""
-    target = parse_accuracy(accuracy) if accuracy is not None else None
+    if accuracy is not None:
+        parse_accuracy(accuracy)
     answers: list[dict[str, Any]] = []
     with Client(url) as client:
         for path in images:
             try:
-                answer = client.classify(path, accuracy=target, task=task, deadline_ms=deadline_ms)
+                answer = client.classify(
+                    path, accuracy=accuracy, task=task, deadline_ms=deadline_ms
+                )
             except AgentUnreachable:
                 raise
             except HawkVisionError as error:

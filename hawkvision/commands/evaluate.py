@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from hawkvision.cascade import parse_accuracy
+from hawkvision.cascade import RelativeAccuracy, parse_accuracy
 from hawkvision.client import AsyncClient
 from hawkvision.client.requests import DEFAULT_URL
 from hawkvision.commands.output import progress_bar, results_table, screen, write_json
@@ -15,9 +16,10 @@ from hawkvision.evaluation import Row
 from hawkvision.traffic import DRAWN_SEED, Evaluation, choose_task, load_images
 
 
-def parse_targets(text: str) -> list[float]:
-    """`0.80,0.90` to numbers. Raises InvalidRequest."""
-    return [parse_accuracy(part.strip()) for part in text.split(",")]
+def parse_targets(text: str) -> list[float | str]:
+    """`0.80,relative:0.02` as an agent echoes them. Raises InvalidRequest."""
+    targets = [parse_accuracy(part.strip()) for part in text.split(",")]
+    return [str(target) if isinstance(target, RelativeAccuracy) else target for target in targets]
 
 
 async def evaluate(
@@ -26,7 +28,7 @@ async def evaluate(
     data: str,
     split: str | None,
     task: str | None,
-    targets: list[float],
+    targets: Sequence[float | str],
     limit: int | None,
     concurrency: int,
     seed: int = DRAWN_SEED,

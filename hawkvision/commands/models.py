@@ -12,12 +12,13 @@ import numpy as np
 from rich.table import Table
 
 from hawkvision.commands.output import screen, write_json
+from hawkvision.commands.summaries import levels_table, relative_table, targets_table
 from hawkvision.engines import open_engine
-from hawkvision.errors import EngineError, HawkVisionError, RepositoryError, TargetUnreachable
+from hawkvision.errors import EngineError, HawkVisionError, RepositoryError
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
+from hawkvision.repository.summary import summarise_task
 
 _SOUND, _ABSENT = "ok", "not here"
-_TARGETS = tuple(percent / 100 for percent in range(70, 100))
 
 _repository = click.option(
     "--model-repository",
@@ -69,9 +70,11 @@ def list_tasks(root: Path, json_file: Path | None) -> None:
 
 @command.command("show")
 @click.argument("name", metavar="TASK")
+@click.option("--delta", default=0.05, type=click.FloatRange(1e-6, 0.5), show_default=True)
+@click.option("--link-ms", default=20.0, type=click.FloatRange(0), show_default=True)
 @_repository
 @_json
-def show(name: str, root: Path, json_file: Path | None) -> None:
+def show(name: str, delta: float, link_ms: float, root: Path, json_file: Path | None) -> None:
     """The rungs of TASK, and threshold and escalation for each accuracy target."""
     task = Repository(root).open(name)
     console = screen()
@@ -88,17 +91,12 @@ def show(name: str, root: Path, json_file: Path | None) -> None:
             ", ".join(f"{key} {value:g}" for key, value in row["measured"].items()),
         )
     console.print(table)
-    rows = target_rows(task)
-    curve = Table("accuracy", "threshold", "expected escalation", title="certified targets")
-    for row in rows:
-        if row["certified"]:
-            cells = f"{row['threshold']:.4f}", f"{row['escalation_rate']:.1%}"
-        else:
-            cells = "not certifiable", ""
-        curve.add_row(f"{row['target']:.2f}", *cells)
-    console.print(curve)
-    body = {"task": name, "version": task.version, "rungs": rungs, "targets": rows}
-    write_json(json_file, body)
+    summary = summarise_task(task, task.scores(), delta=delta, link_ms=link_ms)
+    console.print(targets_table(summary))
+    console.print(relative_table(summary))
+    if len(summary.levels) > 1:
+        console.print(levels_table(summary))
+    write_json(json_file, {"rungs": rungs, **summary.as_dict()})
 
 
 def rung_row(rung: Rung) -> dict[str, Any]:
@@ -112,27 +110,6 @@ def rung_row(rung: Rung) -> dict[str, Any]:
         "temperature": rung.temperature,
         "measured": dict(rung.measured),
     }
-
-
-def target_rows(task: Task) -> list[dict[str, Any]]:
-    """Threshold and expected escalation for each of a list of targets."""
-    curve = task.scores().curve()
-    rows: list[dict[str, Any]] = []
-    for target in _TARGETS:
-        try:
-            index = curve.index_for(target)
-        except TargetUnreachable:
-            rows.append({"target": target, "certified": False})
-            continue
-        rows.append(
-            {
-                "target": target,
-                "certified": True,
-                "threshold": float(curve.thresholds[index]),
-                "escalation_rate": float(curve.escalation_rate[index]),
-            }
-        )
-    return rows
 
 
 @command.command("verify")
@@ -181,7 +158,7 @@ def check_calibration(task: Task) -> None:
     """Raise HawkVisionError if the held-out scores are damaged or of other classes."""
     scores = task.scores()
     scores.curve()
-    for classes in (scores.label, scores.edge_class, scores.dc_class):
+    for classes in (scores.label, scores.rung_class, scores.dc_class):
         if classes.min() < 0 or classes.max() >= len(task.labels):
             raise RepositoryError(
                 f"{task.calibration} holds classes beyond the {len(task.labels)} labels",

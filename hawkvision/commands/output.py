@@ -52,12 +52,12 @@ def results_table(task: str, rows: Sequence[Row]) -> Table:
         if row.achieved is None:
             highest = row.highest_certifiable
             why = ("no answer", "") if highest is None else ("refused", f"at most {highest:.3f}")
-            table.add_row(_share(row.target), *why)
+            table.add_row(share(row.target), *why)
             continue
         escalated = row.escalation_rate or 0.0
         mark = "" if row.certified else " !"
         table.add_row(
-            _share(row.target),
+            share(row.target),
             f"{row.achieved:.3f}{mark}",
             f"{row.ci_low:.3f}-{row.ci_high:.3f}",
             f"{escalated:.0%}",
@@ -68,6 +68,8 @@ def results_table(task: str, rows: Sequence[Row]) -> Table:
     return table
 
 
-def _share(target: float) -> str:
+def share(target: float | str) -> str:
     """Two decimals, more where a target has more."""
+    if isinstance(target, str):
+        return target
     return max(f"{target:.2f}", f"{target:g}", key=len)

@@ -1,5 +1,5 @@
 """Labelled images: folders and tars, and the procedural `roadsigns` traffic."""
 
-from hawkvision.datasets.labelled import LabelledImage, LabelledSet, open_labelled
+from hawkvision.datasets.labelled import LabelledImage, LabelledSet, in_memory, open_labelled
 
-__all__ = ["LabelledImage", "LabelledSet", "open_labelled"]
+__all__ = ["LabelledImage", "LabelledSet", "in_memory", "open_labelled"]

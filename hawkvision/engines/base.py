@@ -19,6 +19,8 @@ class ModelSpec:
 
     `layout` and `dtype` are the file's own; `mean` and `std` (in 0…255 units, per channel) are
     applied for float32 inputs. `output` says whether the file ends in logits or probabilities.
+    `select` lists the outputs to keep, in the order of the task's labels; empty keeps all. A file
+    with one output (the logit or probability of class 1) has two classes.
     """
 
     path: Path
@@ -28,6 +30,8 @@ class ModelSpec:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     output: Literal["logits", "probabilities"] = "logits"
     precision: str = "fp32"
+    channels: Literal["RGB", "BGR"] = "RGB"
+    select: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,14 @@ class OnnxEngine:
         self._outputs: list[str] = [outputs[0].name]
         fixed = inputs[0].shape[0]
         self._fixed_batch: int | None = fixed if isinstance(fixed, int) else None
+        self._select = np.array(spec.select, np.intp) if spec.select else None
         self._metadata = self._describe(inputs[0].shape, outputs[0].shape)
 
     def _describe(self, input_shape: list[Any], output_shape: list[Any]) -> EngineMetadata:
         sides = [side if isinstance(side, int) else -1 for side in input_shape[1:]]
         chw = (sides[2], sides[0], sides[1]) if self._nhwc else (sides[0], sides[1], sides[2])
-        classes = output_shape[-1] if isinstance(output_shape[-1], int) else -1
+        outputs = output_shape[-1] if isinstance(output_shape[-1], int) else -1
+        classes = len(self._spec.select) or (2 if outputs == 1 else outputs)
         provider = self._session.get_providers()[0]
         return EngineMetadata(
             input_shape=chw,
@@ -82,6 +84,8 @@ class OnnxEngine:
 
     def infer(self, batch: Batch) -> Logits:
         """Run uint8 or float32 [N,C,H,W] to logits float32 [N,K]; see `Engine.infer`."""
+        if self._spec.channels == "BGR":
+            batch = batch[:, ::-1]
         x = batch.transpose(0, 2, 3, 1) if self._nhwc else batch
         if self._spec.dtype == "float32" and x.dtype == np.uint8:
             x = self._normalise(x)
@@ -98,10 +102,19 @@ class OnnxEngine:
                 hint=f"The model's input is {self._metadata.input_shape} (C,H,W), "
                 f"{self._metadata.dtype}.",
             ) from error
-        logits: Logits = out.astype(np.float32, copy=False)
-        if self._spec.output == "probabilities":
-            logits = np.log(np.maximum(logits, 1e-12))
-        return logits
+        return self._as_logits(out.astype(np.float32, copy=False))
+
+    def _as_logits(self, out: Logits) -> Logits:
+        """Logits [N,K] in the task's order, whatever the file ends in."""
+        if out.ndim != 2:
+            out = out.reshape(len(out), -1)  # [N,K,1,1] of fully convolutional networks
+        chances = self._spec.output == "probabilities"
+        if out.shape[1] == 1:
+            other = 1 - out if chances else np.zeros_like(out)
+            out = np.concatenate([other, out], axis=1)
+        if self._select is not None:
+            out = out[:, self._select]
+        return np.log(np.maximum(out, 1e-12)) if chances else out
 
     def _parts(self, x: Batch) -> list[Batch]:
         """Split into the fixed batch size, the last part padded by repetition."""

@@ -22,13 +22,18 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Rung:
-    """One model of a cascade: its file, how to feed it, and its temperature."""
+    """One model of a cascade: its file, how to feed it, and its temperature.
+
+    A middle rung has a `threshold`: at or above that confidence it answers, below it hands the
+    image on within the data center.
+    """
 
     name: str
     model: ModelSpec
     sha256: str
     geometry: InputGeometry
     temperature: float
+    threshold: float | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -41,7 +46,8 @@ class Rung:
 class Task:
     """What a cascade answers: labels, rungs from small to large, calibration.
 
-    `aliases` map other names of a class (a WordNet id, say) to its label.
+    `aliases` map other names of a class (a WordNet id, say) to its label. `tiers`, where there are
+    any, are the accuracy targets that hold all at once (δ is split among them).
     """
 
     name: str
@@ -54,6 +60,7 @@ class Task:
     calibration_sha256: str
     aliases: Mapping[str, str] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
+    tiers: tuple[float, ...] = ()
 
     def rung(self, name: str) -> Rung:
         """The rung called `name`. Raises RepositoryError."""
@@ -132,6 +139,7 @@ def _parse(raw: dict[str, Any], folder: Path) -> Task:
         calibration_sha256=str(raw["calibration"]["sha256"]),
         aliases=aliases,
         folder=folder,
+        tiers=tuple(sorted(float(tier) for tier in raw.get("tiers", ()))),
     )
 
 
@@ -143,6 +151,8 @@ def _parse_rung(raw: dict[str, Any], folder: Path) -> Rung:
     for key, allowed in (("layout", ("NCHW", "NHWC")), ("dtype", ("uint8", "float32"))):
         if source[key] not in allowed:
             raise ValueError(f"{key} {source[key]!r} is not one of {', '.join(allowed)}")
+    if source.get("channels", "RGB") not in ("RGB", "BGR"):
+        raise ValueError(f"channels {source['channels']!r} is not one of RGB, BGR")
     if source["fit"] not in ("cover", "stretch"):
         raise ValueError(f"fit {source['fit']!r} is not one of cover, stretch")
     return Rung(
@@ -155,10 +165,13 @@ def _parse_rung(raw: dict[str, Any], folder: Path) -> Rung:
             std=tuple(float(value) for value in source.get("std", (1, 1, 1))),
             output=raw.get("output", "logits"),
             precision=str(raw.get("precision", "fp32")),
+            channels=source.get("channels", "RGB"),
+            select=tuple(int(index) for index in raw.get("select", ())),
         ),
         sha256=str(raw["sha256"]),
         geometry=InputGeometry(int(source["width"]), int(source["height"]), source["fit"]),
         temperature=float(raw["temperature"]),
+        threshold=float(raw["threshold"]) if "threshold" in raw else None,
         measured={key: float(value) for key, value in raw.get("measured", {}).items()},
     )
 
@@ -174,6 +187,8 @@ def write_task(task: Task) -> None:
         "calibration": {"file": task.calibration.name, "sha256": digest(task.calibration)},
         "rungs": [_rung_table(rung) for rung in task.rungs],
     }
+    if task.tiers:
+        raw["tiers"] = list(task.tiers)
     if task.aliases:
         raw["aliases"] = dict(task.aliases)
     (task.folder / "task.toml").write_bytes(tomli_w.dumps(raw).encode())
@@ -190,13 +205,18 @@ def _rung_table(rung: Rung) -> dict[str, Any]:
     }
     if model.dtype == "float32":
         source |= {"mean": list(model.mean), "std": list(model.std)}
-    return {
+    if model.channels != "RGB":
+        source["channels"] = model.channels
+    table: dict[str, Any] = {
         "name": rung.name,
         "file": model.path.name,
         "sha256": digest(model.path),
         "precision": model.precision,
         "output": model.output,
         "temperature": rung.temperature,
-        "input": source,
-        "measured": dict(rung.measured),
     }
+    if rung.threshold is not None:
+        table["threshold"] = rung.threshold
+    if model.select:
+        table["select"] = list(model.select)
+    return table | {"input": source, "measured": dict(rung.measured)}

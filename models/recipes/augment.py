@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from hawkvision.images import lose_rows
+
 Image = npt.NDArray[np.uint8]
 
 
@@ -89,19 +91,4 @@ def _damage(image: Image, rng: np.random.Generator) -> Image:
     if kind == 3:
         noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(1, 6)
         return np.clip(image * rng.uniform(0.15, 0.6) + noise, 0, 255).astype(np.uint8)
-    return _drop_bands(image, rng.uniform(0.05, 0.35), rng)
-
-
-def _drop_bands(image: Image, loss: float, rng: np.random.Generator) -> Image:
-    """Replace lost row bands by the mean of the nearest intact rows."""
-    out = image.copy()
-    height = image.shape[0]
-    band = max(4, height // 10)
-    lost = rng.random((height + band - 1) // band) < loss
-    for index in np.flatnonzero(lost):
-        top, bottom = index * band, min(height, (index + 1) * band)
-        above = out[top - 1] if top else np.full_like(out[0], 128)
-        below = image[bottom] if bottom < height and not lost[index + 1] else above
-        weight = np.linspace(0, 1, bottom - top, dtype=np.float32)[:, None, None]
-        out[top:bottom] = (above * (1 - weight) + below * weight).astype(np.uint8)
-    return out
+    return lose_rows(image, rng.uniform(0.05, 0.35), rng)

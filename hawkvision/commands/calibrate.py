@@ -1,0 +1,170 @@
+"""`hawkvision calibrate`: your models and labelled images become a task with certified targets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hawkvision.commands.output import progress_bar, screen, write_json
+from hawkvision.commands.summaries import targets_table
+from hawkvision.datasets import open_labelled
+from hawkvision.errors import CalibrationError
+from hawkvision.repository import Task
+from hawkvision.repository.summary import Summary, summarise_task
+from hawkvision.taskbuild.build import LOSS_LEVELS, BuildRequest, Built, Progress, build_task
+from hawkvision.taskbuild.sources import ModelSource, parse_source, read_aliases
+
+_MODEL = "FILE.onnx[,labels=FILE][,normalize=imagenet|unit|signed|pixels][,size=WxH][,fit=stretch]"
+
+
+def parse_source_option(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """A click callback: `FILE[,key=value…]`, or a tuple of them, to ModelSource."""
+    if isinstance(value, tuple):
+        return tuple(parse_source(text) for text in value)
+    return parse_source(value)
+
+
+def _numbers(_context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+    if text is None:
+        return ()
+    try:
+        numbers = sorted({float(part) for part in text.split(",")})
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of numbers") from error
+    if not all(0 <= number < 1 for number in numbers):
+        raise click.BadParameter(f"{text!r}: each must be in [0, 1)")
+    return tuple(numbers)
+
+
+@click.command("calibrate", context_settings={"show_default": True})
+@click.option(
+    "--edge", required=True, callback=parse_source_option, metavar=_MODEL, help="The small model."
+)
+@click.option(
+    "--dc",
+    required=True,
+    multiple=True,
+    callback=parse_source_option,
+    metavar=_MODEL,
+    help="A larger model; give several from small to large for a chain in the data center.",
+)
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder or tar of class folders, or Hugging Face parquet; unseen by both models.",
+)
+@click.option("--split", help="Folder above the class folders, e.g. val.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model repository.")
+@click.option("--name", help="Of the task.", show_default="the name of the folder --data")
+@click.option("--description", default="", help="For people.")
+@click.option("--aliases", type=click.Path(path_type=Path), help='JSON, {"folder": "label"}.')
+@click.option("--delta", default=0.05, type=click.FloatRange(1e-6, 0.5), help="Risk of a miss.")
+@click.option("--tiers", callback=_numbers, help="Targets that hold at once, e.g. 0.8,0.9,0.95.")
+@click.option(
+    "--loss-levels",
+    callback=_numbers,
+    default=",".join(f"{level:g}" for level in LOSS_LEVELS),
+    help="Shares of an image lost on the way; 0 alone skips them.",
+)
+@click.option("--restrict-to-data", is_flag=True, help="Leave out classes without images.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many images.")
+@click.option("--threads", type=click.IntRange(1, 64), default=lambda: os.cpu_count() or 1)
+@click.option("--link-ms", default=20.0, type=click.FloatRange(0), help="Round trip, for reports.")
+@click.option("--report", type=click.Path(path_type=Path), help="HTML; also kept with the task.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+def command(
+    edge: ModelSource,
+    dc: tuple[ModelSource, ...],
+    data: Path,
+    split: str | None,
+    out: Path,
+    name: str | None,
+    description: str,
+    aliases: Path | None,
+    delta: float,
+    tiers: tuple[float, ...],
+    loss_levels: tuple[float, ...],
+    restrict_to_data: bool,
+    limit: int | None,
+    threads: int,
+    link_ms: float,
+    report: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Turn models and labelled images into a task of a model repository.
+
+    Images must be like the traffic to come, and unseen in training.
+    """
+    request = BuildRequest(
+        name=name or task_name(data),
+        models=(edge, *dc),
+        images=open_labelled(data, split),
+        aliases=read_aliases(aliases) if aliases else {},
+        description=description,
+        loss_levels=loss_levels if loss_levels[:1] == (0.0,) else (0.0, *loss_levels),
+        delta=delta,
+        tiers=tiers,
+        restrict_to_data=restrict_to_data,
+        limit=limit,
+        threads=threads,
+    )
+    built = _build(request, out)
+    for note in built.notes:
+        click.echo(f"note: {note}", err=True)
+    summary = summarise_task(built.task, built.scores, delta=delta, link_ms=link_ms)
+    show(built.task, summary)
+    write_json(json_file, {**summary.as_dict(), "notes": list(built.notes)})
+    write_report(built, summary, report)
+
+
+def task_name(data: Path) -> str:
+    """A task's name from a path: `photos.tar.gz` gives `photos`. Raises CalibrationError."""
+    name = data.resolve().name.split(".")[0]
+    if not name or not name[0].isalnum():
+        raise CalibrationError("the task needs a name", hint="Give --name.")
+    return name
+
+
+def _build(request: BuildRequest, out: Path) -> Built:
+    with progress_bar() as bar:
+        line = bar.add_task("starting", total=None)
+        progress = Progress(
+            stage=lambda name, total: bar.reset(line, description=name, total=total),
+            step=lambda: bar.advance(line),
+        )
+        return build_task(request, out, progress)
+
+
+def show(task: Task, summary: Summary) -> None:
+    """Print what is certified."""
+    console = screen()
+    console.print(targets_table(summary))
+    console.print(
+        f"highest certified: {summary.highest_certifiable:.3f} "
+        f"at confidence {1 - summary.delta:g} on {summary.images} images"
+    )
+    root = task.folder.parent.parent
+    console.print(f"serve it: hawkvision up --task {task.name} --model-repository {root}")
+
+
+def write_report(built: Built, summary: Summary, report: Path | None) -> None:
+    """Write `report.html` beside the task, and to `report`."""
+    try:
+        from hawkvision.report.calibration import render
+    except ModuleNotFoundError as error:
+        click.echo(
+            f"note: no report was written, {error.name} is not installed; "
+            "pip install 'hawkvision[report]'",
+            err=True,
+        )
+        return
+    page = render(built.task, built.scores, summary, built.notes)
+    for path in (built.task.folder / "report.html", report):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(page, "utf-8")
+            click.echo(f"report: {path}")

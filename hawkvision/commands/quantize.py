@@ -1,0 +1,142 @@
+"""`hawkvision quantize`: an int8 copy of a network, and what it gains and changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+from rich.table import Table
+
+from hawkvision.calibration import fit_temperature
+from hawkvision.cascade import softmax
+from hawkvision.commands.calibrate import parse_source_option
+from hawkvision.commands.output import screen, write_json
+from hawkvision.datasets import LabelledImage, open_labelled
+from hawkvision.engines import ModelSpec
+from hawkvision.errors import CalibrationError
+from hawkvision.images import decode, fit
+from hawkvision.quantization import Changes, compare, quantize
+from hawkvision.taskbuild.build import readable, split_images
+from hawkvision.taskbuild.inspect import inspect_onnx
+from hawkvision.taskbuild.labels import own_labels, plan_labels
+from hawkvision.taskbuild.measure import Cost, measure_cost
+from hawkvision.taskbuild.rungs import FittedRung, fit_rung, logits_of, plan_rung
+from hawkvision.taskbuild.sources import ModelSource, read_aliases, read_labels
+
+
+@click.command("quantize", context_settings={"show_default": True})
+@click.argument("model", callback=parse_source_option, metavar="FILE.onnx[,key=value…]")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled images.")
+@click.option("--split", help="Folder above the class folders, e.g. train.")
+@click.option("--out", type=click.Path(path_type=Path), show_default="FILE.int8.onnx")
+@click.option("--images", default=256, type=click.IntRange(16), help="That give the ranges.")
+@click.option("--compare-images", default=2000, type=click.IntRange(50))
+@click.option("--aliases", type=click.Path(path_type=Path), help='JSON, {"folder": "label"}.')
+@click.option("--threads", type=click.IntRange(1, 64), default=lambda: os.cpu_count() or 1)
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+def command(
+    model: ModelSource,
+    data: Path,
+    split: str | None,
+    out: Path | None,
+    images: int,
+    compare_images: int,
+    aliases: Path | None,
+    threads: int,
+    json_file: Path | None,
+) -> None:
+    """Quantize a float32 classifier to int8 (static, QDQ, per channel) and compare both."""
+    path = out or model.path.with_suffix(".int8.onnx")
+    found = open_labelled(data, split)
+    ranging, comparing = split_images(found, images + compare_images)
+    names = read_aliases(aliases) if aliases else {}
+    facts = inspect_onnx(model.path)
+    if facts.dtype != "float32":
+        raise CalibrationError(
+            f"{model.path.name} takes {facts.dtype} pixels and is quantized already",
+            hint="Give the float32 network.",
+        )
+    folders = [names.get(folder, folder) for folder in found.labels]
+    given = read_labels(model.labels) if model.labels else facts.labels
+    own, _ = own_labels("model", given, facts.outputs or len(given or folders), folders)
+    labels, _ = plan_labels([("model", own)], found.labels, names, restrict=False)
+    plan = plan_rung("model", model, facts)
+    plan = replace(plan, spec=replace(plan.spec, select=labels.selects[0]))
+    held = _Held.read(readable(ranging), labels.classes)
+    before, notes = fit_rung(plan, held.images, held.labels, len(labels.labels), threads)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    quantize(model.path, path, _inputs(before, held.images[:images]))
+    after_spec = replace(before.spec, path=path, precision="int8")
+    after = replace(
+        before, spec=after_spec, logits=logits_of(after_spec, before, held.images, threads)
+    )
+    rest = _Held.read(readable(comparing), labels.classes)
+    changes = compare(
+        _chances(before, held, rest, threads), _chances(after, held, rest, threads), rest.labels
+    )
+    costs = [measure_cost(spec, before.geometry) for spec in (before.spec, after_spec)]
+    show(model.path, path, changes, costs)
+    body = {"model": str(model.path), "int8": str(path), **changes.as_dict()}
+    for name, cost, file in zip(("before", "after"), costs, (model.path, path), strict=True):
+        body[f"milliseconds_{name}"] = cost.milliseconds
+        body[f"kilobytes_{name}"] = file.stat().st_size / 1000
+    write_json(json_file, body)
+
+
+@dataclass(frozen=True)
+class _Held:
+    images: Sequence[LabelledImage]
+    labels: npt.NDArray[np.int32]
+
+    @classmethod
+    def read(cls, images: Sequence[LabelledImage], classes: dict[str, int]) -> _Held:
+        labels = np.array([classes[image.label] for image in images], np.int32)
+        return cls(images, labels)
+
+
+def _inputs(rung: FittedRung, images: Sequence[LabelledImage]) -> Iterator[npt.NDArray[np.float32]]:
+    """Network inputs as the engine would prepare them."""
+    spec: ModelSpec = rung.spec
+    mean = np.asarray(spec.mean, np.float32)
+    std = np.asarray(spec.std, np.float32)
+    side = max(rung.geometry.width, rung.geometry.height)
+    for image in images:
+        pixels = fit(decode(image.data, min_side=side), rung.geometry)
+        if spec.channels == "BGR":
+            pixels = pixels[:, :, ::-1]
+        x = ((pixels.astype(np.float32) - mean) / std)[None]
+        yield np.ascontiguousarray(x.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else x)
+
+
+def _chances(
+    rung: FittedRung, fitting: _Held, held: _Held, threads: int
+) -> npt.NDArray[np.float32]:
+    temperature = fit_temperature(rung.logits, fitting.labels)
+    return softmax(logits_of(rung.spec, rung, held.images, threads), temperature)
+
+
+def show(before: Path, after: Path, changes: Changes, costs: Sequence[Cost]) -> None:
+    """Print both networks side by side, and what changes."""
+    table = Table("", before.name, after.name, title="int8")
+    right = (changes.accuracy_before, changes.accuracy_after)
+    table.add_row("accuracy", *(f"{share:.3%}" for share in right))
+    table.add_row("kB", *(f"{path.stat().st_size / 1000:,.0f}" for path in (before, after)))
+    table.add_row("ms", *(f"{cost.milliseconds:.3f}" for cost in costs))
+    table.add_row("memory MB", *(f"{cost.memory_mb:.1f}" for cost in costs))
+    console = screen()
+    console.print(table)
+    console.print(
+        f"same label on {changes.same_label:.2%} of {changes.images} images, confidence moved by "
+        f"{changes.mean_confidence_change:.4f} on average"
+    )
+    routes = ", ".join(f"{share:.1%} at {name}" for name, share in changes.rerouted.items())
+    console.print(
+        f"routing decisions changed: {changes.mean_rerouted:.1%} on average ({routes}); "
+        "calibrate the int8 file itself, then nothing is lost"
+    )

@@ -1,0 +1,64 @@
+"""A task's certified targets as tables."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from hawkvision.commands.output import share
+from hawkvision.repository.summary import Summary
+
+
+def targets_table(summary: Summary) -> Table:
+    """Accuracy target, threshold, escalation, and what a request costs on average."""
+    table = Table(title=f"{summary.task} version {summary.version}: accuracy targets")
+    for name in ("accuracy", "threshold", "escalated", "measured", "ms", "kB up"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in summary.targets:
+        if row.certified:
+            table.add_row(
+                share(row.target),
+                f"{row.threshold:.4f}",
+                f"{row.escalation_rate:.1%}",
+                f"{row.accuracy:.3f}",
+                f"{row.expected_ms:.2f}",
+                f"{row.kilobytes_up:.2f}",
+            )
+    refused = [row for row in summary.targets if not row.certified]
+    if refused:
+        table.caption = "; ".join(f"{share(row.target)}: {row.reason}" for row in refused)
+    return table
+
+
+def relative_table(summary: Summary) -> Table:
+    """Targets relative to the data center."""
+    table = Table(title="relative to the data center")
+    for name in ("at most below", "threshold", "escalated", "ms", "kB up"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in summary.relative:
+        table.add_row(
+            f"{row.epsilon:g}",
+            f"{row.threshold:.4f}",
+            f"{row.escalation_rate:.1%}",
+            f"{row.expected_ms:.2f}",
+            f"{row.kilobytes_up:.2f}",
+        )
+    return table
+
+
+def levels_table(summary: Summary) -> Table:
+    """What packet loss does, with and without an intact copy on escalation."""
+    table = Table(title=f"lost on the way; threshold for accuracy {summary.default_accuracy:g}")
+    for name in ("lost", "on escalation", "edge", "data center", "up to", "threshold", "escalated"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in summary.levels:
+        sent = "-" if row.loss == 0 else "sent again whole" if row.intact_resend else "as it came"
+        table.add_row(
+            f"{row.loss:.0%}",
+            sent,
+            f"{row.edge_accuracy:.3f}",
+            f"{row.dc_accuracy:.3f}",
+            f"{row.highest_certifiable:.3f}",
+            "not certified" if row.threshold is None else f"{row.threshold:.4f}",
+            "" if row.escalation_rate is None else f"{row.escalation_rate:.1%}",
+        )
+    return table

@@ -1,0 +1,118 @@
+"""Labelled images in parquet, as Hugging Face data sets keep them.
+
+A column of encoded images, `struct<bytes, path>` or plain binary, and a column of labels, text or
+integers whose names stand in the schema's `huggingface` metadata (ClassLabel). Source:
+huggingface.co/docs/datasets, "Image" and "ClassLabel" features.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hawkvision.datasets.labelled import LabelledSet
+from hawkvision.errors import DatasetError
+
+_IMAGE_COLUMNS = ("image", "img", "jpg", "png", "bytes")
+_LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "cls", "target")
+_ROWS = 256
+
+
+def find_files(source: Path, split: str | None) -> list[Path]:
+    """Parquet files in a folder (those whose names start with `split`), or the file itself."""
+    if source.is_file():
+        return [source] if source.suffix == ".parquet" else []
+    found = sorted(source.rglob("*.parquet"))
+    if split is None or not found:
+        return found
+    chosen = [path for path in found if path.name.startswith(split)]
+    if not chosen:
+        raise DatasetError(
+            f"no parquet file of split {split!r} in {source}",
+            hint=f"There are {', '.join(path.name for path in found[:5])}.",
+        )
+    return chosen
+
+
+def open_parquet(source: Path, files: list[Path]) -> LabelledSet:
+    """Index the rows of parquet files. Raises DatasetError."""
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DatasetError(
+            f"{source} holds parquet, and pyarrow is not installed",
+            hint="pip install 'hawkvision[parquet]'.",
+        ) from error
+    members: list[tuple[str, str]] = []
+    for path in files:
+        try:
+            table = pyarrow.parquet.ParquetFile(path)
+            _, label = _columns(path, table.schema_arrow)
+            names = _class_names(table.schema_arrow, label)
+            values = table.read(columns=[label]).column(label).to_pylist()
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path} cannot be read as parquet: {error}") from error
+        for row, value in enumerate(values):
+            if value is not None:
+                members.append((_member(path, row), _text(value, names, path)))
+    labels = tuple(sorted({label for _, label in members}))
+    if not labels:
+        raise DatasetError(f"no labelled rows in {source}", hint="The label column is empty.")
+    by_name = {path.name: path for path in files}
+
+    def read(_source: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+        for path in by_name.values():
+            yield from _read(path, wanted)
+
+    return LabelledSet(source, labels, tuple(sorted(members)), read)
+
+
+def _member(path: Path, row: int) -> str:
+    return f"{path.name}#{row:07d}"
+
+
+def _columns(path: Path, schema: Any) -> tuple[str, str]:
+    image = next((name for name in _IMAGE_COLUMNS if name in schema.names), None)
+    label = next((name for name in _LABEL_COLUMNS if name in schema.names), None)
+    if image is None or label is None:
+        raise DatasetError(
+            f"{path.name} has the columns {', '.join(schema.names[:10])}",
+            hint=f"An image column ({', '.join(_IMAGE_COLUMNS)}) and a label column "
+            f"({', '.join(_LABEL_COLUMNS)}) are expected.",
+        )
+    return image, label
+
+
+def _class_names(schema: Any, column: str) -> list[str] | None:
+    """Names of a ClassLabel column from the schema's metadata."""
+    raw = (schema.metadata or {}).get(b"huggingface", b"")
+    try:
+        names = json.loads(raw)["info"]["features"][column]["names"]
+    except (TypeError, ValueError, KeyError):
+        return None
+    return [str(name) for name in names] if isinstance(names, list) else None
+
+
+def _text(value: Any, names: list[str] | None, path: Path) -> str:
+    if names is None or not isinstance(value, int):
+        return str(value)
+    if not 0 <= value < len(names):
+        raise DatasetError(f"{path.name}: label {value} has no name; there are {len(names)}")
+    return names[value]
+
+
+def _read(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.ParquetFile(path)
+    image, _ = _columns(path, table.schema_arrow)
+    row = 0
+    for batch in table.iter_batches(batch_size=_ROWS, columns=[image]):
+        for value in batch.column(0).to_pylist():
+            name = _member(path, row)
+            row += 1
+            if name in wanted:
+                data = value["bytes"] if isinstance(value, dict) else value
+                yield name, data if isinstance(data, bytes) else b""

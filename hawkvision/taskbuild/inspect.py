@@ -1,0 +1,114 @@
+"""What a model file says of itself: input shape, layout, type, outputs, labels."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hawkvision.errors import EngineError
+
+_TYPES: dict[str, Literal["uint8", "float32"]] = {
+    "tensor(uint8)": "uint8",
+    "tensor(float)": "float32",
+}
+_LABEL_KEYS = ("names", "labels", "classes", "class_names")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """`width`, `height` and `outputs` are None where the file leaves them open."""
+
+    layout: Literal["NCHW", "NHWC"]
+    dtype: Literal["uint8", "float32"]
+    width: int | None
+    height: int | None
+    outputs: int | None
+    labels: tuple[str, ...] | None
+
+
+def inspect_onnx(path: Path) -> ModelFacts:
+    """Read an ONNX classifier's input and output. Raises EngineError for anything else."""
+    import onnxruntime
+
+    if not path.is_file():
+        raise EngineError(f"{path} is not a file", hint="Give an ONNX file.")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session: Any = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime raises its own, unexported, types
+        raise EngineError(
+            f"ONNX Runtime cannot load {path.name}: {str(error).splitlines()[0]}",
+            hint="Export the model as ONNX; weights kept in a second file must lie beside it.",
+        ) from error
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1:
+        raise EngineError(
+            f"{path.name} has {len(inputs)} inputs: {', '.join(item.name for item in inputs)}",
+            hint="A classifier has one, the image [N,3,H,W] or [N,H,W,3].",
+        )
+    layout, height, width = _geometry(path.name, inputs[0].shape)
+    if inputs[0].type not in _TYPES:
+        raise EngineError(
+            f"{path.name} takes {inputs[0].type}, not uint8 or float32 pixels",
+            hint="Export it with a float32 or uint8 input.",
+        )
+    last = [side for side in outputs[0].shape[1:] if side != 1] or [1]
+    return ModelFacts(
+        layout=layout,
+        dtype=_TYPES[inputs[0].type],
+        width=width,
+        height=height,
+        outputs=last[0] if len(last) == 1 and isinstance(last[0], int) else None,
+        labels=labels_of(session.get_modelmeta().custom_metadata_map),
+    )
+
+
+def _geometry(
+    name: str, shape: list[Any]
+) -> tuple[Literal["NCHW", "NHWC"], int | None, int | None]:
+    sides = [side if isinstance(side, int) and side > 0 else None for side in shape]
+    if len(sides) == 4 and sides[1] == 3:
+        return "NCHW", sides[2], sides[3]
+    if len(sides) == 4 and sides[3] == 3:
+        return "NHWC", sides[1], sides[2]
+    raise EngineError(
+        f"the input of {name} has shape {shape}; three colour channels are not where they "
+        "should be",
+        hint="One input [N,3,H,W] or [N,H,W,3] is expected, its channels fixed.",
+    )
+
+
+def labels_of(metadata: dict[str, str]) -> tuple[str, ...] | None:
+    """Labels that an exporter left in the file's metadata, as JSON or as a Python dict's text."""
+    for key in _LABEL_KEYS:
+        text = metadata.get(key, "")
+        labels = _from_json(text) or _from_dict_text(text)
+        if labels and len(set(labels)) == len(labels) >= 2:
+            return labels
+    return None
+
+
+def _from_json(text: str) -> tuple[str, ...] | None:
+    try:
+        raw = json.loads(text)
+    except ValueError:
+        return None
+    if isinstance(raw, dict) and sorted(raw) == sorted(str(i) for i in range(len(raw))):
+        raw = [raw[str(index)] for index in range(len(raw))]
+    return tuple(str(label) for label in raw) if isinstance(raw, list) else None
+
+
+def _from_dict_text(text: str) -> tuple[str, ...] | None:
+    """`{0: 'cat', 1: "dog"}`, as Ultralytics writes it."""
+    found = re.findall(r"(\d+)\s*:\s*(?:'([^']*)'|\"([^\"]*)\")", text[:1_000_000])
+    indexed = {int(index): one or two for index, one, two in found}
+    if not indexed or sorted(indexed) != list(range(len(indexed))):
+        return None
+    return tuple(indexed[index] for index in range(len(indexed)))

@@ -1,0 +1,191 @@
+"""What the user says of one model: `small.onnx,labels=names.txt,normalize=imagenet,fit=stretch`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from hawkvision.errors import CalibrationError
+
+Fit = Literal["cover", "stretch"]
+Output = Literal["logits", "probabilities"]
+
+_KEYS = ("labels", "normalize", "mean", "std", "size", "fit", "channels", "output", "name")
+_LARGEST_SIDE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """(pixel - mean) / std per channel, in 0…255 units."""
+
+    name: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+NORMALIZATIONS = {
+    item.name: item
+    for item in (
+        Normalization("imagenet", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        Normalization("unit", (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+        Normalization("signed", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+        Normalization("pixels", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    )
+}
+"""Those of torchvision, 0…1, -1…1 and 0…255."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """One model file and what is known of it; None where it is to be found out."""
+
+    path: Path
+    labels: Path | None = None
+    normalization: Normalization | None = None
+    size: tuple[int, int] | None = None
+    fit: Fit = "cover"
+    channels: Literal["RGB", "BGR"] = "RGB"
+    output: Output | None = None
+    name: str | None = None
+
+
+def parse_source(text: str) -> ModelSource:
+    """Parse `FILE[,key=value…]`. Raises CalibrationError naming the key.
+
+    Keys: labels=FILE, normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B in 0…255
+    units, size=SIDE or WxH, fit=cover|stretch, channels=RGB|BGR, output=logits|probabilities,
+    name=NAME.
+    """
+    path, *parts = text.split(",")
+    given: dict[str, str] = {}
+    for part in parts:
+        key, separator, value = part.partition("=")
+        if not separator or key not in _KEYS:
+            raise CalibrationError(
+                f"{part[:40]!r} is not a known setting of a model",
+                hint=f"FILE[,key=value…] with the keys {', '.join(_KEYS)}.",
+            )
+        if key in given:
+            raise CalibrationError(f"{key}= is given twice for {path[:80]}")
+        given[key] = value
+    if not path:
+        raise CalibrationError("a model needs a file", hint="For example --edge small.onnx.")
+    return ModelSource(
+        path=Path(path),
+        labels=Path(given["labels"]) if "labels" in given else None,
+        normalization=_normalization(given),
+        size=_size(given["size"]) if "size" in given else None,
+        fit=cast(Fit, _choice("fit", given.get("fit", "cover"), ("cover", "stretch"))),
+        channels="BGR"
+        if _choice("channels", given.get("channels", "RGB").upper(), ("RGB", "BGR")) == "BGR"
+        else "RGB",
+        output=cast(Output, _choice("output", given["output"], ("logits", "probabilities")))
+        if "output" in given
+        else None,
+        name=_name(given["name"]) if "name" in given else None,
+    )
+
+
+def _choice(key: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise CalibrationError(f"{key}={value[:40]} is not one of {', '.join(allowed)}")
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.isidentifier() or len(value) > 40:
+        raise CalibrationError(f"name={value[:40]!r} must be letters, digits and underscores")
+    return value
+
+
+def _size(value: str) -> tuple[int, int]:
+    sides = value.lower().split("x")
+    if len(sides) in (1, 2) and all(
+        side.isascii() and side.isdigit() and 0 < int(side[:5]) <= _LARGEST_SIDE for side in sides
+    ):
+        return int(sides[0]), int(sides[-1])
+    raise CalibrationError(
+        f"size={value[:40]} is not a side in px", hint="size=224 or size=320x240."
+    )
+
+
+def _normalization(given: dict[str, str]) -> Normalization | None:
+    if "normalize" in given:
+        if "mean" in given or "std" in given:
+            raise CalibrationError("give normalize=, or mean= and std=, not both")
+        return NORMALIZATIONS[_choice("normalize", given["normalize"], tuple(NORMALIZATIONS))]
+    if "mean" not in given and "std" not in given:
+        return None
+    mean = _channels("mean", given.get("mean", "0"))
+    std = _channels("std", given.get("std", "1"))
+    if min(std) <= 0:
+        raise CalibrationError("std= must be above 0")
+    return Normalization("given", mean, std)
+
+
+def _channels(key: str, value: str) -> tuple[float, float, float]:
+    try:
+        numbers = [float(part) for part in value.split("/")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3 or not all(abs(number) < 1e6 for number in numbers):
+        raise CalibrationError(
+            f"{key}={value[:60]} is not R/G/B", hint=f"For example {key}=123.7/116.3/103.5."
+        )
+    return numbers[0], numbers[1], numbers[2]
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Labels in the order of a model's outputs: one a line, or a JSON list or `{index: label}`.
+
+    Raises CalibrationError.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+        labels = _json_labels(text) if path.suffix == ".json" else _lines(text)
+    except (OSError, ValueError, TypeError) as error:
+        raise CalibrationError(
+            f"{path} holds no labels: {error}",
+            hint="One label a line in the order of the model's outputs, or a JSON list.",
+        ) from error
+    return check_labels(labels, str(path))
+
+
+def check_labels(labels: list[str], where: str) -> tuple[str, ...]:
+    """The labels, if they are at least two and all different. Raises CalibrationError."""
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if len(labels) < 2 or twice:
+        what = f"{twice[0]!r} stands twice" if twice else f"{len(labels)} labels"
+        raise CalibrationError(f"{where}: {what}; at least two different labels are needed")
+    return tuple(labels)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _json_labels(text: str) -> list[str]:
+    raw = json.loads(text)
+    if isinstance(raw, dict):
+        indexed = {int(key): str(value) for key, value in raw.items()}
+        if sorted(indexed) != list(range(len(indexed))):
+            raise ValueError("the indices are not 0, 1, 2, …")
+        return [indexed[index] for index in range(len(indexed))]
+    if isinstance(raw, list):
+        return [str(label) for label in raw]
+    raise ValueError("neither a list nor an object")
+
+
+def read_aliases(path: Path) -> dict[str, str]:
+    """`{folder name: label}` from a JSON object. Raises CalibrationError."""
+    try:
+        raw = json.loads(path.read_text("utf-8-sig"))
+        return {str(name): str(label) for name, label in raw.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise CalibrationError(
+            f"{path} holds no aliases: {error}", hint='A JSON object, {"n01440764": "tench"}.'
+        ) from error
