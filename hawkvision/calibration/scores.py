@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -125,9 +126,9 @@ class CalibrationScores:
     def load(cls, path: Path) -> CalibrationScores:
         """Read what `save` wrote. Raises RepositoryError for a damaged file."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 return cls(**{name: arrays[name].astype(kind) for name, kind in _TYPES.items()})
-        except (OSError, KeyError, ValueError, IndexError, CalibrationError) as error:
+        except (OSError, KeyError, ValueError, IndexError, BadZipFile, CalibrationError) as error:
             raise RepositoryError(
                 f"{path.name} is not a calibration file: {error}",
                 hint="Calibrate the task again.",

@@ -6,7 +6,8 @@ so the input's QuantizeLinear is dropped and pixels enter the first convolution 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,8 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from hawkvision.quantization import quantize
 from models.recipes.nets import ResidualNet
 from models.recipes.specs import Recipe
 
@@ -24,19 +24,11 @@ Image = npt.NDArray[np.uint8]
 _OPSET = 17
 
 
-class _Pixels(CalibrationDataReader):
-    """Feeds normalised images to the quantizer, one at a time."""
-
-    def __init__(self, images: Iterable[Image]) -> None:
-        self._images: Iterator[Image] = iter(images)
-
-    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
-        """The next network input, or None at the end."""
-        image = next(self._images, None)
-        if image is None:
-            return None
+def network_inputs(images: Iterable[Image]) -> Iterator[npt.NDArray[np.float32]]:
+    """Normalised inputs [1,3,side,side] of uint8 images [side,side,3]."""
+    for image in images:
         x = (image.astype(np.float32) - np.float32(128)) * np.float32(1 / 64)
-        return {"x": x.transpose(2, 0, 1)[None]}
+        yield np.ascontiguousarray(x.transpose(2, 0, 1)[None])
 
 
 def load_net(recipe: Recipe, classes: int, checkpoint: Path) -> ResidualNet:
@@ -72,26 +64,25 @@ def _with_pixel_input(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
 
 
 def export_int8(
-    net: ResidualNet, side: int, images: Iterable[Image], folder: Path, *, mirror: bool
+    net: ResidualNet,
+    side: int,
+    images: Iterable[Image],
+    folder: Path,
+    *,
+    mirror: bool,
+    labels: Sequence[str],
 ) -> onnx.ModelProto:
-    """Quantize (per channel, weights S8, activations U8) on `images`, uint8 [side,side,3] each.
+    """Quantize on `images`, uint8 [side,side,3] each; the labels go into the file's metadata.
 
     With `mirror` the graph averages the logits of each image and its mirror image.
     """
-    prepared, quantized = folder / "prepared.onnx", folder / "int8.onnx"
-    plain = _export(net, side, folder)
-    quant_pre_process(str(plain), str(prepared))
-    quantize_static(
-        str(prepared),
-        str(quantized),
-        _Pixels(images),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        activation_type=QuantType.QUInt8,
-    )
+    quantized = folder / "int8.onnx"
+    quantize(_export(net, side, folder), quantized, network_inputs(images))
     model = take_pixels(onnx.load(quantized), side)
-    return average_with_mirror(model, net.head.out_features) if mirror else model
+    if mirror:
+        model = average_with_mirror(model, net.head.out_features)
+    helper.set_model_props(model, {"labels": json.dumps(list(labels))})
+    return model
 
 
 def take_pixels(model: onnx.ModelProto, side: int) -> onnx.ModelProto:

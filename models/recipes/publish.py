@@ -1,8 +1,7 @@
 """Quantize, calibrate and publish a task: `python -m models.recipes.publish imagenette --data …`.
 
-Held-out images are split by name, unseen by training: the first half calibrates, the second
-reports. Of the calibrating half every seventh fits the temperatures; only the rest are kept for
-the thresholds, so that their test sees neither a temperature nor a grid that was fitted on them.
+Held-out images, unseen in training, come in two halves by the hash of their names. The first goes
+through the same calibration as anybody's models (`hawkvision calibrate`); the second only reports.
 """
 
 from __future__ import annotations
@@ -29,24 +28,26 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import binomtest
 
-from hawkvision.calibration import CalibrationScores, expected_calibration_error, fit_temperature
+from hawkvision.calibration import CalibrationScores, expected_calibration_error
 from hawkvision.cascade import softmax
-from hawkvision.datasets import open_labelled
-from hawkvision.engines import Engine, ModelSpec, open_engine
+from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labelled
+from hawkvision.engines import open_engine
 from hawkvision.images import InputGeometry, decode, fit
-from hawkvision.repository import Rung, Task, write_task
+from hawkvision.repository import Rung, Task, read_task, write_task
+from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
+from hawkvision.taskbuild.sources import ModelSource
 from models.recipes.export import Image, export_int8, load_net
+from models.recipes.nets import ResidualNet
 from models.recipes.samples import Sample, training_samples
 from models.recipes.specs import RECIPES, Recipe
 from models.recipes.train import to_tensor
 
-TEMPERATURE_EVERY = 7
 QUANTIZATION_IMAGES = 256
 LEAST_AGREEMENT = 0.95
 """Share of images on which int8 must answer as the float network does; less means a fault."""
-ROADSIGNS_SEEDS = {"calibrate": 2, "report": 3}
+ROADSIGNS_SEEDS = (2, 3)
 ROADSIGNS_IMAGES = 4000
-TARGETS = (0.80, 0.82, 0.85, 0.88, 0.90, 0.92, 0.94, 0.95, 0.96, 0.97)
+TARGETS = (0.80, 0.82, 0.85, 0.88, 0.90, 0.91, 0.92, 0.94, 0.95, 0.96, 0.97)
 
 Fit = Literal["cover", "stretch"]
 
@@ -88,189 +89,149 @@ PUBLISHED = {
 }
 
 
-@dataclass(frozen=True)
-class Held:
-    """Held-out images in a fixed order: encoded bytes and class, and which half each is in."""
-
-    samples: list[Sample]
-    calibrate: npt.NDArray[np.bool_]
-    temperature: npt.NDArray[np.bool_]
-
-    @property
-    def labels(self) -> npt.NDArray[np.int32]:
-        """Classes, int32 [N]."""
-        return np.array([sample.class_id for sample in self.samples], np.int32)
-
-
-def held_out(task: str, data: Path | None, classes: list[str]) -> Held:
-    """The images that no rung was trained on."""
+def held_out(task: str, data: Path | None) -> tuple[LabelledSet, LabelledSet]:
+    """The images that no rung was trained on: (to calibrate with, to report on)."""
     if task == "roadsigns":
         from hawkvision.datasets import roadsigns
 
-        samples = [
-            Sample(drawn.jpeg, drawn.class_id)
-            for seed in ROADSIGNS_SEEDS.values()
-            for drawn in roadsigns.stream(ROADSIGNS_IMAGES, seed=seed)
+        halves = [
+            in_memory(
+                (
+                    LabelledImage(drawn.jpeg, drawn.label, f"{seed}-{index:05d}.jpg")
+                    for index, drawn in enumerate(roadsigns.stream(ROADSIGNS_IMAGES, seed=seed))
+                ),
+                sorted(roadsigns.CLASSES),
+            )
+            for seed in ROADSIGNS_SEEDS
         ]
-    else:
-        if data is None:
-            raise click.UsageError(f"task {task} needs --data")
-        index = {label: i for i, label in enumerate(classes)}
-        named = sorted(
-            open_labelled(data, "val"),
-            key=lambda image: hashlib.sha256(Path(image.name).name.encode()).digest(),
-        )
-        samples = [Sample(image.data, index[image.label]) for image in named]
-    position = np.arange(len(samples))
-    calibrate = position < len(samples) // 2
-    return Held(samples, calibrate, calibrate & (position % TEMPERATURE_EVERY == 0))
+        return halves[0], halves[1]
+    if data is None:
+        raise click.UsageError(f"task {task} needs --data")
+    found = open_labelled(data, "val")
+    ranked = sorted(
+        found.members,
+        key=lambda member: hashlib.sha256(Path(member[0]).name.encode()).digest(),
+    )
+    middle = len(ranked) // 2
+    return found.part(ranked[:middle]), found.part(ranked[middle:])
 
 
-def pixels(samples: list[Sample], geometry: InputGeometry) -> Iterator[Image]:
+def pixels(images: list[bytes], geometry: InputGeometry) -> Iterator[Image]:
     """Each image as the product prepares it."""
     side = max(geometry.width, geometry.height)
-    for sample in samples:
-        yield fit(decode(sample.jpeg, min_side=side), geometry)
-
-
-def engine_logits(
-    engine: Engine, samples: list[Sample], geometry: InputGeometry
-) -> npt.NDArray[np.float32]:
-    """Logits [N,K] of the served file, 16 images at a time."""
-    out = []
-    for start in range(0, len(samples), 16):
-        batch = np.stack(list(pixels(samples[start : start + 16], geometry)))
-        out.append(engine.infer(batch.transpose(0, 3, 1, 2)))
-    return np.concatenate(out)
-
-
-def median_ms(engine: Engine, geometry: InputGeometry, runs: int = 200) -> float:
-    """Median time of one image on one thread, in milliseconds."""
-    image = np.random.default_rng(0).integers(
-        0, 255, (1, geometry.height, geometry.width, 3), np.uint8
-    )
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        engine.infer(image.transpose(0, 3, 1, 2))
-        times.append(time.perf_counter() - start)
-    return float(np.median(times)) * 1e3
+    for data in images:
+        yield fit(decode(data, min_side=side), geometry)
 
 
 @dataclass(frozen=True)
-class BuiltRung:
-    """A rung as it will be served, and its logits on the held-out images."""
+class Exported:
+    """A rung's int8 file, and the float network that it came from."""
 
-    rung: Rung
-    logits: npt.NDArray[np.float32]
+    recipe: Recipe
+    path: Path
+    net: ResidualNet
+    mirror: bool
+
+    @property
+    def geometry(self) -> InputGeometry:
+        """Its input."""
+        side = self.recipe.input_size
+        return InputGeometry(side, side, PUBLISHED[self.recipe.task].fit)
+
+
+def export_rung(
+    recipe: Recipe, labels: list[str], train: list[Sample], checkpoints: Path, folder: Path
+) -> Exported:
+    """Export and quantize one rung into `folder`."""
+    published = PUBLISHED[recipe.task]
+    mirror = published.mirror_dc and recipe.rung == "dc"
+    net = load_net(recipe, len(labels), checkpoints / recipe.task / f"{recipe.rung}.pt")
+    exported = Exported(recipe, folder / f"{recipe.rung}.onnx", net, mirror)
+    order = np.random.default_rng(recipe.seed).permutation(len(train))
+    chosen = [train[index].jpeg for index in order[:QUANTIZATION_IMAGES]]
+    with tempfile.TemporaryDirectory() as scratch:
+        model = export_int8(
+            net,
+            recipe.input_size,
+            pixels(chosen, exported.geometry),
+            Path(scratch),
+            mirror=mirror,
+            labels=labels,
+        )
+        onnx.save(model, exported.path)
+    return exported
+
+
+def float_guesses(exported: Exported, images: list[bytes]) -> npt.NDArray[np.int64]:
+    """Classes [N] that the float network answers, the reference for what int8 costs."""
+    out = []
+    with torch.no_grad():
+        for start in range(0, len(images), 32):
+            x = to_tensor(np.stack(list(pixels(images[start : start + 32], exported.geometry))))
+            net = exported.net
+            logits = (net(x) + net(x.flip(3))) / 2 if exported.mirror else net(x)
+            out.append(logits.argmax(dim=1).numpy())
+    return np.concatenate(out)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A rung's answers on the report half, and what is recorded of it."""
+
+    right: npt.NDArray[np.bool_]
+    confidence: npt.NDArray[np.float32]
     record: dict[str, Any]
 
 
-def build_rung(
-    recipe: Recipe, classes: int, train: list[Sample], held: Held, checkpoints: Path, folder: Path
-) -> BuiltRung:
-    """Export, quantize, measure one rung into `folder`."""
-    published = PUBLISHED[recipe.task]
-    mirror = published.mirror_dc and recipe.rung == "dc"
-    geometry = InputGeometry(recipe.input_size, recipe.input_size, published.fit)
-    net = load_net(recipe, classes, checkpoints / recipe.task / f"{recipe.rung}.pt")
-    order = np.random.default_rng(recipe.seed).permutation(len(train))
-    chosen = [train[index] for index in order[:QUANTIZATION_IMAGES]]
-    path = folder / f"{recipe.rung}.onnx"
-    with tempfile.TemporaryDirectory() as scratch:
-        model = export_int8(
-            net, recipe.input_size, pixels(chosen, geometry), Path(scratch), mirror=mirror
-        )
-        onnx.save(model, path)
-    spec = ModelSpec(path, "NHWC", "uint8", precision="int8")
-    engine = open_engine(spec, threads=1)
-    logits = engine_logits(engine, held.samples, geometry)
-    labels = held.labels
-    fitted = held.temperature
-    temperature = fit_temperature(logits[fitted], labels[fitted])
-    training = json.loads((checkpoints / recipe.task / f"{recipe.rung}.json").read_text())
-    report = ~held.calibrate
-    exact = float_logits(net, held.samples, geometry, mirror).argmax(axis=1)
+def report_rung(
+    exported: Exported,
+    rung: Rung,
+    images: list[bytes],
+    labels: npt.NDArray[np.int32],
+    checkpoints: Path,
+) -> Reported:
+    """Run the served file over the report half."""
+    engine = open_engine(rung.model, threads=1)
+    logits = np.concatenate(
+        [engine.infer(image[None].transpose(0, 3, 1, 2)) for image in pixels(images, rung.geometry)]
+    )
+    engine.close()
     guess = logits.argmax(axis=1)
+    exact = float_guesses(exported, images)
     agreement = float((guess == exact).mean())
+    recipe = exported.recipe
     if agreement < LEAST_AGREEMENT:
         raise click.ClickException(
             f"{recipe.task}/{recipe.rung}: int8 agrees with fp32 on only {agreement:.1%} of images"
         )
+    temperature = rung.temperature
+    training = json.loads((checkpoints / recipe.task / f"{recipe.rung}.json").read_text())
     record = {
         **training,
-        "mirror_averaging": mirror,
-        "images_per_half": int(report.sum()),
-        "accuracy_calibration_half": _share(guess == labels, held.calibrate),
-        "accuracy_report_half": _share(guess == labels, report),
-        "fp32_accuracy_calibration_half": _share(exact == labels, held.calibrate),
-        "fp32_accuracy_report_half": _share(exact == labels, report),
+        "mirror_averaging": exported.mirror,
+        "images_reported": len(labels),
+        "accuracy_report_half": round(float((guess == labels).mean()), 4),
+        "fp32_accuracy_report_half": round(float((exact == labels).mean()), 4),
+        "accuracy_calibration_half": rung.measured["accuracy"],
         "int8_fp32_agreement": round(agreement, 4),
-        "temperature": round(temperature, 4),
-        "ece_before": round(expected_calibration_error(logits[report], labels[report], 1.0), 4),
-        "ece_after": round(
-            expected_calibration_error(logits[report], labels[report], temperature), 4
-        ),
+        "temperature": temperature,
+        "ece_before": round(expected_calibration_error(logits, labels, 1.0), 4),
+        "ece_after": round(expected_calibration_error(logits, labels, temperature), 4),
     }
-    measured = {
-        "accuracy": record["accuracy_report_half"],
-        "milliseconds": round(median_ms(engine, geometry), 3),
-        "kilobytes": round(path.stat().st_size / 1000, 1),
-        "parameters": training["parameters"],
-        "mmac": round(training["macs"] / 1e6 * (2 if mirror else 1), 1),
-        "agreement": record["int8_fp32_agreement"],
-    }
-    engine.close()
-    rung = Rung(recipe.rung, spec, "", geometry, round(temperature, 4), measured)
-    return BuiltRung(rung, logits, record)
+    return Reported(guess == labels, softmax(logits, temperature).max(axis=1), record)
 
 
-def _share(right: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> float:
-    return round(float(right[among].mean()), 4)
-
-
-def float_logits(
-    net: torch.nn.Module, samples: list[Sample], geometry: InputGeometry, mirror: bool
-) -> npt.NDArray[np.float32]:
-    """Logits [N,K] of the float network, the reference for what int8 costs."""
-    out = []
-    with torch.no_grad():
-        for start in range(0, len(samples), 32):
-            x = to_tensor(np.stack(list(pixels(samples[start : start + 32], geometry))))
-            logits = (net(x) + net(x.flip(3))) / 2 if mirror else net(x)
-            out.append(logits.numpy())
-    return np.concatenate(out)
-
-
-def default_accuracy(scores: CalibrationScores) -> float:
-    """The highest multiple of 0.05 that is certified with at most 60 % escalation."""
-    curve = scores.curve()
-    fitting = [
-        step / 20
-        for step in range(1, 20)
-        if step / 20 <= curve.highest_certifiable
-        and curve.escalation_rate[curve.index_for(step / 20)] <= 0.6
-    ]
-    return fitting[-1]
-
-
-def target_rows(
-    scores: CalibrationScores, edge: BuiltRung, dc: BuiltRung, held: Held
-) -> list[dict[str, Any]]:
+def target_rows(scores: CalibrationScores, edge: Reported, dc: Reported) -> list[dict[str, Any]]:
     """For each target: threshold, and what it gives on the report half."""
     curve = scores.curve()
-    report = ~held.calibrate
-    confidence = softmax(edge.logits, edge.rung.temperature).max(axis=1)[report]
-    edge_right = (edge.logits.argmax(axis=1) == held.labels)[report]
-    dc_right = (dc.logits.argmax(axis=1) == held.labels)[report]
     rows: list[dict[str, Any]] = []
     for target in TARGETS:
         if target > curve.highest_certifiable:
             rows.append({"target": target, "certified": False})
             continue
         threshold = curve.threshold_for(target)
-        local = confidence >= threshold
-        right = np.where(local, edge_right, dc_right)
+        local = edge.confidence >= threshold
+        right = np.where(local, edge.right, dc.right)
         interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, "exact")
         rows.append(
             {
@@ -286,61 +247,78 @@ def target_rows(
     return rows
 
 
+def with_records(task: Task, reported: dict[str, Reported]) -> Task:
+    """The task with parameters and multiply-adds among what was measured of its rungs."""
+    rungs = []
+    for rung in task.rungs:
+        record = reported[rung.name].record
+        twice = 2 if record["mirror_averaging"] else 1
+        measured = {
+            **rung.measured,
+            "accuracy": record["accuracy_report_half"],
+            "parameters": record["parameters"],
+            "mmac": round(record["macs"] / 1e6 * twice, 1),
+            "agreement": record["int8_fp32_agreement"],
+        }
+        rungs.append(dataclasses.replace(rung, measured=measured))
+    return dataclasses.replace(task, rungs=tuple(rungs))
+
+
 @click.command()
 @click.argument("task", type=click.Choice(sorted(PUBLISHED)))
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="Folder or tar.")
 @click.option("--checkpoints", type=click.Path(path_type=Path), default=Path("build/train"))
 @click.option("--repository", type=click.Path(path_type=Path), default=Path("models/zoo"))
-@click.option("--version", default="1", show_default=True)
-def main(task: str, data: Path | None, checkpoints: Path, repository: Path, version: str) -> None:
-    """Publish TASK from its checkpoints as a version of a model repository."""
+def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> None:
+    """Publish TASK from its checkpoints as the next version in a model repository."""
     torch.set_num_threads(1)
     console = Console(stderr=True)
-    folder = repository / task / version
-    folder.mkdir(parents=True, exist_ok=True)
     classes, train = training_samples(task, data)
-    held = held_out(task, data, classes)
-    built = {}
-    for name in ("edge", "dc"):
-        console.print(f"{task}/{name}: quantize and measure on {len(held.samples)} images …")
-        recipe = RECIPES[task, name]
-        built[name] = build_rung(recipe, len(classes), train, held, checkpoints, folder)
-    edge, dc = built["edge"], built["dc"]
-    kept = held.calibrate & ~held.temperature
-    scores = CalibrationScores(
-        confidence=softmax(edge.logits, edge.rung.temperature).max(axis=1)[kept],
-        label=held.labels[kept],
-        edge_class=edge.logits.argmax(axis=1)[kept].astype(np.int32),
-        dc_class=dc.logits.argmax(axis=1)[kept].astype(np.int32),
-    )
-    scores.save(folder / "calibration.npz")
     published = PUBLISHED[task]
-    names = published.names
-    write_task(
-        Task(
-            name=task,
-            version=version,
-            description=published.description,
-            labels=tuple(names.get(label, label) for label in classes),
-            default_accuracy=default_accuracy(scores),
-            rungs=(edge.rung, dc.rung),
-            calibration=folder / "calibration.npz",
-            calibration_sha256="",
-            aliases=names,
-            folder=folder,
+    labels = [published.names.get(label, label) for label in classes]
+    calibrating, reporting = held_out(task, data)
+    with tempfile.TemporaryDirectory() as scratch:
+        exported = {
+            name: export_rung(RECIPES[task, name], labels, train, checkpoints, Path(scratch))
+            for name in ("edge", "dc")
+        }
+        console.print(f"{task}: calibrating on {len(calibrating)} images …")
+        sources = tuple(
+            ModelSource(item.path, fit=published.fit, output="logits", name=name)
+            for name, item in exported.items()
         )
-    )
-    rows = target_rows(scores, edge, dc, held)
+        request = BuildRequest(
+            name=task,
+            models=sources,
+            images=calibrating,
+            aliases=dict(published.names),
+            description=published.description,
+            threads=1,
+        )
+        built = build_task(request, repository, Progress())
+    images = list(reporting)
+    truth = np.array([built.task.class_ids[image.label] for image in images], np.int32)
+    console.print(f"{task}: reporting on {len(images)} images …")
+    reported = {
+        name: report_rung(
+            exported[name],
+            built.task.rung(name),
+            [image.data for image in images],
+            truth,
+            checkpoints,
+        )
+        for name in exported
+    }
+    folder = built.task.folder
+    write_task(with_records(read_task(folder), reported))
+    rows = target_rows(built.scores, reported["edge"], reported["dc"])
     record = {
         "task": task,
-        "recipes": {n: dataclasses.asdict(RECIPES[task, n]) for n in built},
-        "rungs": {name: item.record for name, item in built.items()},
-        "images": {
-            "temperature": int(held.temperature.sum()),
-            "thresholds": int(kept.sum()),
-            "report": int((~held.calibrate).sum()),
-        },
-        "highest_certifiable": round(scores.curve().highest_certifiable, 4),
+        "recipes": {name: dataclasses.asdict(RECIPES[task, name]) for name in exported},
+        "rungs": {name: item.record for name, item in reported.items()},
+        "notes": list(built.notes),
+        "images": {"thresholds": len(built.scores), "report": len(images)},
+        "highest_certifiable": round(built.scores.curve().highest_certifiable, 4),
         "targets_on_report_half": rows,
         "command": f"python -m models.recipes.publish {task}" + (" --data DIR" if data else ""),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread used",
@@ -348,12 +326,12 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path, vers
         "date": time.strftime("%Y-%m-%d"),
     }
     (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
-    show(task, built, rows)
+    show(read_task(folder), rows)
 
 
-def show(task: str, built: dict[str, BuiltRung], rows: list[dict[str, Any]]) -> None:
+def show(task: Task, rows: list[dict[str, Any]]) -> None:
     """Print what was published."""
-    table = Table("target", "threshold", "escalated", "achieved", "95 % interval", title=task)
+    table = Table("target", "threshold", "escalated", "achieved", "95 % interval", title=task.name)
     for row in rows:
         if not row["certified"]:
             table.add_row(f"{row['target']:.2f}", "not certifiable", "", "", "")
@@ -367,8 +345,8 @@ def show(task: str, built: dict[str, BuiltRung], rows: list[dict[str, Any]]) -> 
         )
     console = Console()
     console.print(table)
-    for name, item in built.items():
-        console.print(name, dict(item.rung.measured))
+    for rung in task.rungs:
+        console.print(rung.name, dict(rung.measured))
 
 
 if __name__ == "__main__":
