@@ -39,8 +39,13 @@ def default_grid() -> Floats:
     return np.concatenate([[ESCALATE_ALL], 1 / (1 + np.exp(-log_odds)), [0.0]])
 
 
-def clopper_pearson_lower(successes: npt.NDArray[np.integer], trials: int, delta: float) -> Floats:
-    """One-sided exact lower bound of a binomial share at confidence 1 - delta."""
+def clopper_pearson_lower(
+    successes: npt.NDArray[np.integer] | Floats, trials: int, delta: float
+) -> Floats:
+    """One-sided exact lower bound of a binomial share at confidence 1 - delta.
+
+    A fractional number of successes interpolates.
+    """
     k = np.asarray(successes, np.float64)
     bound = betaincinv(np.maximum(k, 1e-9), trials - k + 1, delta)
     return np.where(k > 0, bound, 0.0)

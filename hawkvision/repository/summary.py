@@ -134,7 +134,7 @@ def images_needed(target: float, accuracy: float, delta: float) -> int | None:
     """Calibration images that would certify `target` at this accuracy; None if none would."""
 
     def enough(images: int) -> bool:
-        right = np.array([round(accuracy * images)])
+        right = np.array([accuracy * images])
         return bool(clopper_pearson_lower(right, images, delta)[0] >= target)
 
     if accuracy <= target:

@@ -290,10 +290,10 @@ def remarks(scores: CalibrationScores, delta: float) -> list[str]:
     dc = float(scores.dc_correct[0].mean())
     found = []
     if len(scores) < FEW_IMAGES:
-        margin = 1.645 * math.sqrt(dc * (1 - dc) / len(scores))
+        margin = dc - curve.highest_certifiable
         found.append(
             f"only {len(scores)} certifying images: the guarantee costs {margin:.1%} of accuracy "
-            f"({margin / 2:.1%} with {4 * len(scores)} images)"
+            f"(about {margin / 2:.1%} with {4 * len(scores)} images)"
         )
     if dc <= edge:
         found.append(

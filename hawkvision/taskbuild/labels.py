@@ -111,7 +111,7 @@ def check_order(
     np.add.at(confusion, (guess, labels), 1)
     rows, columns = linear_sum_assignment(confusion, maximize=True)
     best = float(confusion[rows, columns].sum() / len(labels))
-    if best >= accuracy + _SUSPICIOUS_GAIN and best >= 2 * accuracy:
+    if best >= accuracy + _SUSPICIOUS_GAIN:
         raise CalibrationError(
             f"{name} is right on {accuracy:.0%} of the images, but on {best:.0%} if its outputs "
             "are in another order",

@@ -1,4 +1,4 @@
-"""Targets relative to the large rung: equal to testing one by one, valid, and never out of reach."""
+"""Targets relative to the large rung: equal to testing one by one, valid, always in reach."""
 
 from __future__ import annotations
 

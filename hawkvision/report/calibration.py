@@ -1,0 +1,186 @@
+"""The calibration report: what is certified, what it costs, and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from hawkvision.calibration import CalibrationScores
+from hawkvision.cascade import CascadePolicy
+from hawkvision.report import plots
+from hawkvision.repository import Task
+from hawkvision.repository.summary import Summary
+
+_WORST_CLASSES = 30
+_BINS = 15
+_COMPARED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class at the default target; shares are None where it has no images."""
+
+    label: str
+    images: int
+    edge: float | None
+    dc: float | None
+    cascade: float | None
+    escalated: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """One rung's reliability diagram and calibration errors."""
+
+    name: str
+    temperature: float
+    before: float
+    after: float
+    svg: Markup
+
+
+def render(
+    task: Task, scores: CalibrationScores, summary: Summary, notes: Sequence[str] = ()
+) -> str:
+    """The report as one HTML page without outside resources."""
+    environment = Environment(
+        loader=PackageLoader("hawkvision.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: "" if share is None else f"{share:.1%}"
+    environment.filters["count"] = lambda number: f"{number:,}".replace(",", " ")
+    policy = CascadePolicy(scores, task.default_accuracy, delta=summary.delta, tiers=task.tiers)
+    classes = class_rows(task, scores, policy.default.threshold)
+    return environment.get_template("calibration.html.j2").render(
+        task=task,
+        summary=summary,
+        notes=notes,
+        certified=[row for row in summary.targets if row.certified],
+        refused=[row for row in summary.targets if not row.certified],
+        compared=compared_rows(summary),
+        classes=classes[:_WORST_CLASSES],
+        classes_left_out=max(0, len(classes) - _WORST_CLASSES),
+        rungs=list(task.rungs),
+        reliability=reliabilities(task, scores),
+        figures=figures(scores, summary, policy),
+    )
+
+
+def compared_rows(summary: Summary) -> list[Any]:
+    """A few certified targets from the lowest to the highest."""
+    certified = [row for row in summary.targets if row.certified]
+    if len(certified) <= _COMPARED:
+        return certified
+    # from the last target that needs no escalation
+    start = sum(row.escalation_rate == 0 for row in certified)
+    usable = certified[max(0, start - 1) :]
+    places = np.linspace(0, len(usable) - 1, min(_COMPARED, len(usable))).round().astype(int)
+    return [usable[place] for place in dict.fromkeys(places.tolist())]
+
+
+def class_rows(task: Task, scores: CalibrationScores, threshold: float) -> list[ClassRow]:
+    """Every class, the least accurate of the cascade first, those without images last."""
+    local = scores.confidence >= threshold
+    edge, dc = scores.edge_correct[0], scores.dc_correct[0]
+    cascade = np.where(local, edge, dc)
+    size = len(task.labels)
+    images = np.bincount(scores.label, minlength=size)
+
+    def shares(values: npt.NDArray[np.bool_]) -> list[float | None]:
+        total = np.bincount(scores.label, values.astype(float), size)
+        return [
+            float(part / count) if count else None
+            for part, count in zip(total, images, strict=True)
+        ]
+
+    rows = [
+        ClassRow(label, int(count), *parts)
+        for label, count, *parts in zip(
+            task.labels,
+            images,
+            shares(edge),
+            shares(dc),
+            shares(cascade),
+            shares(~local),
+            strict=True,
+        )
+    ]
+    return sorted(rows, key=lambda row: (row.cascade is None, row.cascade or 0.0))
+
+
+def calibration_error(confidence: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> float:
+    """Mean gap between confidence and accuracy over equal-width bins, weighted by counts."""
+    mean, share, count = plots.bins_of(confidence, right, _BINS)
+    return float((np.abs(mean - share) * count).sum() / count.sum())
+
+
+def reliabilities(task: Task, scores: CalibrationScores) -> list[Reliability]:
+    """A diagram for each rung."""
+    found = []
+    for index, rung in enumerate(task.rungs):
+        right = scores.rung_class[0, index] == scores.label
+        raw, scaled = scores.rung_raw_confidence[index], scores.rung_confidence[0, index]
+        found.append(
+            Reliability(
+                rung.name,
+                rung.temperature,
+                calibration_error(raw, right),
+                calibration_error(scaled, right),
+                Markup(plots.reliability_plot(str(index), raw, scaled, right)),
+            )
+        )
+    return found
+
+
+def figures(
+    scores: CalibrationScores, summary: Summary, policy: CascadePolicy
+) -> dict[str, Markup]:
+    """The plots that do not belong to a single rung."""
+    certified = [row for row in summary.targets if row.certified]
+    beyond = max(row.target for row in summary.targets)
+    found = {
+        "target": plots.target_plot(
+            [row.target for row in certified],
+            [row.escalation_rate or 0.0 for row in certified],
+            [row.expected_ms or 0.0 for row in certified],
+            default=summary.default_accuracy,
+            highest=summary.highest_certifiable,
+            beyond=max(beyond, summary.highest_certifiable),
+        ),
+        "risk": _risk(scores, policy),
+    }
+    if len(summary.levels) > 1:
+        resent = [row for row in summary.levels if row.intact_resend or row.loss == 0]
+        as_it_came = [row for row in summary.levels if not row.intact_resend]
+        found["loss"] = plots.loss_plot(
+            [row.loss for row in as_it_came],
+            [row.edge_accuracy for row in as_it_came],
+            [row.dc_accuracy for row in as_it_came],
+            [row.highest_certifiable for row in resent],
+        )
+    return {name: Markup(svg) for name, svg in found.items()}
+
+
+def _risk(scores: CalibrationScores, policy: CascadePolicy) -> str:
+    curve = policy.curve
+    ranked = np.argsort(scores.confidence)[::-1]
+    wrong = np.cumsum(~scores.edge_correct[0][ranked])
+    local = np.round((1 - curve.escalation_rate) * len(scores)).astype(int)
+    selective = np.where(local > 0, wrong[np.maximum(local - 1, 0)] / np.maximum(local, 1), 0.0)
+    return plots.risk_plot(
+        1 - curve.escalation_rate,
+        1 - curve.accuracy,
+        1 - curve.lower_bound,
+        selective,
+        float(scores.edge_correct[0].mean()),
+        float(scores.dc_correct[0].mean()),
+    )

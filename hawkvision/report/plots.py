@@ -1,0 +1,149 @@
+"""Figures as inline SVG; no state is shared between them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY, GREEN, RED = "#2563a8", "#d2691e", "#888888", "#2e8b57", "#b22222"
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e5e5",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def new_figure(width: float = 6.4, height: float = 3.4, columns: int = 1) -> tuple[Figure, Any]:
+    """A figure of so many axes side by side; sizes in inches."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(1, columns)
+    return figure, axes
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as an SVG element whose ids start with `name`; the same for the same input."""
+    out = io.StringIO()
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)  # inline SVG in HTML needs none
+    return svg.replace("xlink:href", "href")
+
+
+def target_plot(
+    targets: Sequence[float],
+    escalation: Sequence[float],
+    milliseconds: Sequence[float],
+    *,
+    default: float,
+    highest: float,
+    beyond: float,
+) -> str:
+    """Accuracy target against escalation rate and expected time; `beyond` is not certified."""
+    figure, axes = new_figure(8.4, 3.2, 2)
+    for axis, values, label in (
+        (axes[0], np.array(escalation) * 100, "escalated, %"),
+        (axes[1], np.array(milliseconds), "expected time, ms"),
+    ):
+        axis.plot(targets, values, color=BLUE, marker="o", markersize=3)
+        axis.axvline(default, color=ORANGE, linestyle="--", linewidth=1, label="default target")
+        axis.axvspan(highest, beyond, color="#eeeeee", label="not certified")
+        axis.set(
+            xlabel="accuracy target", ylabel=label, xlim=(min(targets), beyond), ylim=(0, None)
+        )
+    axes[0].legend(loc="upper left")
+    return to_svg(figure, "target")
+
+
+def risk_plot(
+    coverage: Floats, risk: Floats, bound: Floats, selective: Floats, edge: float, dc: float
+) -> str:
+    """Errors against the share answered at the edge: the cascade with its bound, the edge alone."""
+    figure, axis = new_figure()
+    axis.plot(coverage * 100, bound * 100, color=ORANGE, label="cascade, upper bound (certified)")
+    axis.plot(coverage * 100, risk * 100, color=BLUE, label="cascade, observed")
+    shown = coverage > 0.02
+    axis.plot(
+        coverage[shown] * 100,
+        selective[shown] * 100,
+        color=GREEN,
+        linestyle=":",
+        label="edge's own answers",
+    )
+    axis.axhline((1 - edge) * 100, color=GREY, linewidth=1, linestyle="--", label="edge alone")
+    axis.axhline((1 - dc) * 100, color=GREY, linewidth=1, linestyle="-.", label="data center alone")
+    axis.set(xlabel="answered at the edge (coverage), %", ylabel="wrong (risk), %", xlim=(0, 100))
+    axis.set_ylim(0, None)
+    axis.legend(loc="upper left", fontsize=8)
+    return to_svg(figure, "risk")
+
+
+def bins_of(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 12) -> list[Floats]:
+    """(mean confidence, accuracy, count) of the non-empty equal-width bins."""
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins)
+    used = count > 0
+    mean = np.bincount(index, confidence, bins)[used] / count[used]
+    share = np.bincount(index, right, bins)[used] / count[used]
+    return [mean, share, count[used].astype(float)]
+
+
+def reliability_plot(
+    name: str,
+    raw: Floats,
+    scaled: Floats,
+    right: npt.NDArray[np.bool_],
+) -> str:
+    """Confidence against accuracy before and after temperature scaling; area = images."""
+    figure, axes = new_figure(6.4, 3.0, 2)
+    for axis, confidence, title in ((axes[0], raw, "before"), (axes[1], scaled, "after")):
+        mean, share, count = bins_of(confidence, right)
+        axis.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+        size = 12 + 220 * count / count.sum()
+        axis.scatter(mean, share, s=size, color=BLUE, alpha=0.75)
+        axis.plot(mean, share, color=BLUE, linewidth=1)
+        axis.set(title=f"{title} temperature", xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
+    axes[0].set_ylabel("right")
+    return to_svg(figure, f"reliability-{name}")
+
+
+def loss_plot(
+    loss: Sequence[float], edge: Sequence[float], dc: Sequence[float], resent: Sequence[float]
+) -> str:
+    """Accuracy of both rungs against the share of the image that was lost."""
+    figure, axis = new_figure(6.4, 3.0)
+    percent = np.array(loss) * 100
+    axis.plot(percent, dc, color=ORANGE, marker="o", markersize=4, label="data center, as it came")
+    axis.plot(percent, edge, color=BLUE, marker="o", markersize=4, label="edge")
+    axis.plot(
+        percent,
+        resent,
+        color=GREEN,
+        marker="s",
+        markersize=4,
+        linestyle=":",
+        label="highest certified, sent again whole",
+    )
+    axis.set(xlabel="lost on the way, %", ylabel="accuracy")
+    axis.legend(fontsize=8)
+    return to_svg(figure, "loss")
