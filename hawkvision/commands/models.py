@@ -12,6 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from hawkvision.commands.output import screen, write_json
+from hawkvision.commands.pull import index, pull
 from hawkvision.commands.summaries import levels_table, relative_table, targets_table
 from hawkvision.engines import open_engine
 from hawkvision.errors import EngineError, HawkVisionError, RepositoryError
@@ -179,3 +180,7 @@ def check_rung(task: Task, rung: Rung) -> None:
         raise EngineError(f"answered shape {logits.shape} for {len(task.labels)} labels")
     if not np.isfinite(logits).all():
         raise EngineError("answered NaN or infinity")
+
+
+command.add_command(pull)
+command.add_command(index)
