@@ -31,6 +31,11 @@ def task_path(name: str) -> str:
     return f"/v1/tasks/{quote(name, safe='')}"
 
 
+def curve_path(name: str, link_ms: float) -> str:
+    """The path of a task's curve."""
+    return f"{task_path(name)}/curve?link_ms={link_ms:g}"
+
+
 def read(image: bytes | Path) -> bytes:
     """The encoded bytes of an image given as bytes or as a path."""
     return image.read_bytes() if isinstance(image, Path) else image

@@ -19,7 +19,14 @@ from hawkvision.client.answers import (
     parse_task,
     unreachable,
 )
-from hawkvision.client.requests import DEFAULT_URL, Prepared, base_url, prepare, task_path
+from hawkvision.client.requests import (
+    DEFAULT_URL,
+    Prepared,
+    base_url,
+    curve_path,
+    prepare,
+    task_path,
+)
 from hawkvision.errors import HawkVisionError
 
 
@@ -76,6 +83,11 @@ class Client:
     def task(self, name: str) -> TaskInfo:
         """One task. Raises UnknownTask."""
         return parse_task(self._get(task_path(name)))
+
+    def curve(self, task: str, *, link_ms: float = 20.0) -> dict[str, Any]:
+        """What each accuracy target of a task costs, as the agent computes it."""
+        body: dict[str, Any] = self._get(curve_path(task, link_ms))
+        return body
 
     def ready(self) -> bool:
         """Whether the agent takes traffic."""

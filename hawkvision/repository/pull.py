@@ -95,9 +95,9 @@ class Puller:
             )
         final = self._root / task / chosen
         partial = self._root / _PARTIAL / task / chosen
-        if final.is_dir() and not partial.is_dir():
-            if all(_matches(final / file.name, file) for file in versions[chosen]):
-                return Pulled(task, chosen, final, fetched=False)
+        if all(_matches(final / file.name, file) for file in versions[chosen]):
+            shutil.rmtree(partial, ignore_errors=True)
+            return Pulled(task, chosen, final, fetched=False)
         partial.mkdir(parents=True, exist_ok=True)
         if final.is_dir():  # what is good there need not be fetched again
             for file in versions[chosen]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.parameters import ClassifyParameters, parse_classify
+from hawkvision.cascade import RelativeAccuracy
 from hawkvision.errors import InvalidRequest, UnknownApp
 
 
@@ -53,4 +54,6 @@ def test_any_text_parses_or_is_refused(query: dict[str, str]) -> None:
         parsed = parse_classify(query)
     except InvalidRequest:
         return
-    assert parsed.accuracy is None or 0 < parsed.accuracy < 1
+    accuracy = parsed.accuracy
+    share = accuracy.epsilon if isinstance(accuracy, RelativeAccuracy) else accuracy
+    assert share is None or 0 < share < 1

@@ -37,7 +37,7 @@ async def test_certified_targets_hold_on_photos_and_escalation_rises() -> None:
         )
     *certified, refused = rows
     assert all(row.certified and row.n == 600 and row.failed == 0 for row in certified)
-    assert all((row.ci_high or 0) >= row.target for row in certified)
+    assert all((row.ci_high or 0) >= float(row.target) for row in certified)
     rates = [row.escalation_rate or 0.0 for row in certified]
     assert rates == sorted(rates) and rates[-1] > rates[0]
     assert (refused.n, refused.certified) == (0, False)

@@ -40,8 +40,10 @@ def test_everything_can_be_said() -> None:
         "output=probabilities,name=big"
     )
     assert source.path == Path("dir/m.onnx") and source.labels == Path("l.txt")
-    assert source.normalization is not None
-    assert source.normalization.mean == (1, 2, 3) and source.normalization.std == (4, 4, 4)
+    normalization = source.normalization
+    assert normalization is not None
+    assert normalization.mean == (1.0, 2.0, 3.0)
+    assert normalization.std == (4.0, 4.0, 4.0)
     assert source.size == (320, 240) and source.fit == "stretch" and source.channels == "BGR"
     assert source.output == "probabilities" and source.name == "big"
 

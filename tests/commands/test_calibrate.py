@@ -1,0 +1,126 @@
+"""`hawkvision calibrate` and `quantize` on a stranger's models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+
+from hawkvision.cli import cli
+from hawkvision.errors import CalibrationError, DatasetError
+from tests.models import coloured_jpeg
+from tests.taskbuild.strangers import write_large, write_photos, write_small
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stranger")
+    write_small(folder)
+    write_large(folder)
+    write_photos(folder / "photos")
+    return folder
+
+
+def calibrate(folder: Path, out: Path, *more: str) -> Result:
+    words = [
+        "calibrate",
+        "--edge",
+        f"{folder}/small.onnx,labels={folder}/small.txt,fit=stretch",
+        "--dc",
+        f"{folder}/large.onnx,labels={folder}/large.txt",
+        "--data",
+        str(folder / "photos"),
+        "--split",
+        "val",
+        "--out",
+        str(out),
+        *more,
+    ]
+    return CliRunner().invoke(cli, words)
+
+
+def test_models_and_photos_become_a_task_with_a_report(stranger: Path, tmp_path: Path) -> None:
+    report, figures = tmp_path / "report.html", tmp_path / "figures.json"
+    done = calibrate(stranger, tmp_path / "out", "--report", str(report), "--json", str(figures))
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "out" / "photos" / "1"
+    assert {path.name for path in folder.iterdir()} == {
+        "task.toml",
+        "edge.onnx",
+        "dc.onnx",
+        "calibration.npz",
+        "report.html",
+    }
+    assert report.read_text() == (folder / "report.html").read_text()
+    body = json.loads(figures.read_text())
+    assert body["images"] == 360 and body["highest_certifiable"] > 0.9
+    assert any("found by trial" in note for note in body["notes"])
+    assert "highest certified" in done.output and "hawkvision up --task photos" in done.output
+    verified = CliRunner().invoke(
+        cli, ["models", "verify", "--model-repository", str(tmp_path / "out")]
+    )
+    assert verified.exit_code == 0
+    shown = CliRunner().invoke(
+        cli, ["models", "show", "photos", "--model-repository", str(tmp_path / "out")]
+    )
+    assert "relative to the data center" in shown.output and "sent again whole" in shown.output
+
+
+def test_an_unlabelled_folder_is_refused(stranger: Path, tmp_path: Path) -> None:
+    for index in range(3):
+        (tmp_path / f"{index}.jpg").write_bytes(coloured_jpeg("red", seed=index))
+    done = calibrate(stranger, tmp_path / "out", "--data", str(tmp_path), "--split", "")
+    assert isinstance(done.exception, DatasetError)
+    words = ["calibrate", "--edge", "a", "--dc", "b", "--out", "o", "--data", str(tmp_path)]
+    flat = CliRunner().invoke(cli, words).exception
+    assert isinstance(flat, DatasetError) and "have no labels" in flat.message
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--tiers", "0.8,x"), ("--tiers", "1.2"), ("--loss-levels", "-1")]
+)
+def test_senseless_numbers_are_usage_errors(
+    stranger: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    done = calibrate(stranger, tmp_path, option, value)
+    assert (done.exit_code != 0 and "[0, 1)" in done.output + str(done.exception)) or (
+        "list of numbers" in done.output + str(done.exception)
+    )
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", ".hidden", ""])
+def test_a_task_needs_a_plain_name(stranger: Path, tmp_path: Path, name: str) -> None:
+    done = calibrate(stranger, tmp_path / "out", "--name", name or ".")
+    assert isinstance(done.exception, CalibrationError)
+    assert not (tmp_path / "out").exists()
+
+
+def test_quantize_writes_int8_and_says_what_changes(stranger: Path, tmp_path: Path) -> None:
+    out, figures = tmp_path / "int8.onnx", tmp_path / "figures.json"
+    words = [
+        "quantize",
+        f"{stranger}/large.onnx,labels={stranger}/large.txt,normalize=imagenet",
+        "--data",
+        str(stranger / "photos"),
+        "--out",
+        str(out),
+        "--json",
+        str(figures),
+    ]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    operators = {node.op_type for node in onnx.load(out).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators
+    body = json.loads(figures.read_text())
+    assert body["accuracy_after"] >= body["accuracy_before"] - 0.05
+    assert body["same_label"] > 0.9 and 0 <= body["mean_rerouted"] < 0.2
+    assert body["images"] == 360 and body["milliseconds_after"] > 0
+    assert "routing decisions changed" in done.output
+
+
+def test_a_quantized_or_uint8_network_is_not_quantized_again(stranger: Path) -> None:
+    words = ["quantize", f"{stranger}/small.onnx", "--data", str(stranger / "photos")]
+    assert isinstance(CliRunner().invoke(cli, words).exception, CalibrationError)
