@@ -11,6 +11,8 @@
     ├── Overloaded                a bounded queue is full; try again later
     ├── DeadlineExceeded          the answer would come too late
     ├── AgentUnreachable          no edge agent answers at this address
+    ├── StoreUnavailable          the store of counts and thresholds is away
+    ├── StaleFence                another agent has taken the lead
     ├── RepositoryError           a model repository that is damaged or incomplete
     ├── DatasetError              a labelled set that cannot be read
     ├── CalibrationError          too little or unusable calibration data
@@ -107,6 +109,18 @@ class AgentUnreachable(HawkVisionError):
     """No edge agent answers at this address."""
 
     code = "agent_unreachable"
+
+
+class StoreUnavailable(HawkVisionError):
+    """The store does not answer, or refuses writes; what is counted meanwhile is kept."""
+
+    code = "store_unavailable"
+
+
+class StaleFence(HawkVisionError):
+    """Another agent has taken the lead meanwhile."""
+
+    code = "stale_fence"
 
 
 class RepositoryError(HawkVisionError):

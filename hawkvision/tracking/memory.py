@@ -1,0 +1,140 @@
+"""A store within one process, for an agent that runs alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from hawkvision.errors import StaleFence
+from hawkvision.tracking.buckets import RESOLUTIONS, finest, places
+from hawkvision.tracking.records import (
+    AgentInfo,
+    AppTarget,
+    Batch,
+    CountKey,
+    ThresholdState,
+    merge,
+)
+
+_REMEMBERED = 100_000
+
+
+class MemoryStore:
+    """See `Store`; nothing is written anywhere. `clock` gives seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._buckets: dict[tuple[int, int], dict[CountKey, dict[str, float]]] = {}
+        self._batches: dict[str, None] = {}
+        self._apps: dict[str, AppTarget] = {}
+        self._thresholds: dict[str, dict[str, ThresholdState]] = {}
+        self._fences: dict[str, int] = {}
+        self._leads: dict[str, tuple[str, float]] = {}
+        self._agents: dict[str, tuple[AgentInfo, float]] = {}
+        self._claimed: dict[str, float] = {}
+        self._secret: bytes | None = None
+        self._listeners: set[asyncio.Queue[str]] = set()
+
+    async def add(self, batch: Batch, now: float) -> None:
+        """See `Store.add`."""
+        if batch.batch_id in self._batches:
+            return
+        self._batches[batch.batch_id] = None
+        if len(self._batches) > _REMEMBERED:
+            del self._batches[next(iter(self._batches))]
+        for resolution, start in places(batch.time_s, now):
+            merge(self._buckets.setdefault((resolution.width_s, start), {}), batch.counts)
+        kept = {resolution.width_s: resolution.kept_s for resolution in RESOLUTIONS}
+        for width, start in [key for key in self._buckets if now - key[1] >= kept[key[0]]]:
+            del self._buckets[width, start]
+
+    async def counts(
+        self, task: str, *, window_s: float, now: float
+    ) -> dict[CountKey, dict[str, float]]:
+        """See `Store.counts`."""
+        resolution = finest(window_s)
+        total: dict[CountKey, dict[str, float]] = {}
+        for start in resolution.span(window_s, now):
+            found = self._buckets.get((resolution.width_s, start), {})
+            merge(total, {key: counts for key, counts in found.items() if key.task == task})
+        return total
+
+    async def put_app(self, target: AppTarget) -> None:
+        """See `Store.put_app`."""
+        self._apps[target.app] = target
+        self._tell("apps")
+
+    async def delete_app(self, app: str) -> bool:
+        """See `Store.delete_app`."""
+        known = self._apps.pop(app, None) is not None
+        self._tell("apps")
+        return known
+
+    async def apps(self) -> list[AppTarget]:
+        """See `Store.apps`."""
+        return [self._apps[name] for name in sorted(self._apps)]
+
+    async def put_thresholds(self, task: str, states: Sequence[ThresholdState], fence: int) -> None:
+        """See `Store.put_thresholds`."""
+        if fence < self._fences.get(task, 0):
+            raise StaleFence(f"lead {fence} of {task} has passed to another agent")
+        self._thresholds.setdefault(task, {}).update({state.target: state for state in states})
+        self._tell(task)
+
+    async def thresholds(self, task: str) -> dict[str, ThresholdState]:
+        """See `Store.thresholds`."""
+        return dict(self._thresholds.get(task, {}))
+
+    async def changes(self) -> AsyncIterator[str]:
+        """See `Store.changes`."""
+        queue: asyncio.Queue[str] = asyncio.Queue(1000)
+        self._listeners.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._listeners.discard(queue)
+
+    def _tell(self, what: str) -> None:
+        for queue in self._listeners:
+            if not queue.full():
+                queue.put_nowait(what)
+
+    async def take_lead(self, task: str, agent_id: str, ttl_s: float) -> int | None:
+        """See `Store.take_lead`."""
+        holder, until = self._leads.get(task, ("", 0.0))
+        if holder != agent_id and self._clock() < until:
+            return None
+        if holder != agent_id or self._clock() >= until:
+            self._fences[task] = self._fences.get(task, 0) + 1
+        self._leads[task] = (agent_id, self._clock() + ttl_s)
+        return self._fences[task]
+
+    async def heartbeat(self, info: AgentInfo, ttl_s: float) -> None:
+        """See `Store.heartbeat`."""
+        self._agents[info.agent_id] = (info, self._clock() + ttl_s)
+
+    async def agents(self) -> list[AgentInfo]:
+        """See `Store.agents`."""
+        now = self._clock()
+        self._agents = {name: one for name, one in self._agents.items() if one[1] > now}
+        return [self._agents[name][0] for name in sorted(self._agents)]
+
+    async def claim(self, task: str, request_id: str, ttl_s: float) -> bool:
+        """See `Store.claim`."""
+        now = self._clock()
+        name = f"{task}/{request_id}"
+        if self._claimed.get(name, 0.0) > now:
+            return False
+        self._claimed[name] = now + ttl_s
+        if len(self._claimed) > _REMEMBERED:
+            del self._claimed[next(iter(self._claimed))]
+        return True
+
+    async def secret(self, proposed: bytes) -> bytes:
+        """See `Store.secret`."""
+        self._secret = self._secret or proposed
+        return self._secret
+
+    async def close(self) -> None:
+        """See `Store.close`."""

@@ -1,0 +1,130 @@
+"""The journal outlives its process and stays within its bound."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hawkvision.errors import StoreUnavailable
+from hawkvision.tracking.journal import Journal
+from hawkvision.tracking.records import Batch, CountKey
+
+KEY = CountKey("signs", "", "0.9")
+
+
+def batch(number: int, amount: float = 1.0) -> Batch:
+    return Batch(f"b{number}", 1000.0 + number, {KEY: {"answers/edge": amount}})
+
+
+def drain(journal: Journal) -> list[Batch]:
+    found = []
+    while (oldest := journal.oldest()) is not None:
+        found.append(oldest[1])
+        journal.remove(oldest[0])
+    return found
+
+
+def test_batches_come_back_in_order_after_a_restart(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    for number in range(5):
+        journal.append(batch(number))
+    journal.close()
+    again = Journal(tmp_path / "j.db")
+    assert len(again) == 5
+    assert drain(again) == [batch(number) for number in range(5)]
+    again.close()
+
+
+def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from tests.tracking.test_journal import Journal, batch\n"
+        "journal = Journal(Path(sys.argv[1]))\n"
+        "for number in range(30): journal.append(batch(number))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path / "j.db")]
+    assert subprocess.run(words, check=False, timeout=60).returncode == -9
+    journal = Journal(tmp_path / "j.db")
+    assert len(drain(journal)) == 30
+    journal.close()
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    with pytest.raises(StoreUnavailable, match="another process"):
+        Journal(tmp_path / "j.db")
+    journal.close()
+
+
+def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"no database" * 1000)
+    journal = Journal(tmp_path / "j.db")
+    journal.append(batch(1))
+    assert len(journal) == 1
+    assert (tmp_path / "j.db.damaged").read_bytes().startswith(b"no database")
+    journal.close()
+
+
+def test_a_full_journal_merges_and_loses_no_count() -> None:
+    journal = Journal(None, max_bytes=2000)
+    for number in range(300):
+        journal.append(batch(number))
+    assert len(journal) < 40
+    assert sum(found.counts[KEY]["answers/edge"] for found in drain(journal)) == 300
+    assert journal.dropped == 0
+    journal.close()
+
+
+def test_a_batch_that_was_sent_is_never_merged() -> None:
+    journal = Journal(None, max_bytes=1000)
+    journal.append(batch(0))
+    assert journal.oldest() is not None
+    for number in range(1, 100):
+        journal.append(batch(number))
+    found = drain(journal)
+    assert found[0] == batch(0)
+    assert sum(one.counts[KEY]["answers/edge"] for one in found) == 100
+    journal.close()
+
+
+def test_what_cannot_be_merged_is_dropped_and_counted() -> None:
+    journal = Journal(None, max_bytes=3000)
+    for number in range(100):
+        key = CountKey("signs", f"app {number}", "0.9")
+        journal.append(Batch(f"b{number}", 1.0, {key: {"x" * 50: 1.0}}))
+    assert journal.dropped > 0
+    journal.close()
+
+
+names = st.text(max_size=20)
+
+
+@given(
+    st.builds(
+        Batch,
+        names,
+        st.floats(0, 1e10),
+        st.dictionaries(
+            st.builds(CountKey, names, names, names),
+            st.dictionaries(names, st.floats(-1e9, 1e9)),
+            max_size=4,
+        ),
+    )
+)
+def test_a_batch_is_what_was_encoded(original: Batch) -> None:
+    assert Batch.decode(original.encode()) == original
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_batch_or_refused(data: bytes) -> None:
+    try:
+        Batch.decode(data)
+    except ValueError:
+        return
