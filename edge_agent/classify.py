@@ -12,9 +12,11 @@ from edge_agent.escalation import EscalationClient, NotEscalated
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import ClassifyParameters
+from edge_agent.tracking import Tracking
 from edge_agent.workers import WorkerPool
-from hawkvision.cascade import AccuracyTarget, CascadePolicy, Prediction
-from hawkvision.errors import UnknownTask
+from hawkvision.cascade import AccuracyTarget, CascadePolicy, Prediction, parse_accuracy
+from hawkvision.errors import UnknownApp, UnknownTask
+from hawkvision.tracking.records import AppTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Request:
     deadline: float
     top_k: int
     trace: str | None
+    app: str
 
 
 class Classifier:
@@ -38,9 +41,11 @@ class Classifier:
         pool: WorkerPool[bytes, LocalAnswer],
         escalation: EscalationClient,
         metrics: AgentMetrics,
+        tracking: Tracking,
         deadline_ms: float,
     ) -> None:
         self.tasks = tasks
+        self.tracking = tracking
         self.pool = pool
         self._default = next(iter(tasks.values()))
         self._escalation = escalation
@@ -49,8 +54,8 @@ class Classifier:
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count()
 
-    def new_request_id(self) -> str:
-        """Unique among agents (48 random bits for each start) and in this one (a counter)."""
+    def new_call_id(self) -> str:
+        """For a call to the gateway: 48 random bits for each start, and a counter."""
         return f"{self._prefix}-{next(self._numbers):06x}"
 
     def task(self, name: str | None) -> LocalTask:
@@ -65,14 +70,28 @@ class Classifier:
         return found
 
     def resolve(self, parameters: ClassifyParameters, arrived: float, trace: str | None) -> Request:
-        """Raises UnknownTask or TargetUnreachable, before any image is decoded."""
-        local = self.task(parameters.task)
+        """Raises UnknownTask, UnknownApp or TargetUnreachable, before any image is decoded."""
+        app = parameters.app or ""
+        stored = self._app(app) if app else None
+        local = self.task(parameters.task or (stored.task if stored else None))
         policy = local.policy
         wanted = parameters.accuracy
+        if wanted is None and stored is not None:
+            wanted = parse_accuracy(stored.accuracy)
         target = policy.default if wanted is None else policy.resolve(wanted)
-        deadline_ms = parameters.deadline_ms or self._deadline_ms
-        deadline = arrived + deadline_ms / 1e3
-        return Request(local, target, arrived, deadline, parameters.top_k, trace)
+        target = self.tracking.in_force(local.task.name, target, app)
+        deadline_ms = parameters.deadline_ms or (stored.deadline_ms if stored else None)
+        deadline = arrived + (deadline_ms or self._deadline_ms) / 1e3
+        return Request(local, target, arrived, deadline, parameters.top_k, trace, app)
+
+    def _app(self, app: str) -> AppTarget:
+        stored = self.tracking.apps.get(app)
+        if stored is None:
+            raise UnknownApp(
+                f"no app {app[:80]!r} is stored",
+                hint=f"PUT /v1/apps/{app} first, or give accuracy= and task=.",
+            )
+        return stored
 
     async def classify(self, image: bytes, request: Request) -> dict[str, Any]:
         """The answer for one encoded image, as the HTTP contract names its fields.
@@ -80,19 +99,23 @@ class Classifier:
         Raises the image errors, Overloaded, and EngineError.
         """
         local, target = request.local, request.target
-        request_id = self.new_request_id()
         edge = await self.pool.submit(local.answer, image)
         prediction = edge.prediction
         degraded: str | None = None
-        escalated, served_by, escalate_ms = False, "edge", 0.0
+        dc: Prediction | None = None
+        escalate_ms = 0.0
         if not CascadePolicy.answers_locally(prediction, target):
             start = time.perf_counter()
-            reply = await self._escalate(image, request, request_id)
+            reply = await self._escalate(image, request, self.new_call_id())
             escalate_ms = (time.perf_counter() - start) * 1e3
             if isinstance(reply, NotEscalated):
                 degraded = reply.reason
             else:
-                prediction, escalated, served_by = reply, True, "dc"
+                prediction = dc = reply
+        served_by = "edge" if dc is None else "dc"
+        request_id = self.tracking.answered(
+            local, target, request.app, image, edge.prediction, dc, degraded
+        )
         total_s = time.perf_counter() - request.arrived
         self._metrics.answered(local.task.name, target.target, served_by, degraded, total_s)
         labels = local.task.labels
@@ -107,7 +130,7 @@ class Classifier:
                 for index, probability in prediction.top(request.top_k)
             ],
             "served_by": served_by,
-            "escalated": escalated,
+            "escalated": dc is not None,
             "degraded": degraded,
             "accuracy": {
                 "target": target.target,
@@ -123,14 +146,14 @@ class Classifier:
         }
 
     async def _escalate(
-        self, image: bytes, request: Request, request_id: str
+        self, image: bytes, request: Request, call_id: str
     ) -> Prediction | NotEscalated:
         task = request.local.task
         reply = await self._escalation.escalate(
             task,
             image,
             timeout_s=request.deadline - time.perf_counter(),
-            request_id=request_id,
+            request_id=call_id,
             trace=request.trace,
         )
         if not isinstance(reply, NotEscalated):

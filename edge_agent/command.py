@@ -62,6 +62,19 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 @click.option("--body-timeout-s", default=_DEFAULT.body_timeout_s, type=click.FloatRange(0.01))
 @click.option("--deadline-ms", default=_DEFAULT.deadline_ms, type=click.FloatRange(1))
 @click.option("--delta", default=_DEFAULT.delta, type=click.FloatRange(1e-6, 0.5))
+@click.option("--store", default=_DEFAULT.store, help="memory, or redis://HOST:6379/0 (a fleet).")
+@click.option(
+    "--journal",
+    default=_DEFAULT.journal,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that keeps counts until the store has them.",
+    show_default="in memory",
+)
+@click.option("--audit-share", default=_DEFAULT.audit_share, type=click.FloatRange(0, 0.5))
+@click.option("--control/--no-control", default=_DEFAULT.control, help="Steer thresholds.")
+@click.option(
+    "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)
+)
 def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:
     """Serve images over HTTP: answer at the edge, escalate what is doubtful."""
     from edge_agent.server import run

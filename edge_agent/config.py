@@ -16,7 +16,8 @@ class EdgeConfig:
 
     `tasks` empty means every task of the repository; the first one serves requests that name
     none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
-    `max_buffered_bytes` all bodies being read at once.
+    `max_buffered_bytes` all bodies being read at once. `store` is `memory` or a Redis URL;
+    `journal` a file that keeps counts across a crash (in memory without one).
     """
 
     host: str = "127.0.0.1"
@@ -35,5 +36,10 @@ class EdgeConfig:
     body_timeout_s: float = 10.0
     deadline_ms: float = 1000.0
     delta: float = 0.05
+    store: str = "memory"
+    journal: Path | None = None
+    audit_share: float = 0.02
+    control: bool = True
+    tracking_interval_s: float = 0.5
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 2.5

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl
 
 from hawkvision.cascade import Accuracy, parse_accuracy
-from hawkvision.errors import InvalidRequest, UnknownApp
+from hawkvision.errors import InvalidRequest
+from hawkvision.tracking.records import AppTarget
 
 _KNOWN = frozenset({"accuracy", "deadline_ms", "top_k", "app", "task"})
 _MAX_TOP_K = 1000
+_APP = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_DEADLINE_MS = 600_000.0
 
 
@@ -24,25 +28,23 @@ class ClassifyParameters:
     accuracy: Accuracy | None = None
     deadline_ms: float | None = None
     top_k: int = 3
+    app: str | None = None
 
 
 def parse_classify(query: Mapping[str, str]) -> ClassifyParameters:
-    """Parse the query. Raises InvalidRequest naming the parameter, UnknownApp for `app`."""
+    """Parse the query. Raises InvalidRequest naming the parameter."""
     unknown = sorted(set(query) - _KNOWN)
     if unknown:
         raise InvalidRequest(
             f"unknown parameter {unknown[0][:40]!r}",
             hint=f"Known parameters: {', '.join(sorted(_KNOWN))}.",
         )
-    if "app" in query:
-        raise UnknownApp(
-            f"no app {query['app'][:80]!r} is stored", hint="Give accuracy= and task= directly."
-        )
     return ClassifyParameters(
         task=query.get("task"),
         accuracy=parse_accuracy(query["accuracy"]) if "accuracy" in query else None,
         deadline_ms=_deadline(query["deadline_ms"]) if "deadline_ms" in query else None,
         top_k=_top_k(query["top_k"]) if "top_k" in query else 3,
+        app=parse_app(query["app"]) if "app" in query else None,
     )
 
 
@@ -54,6 +56,49 @@ def parse_query(raw: str) -> ClassifyParameters:
     except ValueError as error:
         raise InvalidRequest(f"the query cannot be read: {error}") from error
     return parse_classify(dict(pairs))
+
+
+def parse_app(name: str) -> str:
+    """An app's name. Raises InvalidRequest."""
+    if not _APP.fullmatch(name):
+        raise InvalidRequest(
+            f"{name[:80]!r} is no name of an app",
+            hint="1 to 64 letters, digits, '_', '-' and '.'.",
+        )
+    return name
+
+
+def parse_app_target(app: str, body: Any) -> AppTarget:
+    """The body of `PUT /v1/apps/{app}`. Raises InvalidRequest."""
+    if not isinstance(body, Mapping):
+        raise InvalidRequest("the body is not a JSON object", hint='{"task": …, "accuracy": 0.95}')
+    unknown = sorted(set(body) - {"task", "accuracy", "deadline_ms"})
+    missing = sorted({"task", "accuracy"} - set(body))
+    if unknown or missing:
+        what = f"unknown key {str(unknown[0])[:40]!r}" if unknown else f"no {missing[0]!r}"
+        raise InvalidRequest(f"{what} in the body", hint="Keys: task, accuracy, deadline_ms.")
+    accuracy = str(body["accuracy"])
+    parse_accuracy(accuracy)
+    deadline = body.get("deadline_ms")
+    return AppTarget(
+        parse_app(app),
+        str(body["task"]),
+        accuracy,
+        None if deadline is None else _deadline(str(deadline)),
+    )
+
+
+def parse_feedback(body: Any) -> tuple[str, str | int]:
+    """(request id, label or class index) of `POST /v1/feedback`. Raises InvalidRequest."""
+    hint = 'Send {"request_id": …, "label": …} or with "class_id".'
+    if not isinstance(body, Mapping) or not isinstance(body.get("request_id"), str):
+        raise InvalidRequest("the body is not a JSON object with a request_id", hint=hint)
+    label, class_id = body.get("label"), body.get("class_id")
+    if isinstance(label, str) and class_id is None:
+        return body["request_id"], label
+    if isinstance(class_id, int) and not isinstance(class_id, bool) and label is None:
+        return body["request_id"], class_id
+    raise InvalidRequest("give either a label or a class_id", hint=hint)
 
 
 def parse_link_ms(query: Mapping[str, str]) -> float:

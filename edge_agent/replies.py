@@ -14,7 +14,9 @@ from hawkvision.errors import (
     InvalidRequest,
     Overloaded,
     PayloadTooLarge,
+    StoreUnavailable,
     TargetUnreachable,
+    UnknownAnswer,
     UnknownApp,
     UnknownTask,
     UnsupportedImage,
@@ -25,12 +27,14 @@ _JSON = {"Content-Type": "application/json"}
 _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
     (UnknownTask, 404),
     (UnknownApp, 404),
+    (UnknownAnswer, 404),
     (PayloadTooLarge, 413),
     (UnsupportedImage, 415),
     (CorruptImage, 422),
     (TargetUnreachable, 422),
     (InvalidRequest, 400),
     (Overloaded, 503),
+    (StoreUnavailable, 503),
     (EngineError, 500),
 )
 
@@ -50,6 +54,8 @@ def error_reply(error: HawkVisionError) -> web.Response:
     reply = json_reply({"error": error.as_dict()}, status_of(error))
     if isinstance(error, Overloaded):
         reply.headers["Retry-After"] = str(error.retry_after_s)
+    elif isinstance(error, StoreUnavailable):
+        reply.headers["Retry-After"] = "2"
     return reply
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from edge_agent.accuracy import AccuracyRoutes
 from edge_agent.bodies import BodyReader, BodyTimeout
 from edge_agent.classify import Classifier, Request
 from edge_agent.describe import describe_model, describe_server, describe_task
@@ -28,8 +29,14 @@ class Routes:
     """The agent's API. `draining` makes readiness false and closes connections after answers."""
 
     def __init__(
-        self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics, delta: float
+        self,
+        classifier: Classifier,
+        bodies: BodyReader,
+        metrics: AgentMetrics,
+        accuracy: AccuracyRoutes,
+        delta: float,
     ) -> None:
+        self._accuracy = accuracy
         self._delta = delta
         self._classifier = classifier
         self._bodies = bodies
@@ -42,7 +49,7 @@ class Routes:
     def application(self, max_body: int) -> web.Application:
         """The aiohttp application. Fallback routes, not middlewares, keep the hot path short."""
         app = web.Application(client_max_size=max_body)
-        served: tuple[tuple[str, str, Handler], ...] = (
+        served: list[tuple[str, str, Handler]] = [
             ("POST", "/v1/classify", self.classify),
             ("GET", "/v1/tasks", self.tasks),
             ("GET", "/v1/tasks/{task}", self.task),
@@ -54,11 +61,14 @@ class Routes:
             ("GET", "/v2/models/{task}/ready", self.ready),
             ("GET", "/metrics", self.scrape),
             ("GET", "/", self.server),
-        )
+            *self._accuracy.table(),
+        ]
+        methods: dict[str, list[str]] = {}
         for method, path, handler in served:
             app.router.add_route(method, path, handler)
-        for method, path, _ in served:
-            app.router.add_route("*", path, _wrong_method(method))
+            methods.setdefault(path, []).append(method)
+        for path, allowed in methods.items():
+            app.router.add_route("*", path, _wrong_method(", ".join(allowed)))
         app.router.add_route("*", "/{path:.*}", _no_route)
         return app
 

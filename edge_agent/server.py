@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Callable
 
 from aiohttp import web
 
+from edge_agent.accuracy import AccuracyRoutes
 from edge_agent.bodies import BodyReader
 from edge_agent.breaker import BreakerState
 from edge_agent.classify import Classifier
@@ -18,9 +20,15 @@ from edge_agent.escalation import EscalationClient
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.routes import Routes
+from edge_agent.tracking import Tracking
 from edge_agent.workers import WorkerPool
 from hawkvision.errors import HawkVisionError, RepositoryError
 from hawkvision.repository import Repository
+from hawkvision.tracking.audit import AuditSettings
+from hawkvision.tracking.journal import Journal
+from hawkvision.tracking.memory import MemoryStore
+from hawkvision.tracking.redis_store import RedisStore
+from hawkvision.tracking.store import Store
 
 _log = logging.getLogger(__name__)
 _PREFERRED_DEFAULT = "roadsigns"
@@ -46,17 +54,41 @@ def load_tasks(config: EdgeConfig) -> dict[str, LocalTask]:
     }
 
 
+def open_tracking(
+    config: EdgeConfig, tasks: dict[str, LocalTask], escalation: EscalationClient
+) -> Tracking:
+    """Open the store (nothing is connected yet) and the journal. Raises HawkVisionError."""
+    alone = config.store == "memory"
+    store: Store = MemoryStore(time.time) if alone else RedisStore.open(config.store)
+    return Tracking(
+        tasks,
+        escalation,
+        store,
+        Journal(config.journal),
+        audits=audit_settings(config.audit_share),
+        control=config.control,
+        every_s=config.tracking_interval_s,
+    )
+
+
+def audit_settings(share: float) -> AuditSettings:
+    """A base share, and six times as much for a while after a shift alarm."""
+    return AuditSettings(base=share, boosted=min(0.5, 6 * share))
+
+
 async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
     loop = asyncio.get_running_loop()
     metrics = AgentMetrics()
     pool: WorkerPool[bytes, LocalAnswer] = WorkerPool(config.workers, config.max_queue, loop)
     escalation = EscalationClient(config.gateway, config.max_escalations)
-    classifier = Classifier(tasks, pool, escalation, metrics, config.deadline_ms)
+    tracking = open_tracking(config, tasks, escalation)
+    classifier = Classifier(tasks, pool, escalation, metrics, tracking, config.deadline_ms)
     bodies = BodyReader(
         config.max_body_bytes, config.max_buffered_bytes, config.body_timeout_s, config.max_batch
     )
-    routes = Routes(classifier, bodies, metrics, config.delta)
+    accuracy = AccuracyRoutes(classifier, tracking)
+    routes = Routes(classifier, bodies, metrics, accuracy, config.delta)
     metrics.watch("hawkvision_queue_images", "Images waiting or at work.", lambda: pool.pending)
     metrics.watch(
         "hawkvision_gateway_breaker_open",
@@ -77,12 +109,14 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     try:
         await _listen(site, config)
         port = runner.addresses[0][1]
+        tracking.start(f"http://{config.host}:{port}")
         names = ", ".join(tasks)
         print(f"edge agent ready on http://{config.host}:{port} (tasks: {names})", flush=True)
         await stop.wait()
         await _drain(routes, site, config)
     finally:
         await runner.cleanup()
+        await tracking.close()
         await escalation.close()
         pool.close()
 

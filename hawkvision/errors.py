@@ -4,6 +4,7 @@
     ├── InvalidRequest            a parameter or body that can never work
     │   ├── UnknownTask
     │   ├── UnknownApp
+    │   ├── UnknownAnswer         no answer of this fleet has such a request id
     │   ├── PayloadTooLarge       bytes or pixels over the limit
     │   ├── UnsupportedImage      not an image format we read
     │   ├── CorruptImage          a known format that does not decode
@@ -55,6 +56,12 @@ class UnknownApp(InvalidRequest):
     """No target is stored for such an app."""
 
     code = "unknown_app"
+
+
+class UnknownAnswer(InvalidRequest):
+    """No answer that this fleet gave lately has such a request id."""
+
+    code = "unknown_request"
 
 
 class PayloadTooLarge(InvalidRequest):

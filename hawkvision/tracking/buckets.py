@@ -1,4 +1,7 @@
-"""Time buckets at three resolutions, so that 5 minutes, an hour and a day can be summed."""
+"""Time buckets at three resolutions, so that 5 minutes, an hour and a day can be summed.
+
+A fourth holds all that was ever counted, for readers that look at differences.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,15 @@ class Resolution:
         return range(first, self.bucket(now) + self.width_s, self.width_s)
 
 
-RESOLUTIONS = (Resolution(10, 15 * 60), Resolution(60, 70 * 60), Resolution(900, 25 * 3600))
+_EVER = 2**40
+RESOLUTIONS = (
+    Resolution(10, 15 * 60),
+    Resolution(60, 70 * 60),
+    Resolution(900, 25 * 3600),
+    Resolution(_EVER, _EVER),
+)
+EVER_S = float(_EVER // 2)
+"""A window that holds everything ever counted."""
 
 
 def finest(window_s: float) -> Resolution:

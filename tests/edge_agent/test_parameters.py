@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.parameters import ClassifyParameters, parse_classify
+from edge_agent.parameters import parse_app_target, parse_classify, parse_feedback
 from hawkvision.cascade import RelativeAccuracy
-from hawkvision.errors import InvalidRequest, UnknownApp
+from hawkvision.errors import InvalidRequest
 
 
 def test_an_empty_query_leaves_everything_to_the_task() -> None:
@@ -43,9 +45,37 @@ def test_a_misspelt_parameter_is_named() -> None:
         parse_classify({"acuracy": "0.9"})
 
 
-def test_an_unknown_app_is_refused() -> None:
-    with pytest.raises(UnknownApp):
-        parse_classify({"app": "gate"})
+def test_an_app_has_a_plain_name() -> None:
+    assert parse_classify({"app": "gate-1.b"}).app == "gate-1.b"
+    for name in ("", "a b", "ä", "x" * 65, "a/b"):
+        with pytest.raises(InvalidRequest):
+            parse_classify({"app": name})
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["task", "accuracy", "deadline_ms", "request_id", "label", "class_id", "x"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(json)
+def test_any_body_is_parsed_or_refused(body: object) -> None:
+    with contextlib.suppress(InvalidRequest):
+        target = parse_app_target("gate", body)
+        assert target.deadline_ms is None or target.deadline_ms > 0
+    with contextlib.suppress(InvalidRequest):
+        request_id, label = parse_feedback(body)
+        assert isinstance(request_id, str) and isinstance(label, str | int)
 
 
 @given(st.dictionaries(st.sampled_from(["accuracy", "deadline_ms", "top_k"]), st.text()))

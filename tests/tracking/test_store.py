@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import math
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawkvision.errors import InvalidRequest, StaleFence, StoreUnavailable
-from hawkvision.tracking.buckets import RESOLUTIONS, finest, places
+from hawkvision.tracking.buckets import EVER_S, RESOLUTIONS, finest, places
 from hawkvision.tracking.memory import MemoryStore
 from hawkvision.tracking.records import AgentInfo, AppTarget, Batch, CountKey, ThresholdState
 from hawkvision.tracking.redis_store import RedisStore, open_client
@@ -74,6 +73,7 @@ async def test_windows_end_and_old_batches_land_in_their_own_time(store: Store) 
     assert await total(store, 300) == 11
     assert await total(store, 3600) == 1111
     assert await total(store, 24 * 3600) == 11111
+    assert await total(store, EVER_S) == 111111
     assert await total(store, 300, NOW + 400) == 0
 
 
@@ -180,5 +180,6 @@ def test_an_event_is_found_by_every_window_that_covers_it(now: float, age: float
 
 
 def test_resolutions_answer_the_windows_that_are_offered() -> None:
-    assert [finest(window) for window in (300, 3600, 86_400)] == list(RESOLUTIONS)
-    assert math.isclose(sum(len(r.span(r.kept_s, NOW)) for r in RESOLUTIONS), 90 + 70 + 100)
+    assert [finest(window) for window in (300, 3600, 86_400, EVER_S)] == list(RESOLUTIONS)
+    assert [len(r.span(r.kept_s, NOW)) for r in RESOLUTIONS[:3]] == [90, 70, 100]
+    assert list(RESOLUTIONS[3].span(EVER_S, NOW)) == [0]

@@ -1,0 +1,220 @@
+"""`/v1/feedback`, `/v1/apps…` and `…/accuracy`: what was delivered, and who asked for what."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from edge_agent.classify import Classifier
+from edge_agent.parameters import parse_app, parse_app_target, parse_feedback
+from edge_agent.replies import error_reply, json_reply, plain_error
+from edge_agent.tracking import Tracking
+from hawkvision.cascade import parse_accuracy
+from hawkvision.errors import (
+    HawkVisionError,
+    InvalidRequest,
+    StoreUnavailable,
+    UnknownAnswer,
+    UnknownApp,
+)
+from hawkvision.tracking import estimate
+from hawkvision.tracking.observe import TASK_WIDE
+from hawkvision.tracking.records import AppTarget, CountKey
+
+WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}
+_MAX_BODY = 64 * 1024
+_BODY_S = 5.0
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class AccuracyRoutes:
+    """Routes beside the hot path; errors of the store become answers that say so."""
+
+    def __init__(self, classifier: Classifier, tracking: Tracking) -> None:
+        self._classifier = classifier
+        self._tracking = tracking
+
+    def table(self) -> list[tuple[str, str, Handler]]:
+        """Method, path, handler."""
+        return [
+            ("POST", "/v1/feedback", _guarded(self.feedback)),
+            ("GET", "/v1/apps", _guarded(self.apps)),
+            ("GET", "/v1/apps/{app}", _guarded(self.get_app)),
+            ("PUT", "/v1/apps/{app}", _guarded(self.put_app)),
+            ("DELETE", "/v1/apps/{app}", _guarded(self.delete_app)),
+            ("GET", "/v1/apps/{app}/accuracy", _guarded(self.app_accuracy)),
+            ("GET", "/v1/tasks/{task}/accuracy", _guarded(self.task_accuracy)),
+            ("GET", "/v1/agents", _guarded(self.agents)),
+        ]
+
+    async def feedback(self, request: web.Request) -> web.Response:
+        """`POST /v1/feedback`: 202, and whether it counted (copies do not)."""
+        request_id, label = parse_feedback(await _json(request))
+        receipt = self._tracking.receipt(request_id)
+        if receipt is None:
+            raise UnknownAnswer(
+                "no answer of the last day has this request id",
+                hint="Send the request_id of an answer as it was given.",
+            )
+        task = self._classifier.task(receipt.task).task
+        class_id = task.class_ids.get(label) if isinstance(label, str) else label
+        if class_id is None or not 0 <= class_id < len(task.labels):
+            raise InvalidRequest(
+                f"{str(label)[:80]!r} is no class of task {task.name}",
+                hint="Labels: " + ", ".join(task.labels[:20]),
+            )
+        counted = await self._tracking.feed_back(receipt, class_id)
+        return json_reply({"counted": counted}, 202)
+
+    async def apps(self, _request: web.Request) -> web.Response:
+        """`GET /v1/apps`."""
+        return json_reply({"apps": [_app(one) for one in self._tracking.apps.values()]})
+
+    async def get_app(self, request: web.Request) -> web.Response:
+        """`GET /v1/apps/{app}`."""
+        return json_reply(_app(self._known(request)))
+
+    def _known(self, request: web.Request) -> AppTarget:
+        app = parse_app(request.match_info["app"])
+        stored = self._tracking.apps.get(app)
+        if stored is None:
+            raise UnknownApp(f"no app {app!r} is stored", hint=f"PUT /v1/apps/{app} first.")
+        return stored
+
+    async def put_app(self, request: web.Request) -> web.Response:
+        """`PUT /v1/apps/{app}`: 200; 422 for a target that cannot be certified."""
+        target = parse_app_target(request.match_info["app"], await _json(request))
+        policy = self._classifier.task(target.task).policy
+        policy.resolve(parse_accuracy(target.accuracy))
+        await self._tracking.store.put_app(target)
+        self._tracking.apps[target.app] = target
+        return json_reply(_app(target))
+
+    async def delete_app(self, request: web.Request) -> web.Response:
+        """`DELETE /v1/apps/{app}`: 204."""
+        app = parse_app(request.match_info["app"])
+        known = await self._tracking.store.delete_app(app)
+        self._tracking.apps.pop(app, None)
+        if not known:
+            raise UnknownApp(f"no app {app!r} is stored")
+        return web.Response(status=204)
+
+    async def app_accuracy(self, request: web.Request) -> web.Response:
+        """`GET /v1/apps/{app}/accuracy`."""
+        stored = self._known(request)
+        local = self._classifier.task(stored.task)
+        target = local.policy.resolve(parse_accuracy(stored.accuracy))
+        in_force = self._tracking.in_force(stored.task, target, stored.app)
+        body = await self.report(stored.task, lambda key: key.app == stored.app)
+        return json_reply(
+            {
+                **_app(stored),
+                "threshold": in_force.threshold,
+                "certified_threshold": target.threshold,
+                **body,
+            }
+        )
+
+    async def task_accuracy(self, request: web.Request) -> web.Response:
+        """`GET /v1/tasks/{task}/accuracy`."""
+        local = self._classifier.task(request.match_info["task"])
+        body = await self.report(local.task.name, lambda _key: True)
+        return json_reply({"task": local.task.name, **body})
+
+    async def report(self, task: str, wanted: Callable[[CountKey], bool]) -> dict[str, Any]:
+        """Counts and estimates by window, thresholds, and the store's state."""
+        tracking = self._tracking
+        body: dict[str, Any] = {
+            "thresholds": {
+                name: {"threshold": state.threshold, "state": state.state}
+                for name, state in sorted(tracking.thresholds(task).items())
+            },
+            "audit_share": tracking.audit_share(task),
+            "windows": {},
+        }
+        try:
+            for name, window_s in WINDOWS.items():
+                found = await tracking.store.counts(task, window_s=window_s, now=time.time())
+                kept = {
+                    key: sums
+                    for key, sums in found.items()
+                    if key.target != TASK_WIDE and wanted(key)
+                }
+                targets = sorted({key.target for key in kept})
+                body["windows"][name] = {
+                    **estimate.describe(estimate.add_up(kept.values())),
+                    "targets": {
+                        target: estimate.describe(
+                            estimate.add_up(
+                                sums for key, sums in kept.items() if key.target == target
+                            )
+                        )
+                        for target in targets
+                    },
+                }
+        except StoreUnavailable as error:
+            tracking.delivery.away(error)
+        return {**body, "store": tracking.status()}
+
+    async def agents(self, _request: web.Request) -> web.Response:
+        """`GET /v1/agents`: the fleet's agents that are alive."""
+        found = await self._tracking.store.agents()
+        return json_reply(
+            {
+                "agents": [
+                    {
+                        "agent_id": one.agent_id,
+                        "url": one.url,
+                        "tasks": list(one.tasks),
+                        "started_s": one.started_s,
+                        "seen_s": one.seen_s,
+                    }
+                    for one in found
+                ]
+            }
+        )
+
+
+def _app(target: AppTarget) -> dict[str, Any]:
+    accuracy = parse_accuracy(target.accuracy)
+    return {
+        "app": target.app,
+        "task": target.task,
+        "accuracy": accuracy if isinstance(accuracy, float) else str(accuracy),
+        "deadline_ms": target.deadline_ms,
+    }
+
+
+async def _json(request: web.Request) -> Any:
+    if (request.content_length or 0) > _MAX_BODY:
+        raise InvalidRequest(f"the body is larger than {_MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(_BODY_S):
+            data = await request.content.read(_MAX_BODY + 1)
+            while len(data) <= _MAX_BODY and (more := await request.content.read(_MAX_BODY)):
+                data += more
+        if len(data) > _MAX_BODY:
+            raise InvalidRequest(f"the body is larger than {_MAX_BODY} bytes")
+        return orjson.loads(data)
+    except TimeoutError as error:
+        raise InvalidRequest("the body did not arrive in time") from error
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest("the body is not JSON", hint="Send a JSON object.") from error
+
+
+def _guarded(handler: Handler) -> Handler:
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except HawkVisionError as error:
+            return error_reply(error)
+        except ConnectionError:
+            return plain_error(400, "invalid_request", "the body broke off")
+
+    return answer

@@ -1,0 +1,113 @@
+"""The leader's work: read what the fleet counted, move thresholds, publish them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edge_agent.local import LocalTask
+from hawkvision.cascade import parse_accuracy
+from hawkvision.errors import InvalidRequest, TargetUnreachable
+from hawkvision.tracking.breaker import EscalationBreaker
+from hawkvision.tracking.controller import Settings, TrafficModel, steer
+from hawkvision.tracking.observe import TASK_WIDE
+from hawkvision.tracking.records import CountKey, ThresholdState
+
+FROZEN = "frozen:"
+_MOST_TARGETS = 200
+
+
+@dataclass
+class TaskSteering:
+    """Sans-I/O. Fed with totals since ever; the first ones after a take-over are the baseline."""
+
+    local: LocalTask
+    settings: Settings = field(default_factory=Settings)
+    model: TrafficModel = field(init=False)
+    _last: dict[CountKey, dict[str, float]] | None = None
+    _breakers: dict[str, EscalationBreaker] = field(default_factory=dict)
+    _targets: dict[str, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.model = TrafficModel.from_calibration(self.local.policy.scores)
+
+    def update(
+        self,
+        totals: dict[CountKey, dict[str, float]],
+        current: Mapping[str, ThresholdState],
+        *,
+        fence: int,
+        now: float,
+    ) -> list[ThresholdState]:
+        """States that differ from those in force."""
+        fresh = self._since_last(totals)
+        if fresh is None:
+            return []
+        for key, sums in fresh.items():
+            if key.target == TASK_WIDE:
+                self.model.see(sums, self.settings.memory)
+                continue
+            labels = sums.get("pair/n", 0.0)
+            breaker = self._breakers.get(key.app, EscalationBreaker())
+            self._breakers[key.app] = breaker.see(
+                sums.get("pair/edge", 0.0), sums.get("pair/dc", 0.0), labels
+            )
+            if len(self._targets) < _MOST_TARGETS:
+                self._targets[key.target] = None
+        states = [self._steer(target, current, fence=fence, now=now) for target in self._targets]
+        for app, breaker in self._breakers.items():
+            name = f"{FROZEN}{app}"
+            if breaker.open or name in current:
+                state = "frozen" if breaker.open else "free"
+                states.append(ThresholdState(name, 0.0, state, fence, now))
+        return [
+            state
+            for state in states
+            if state is not None and _differs(state, current.get(state.target))
+        ]
+
+    def _since_last(
+        self, totals: dict[CountKey, dict[str, float]]
+    ) -> dict[CountKey, dict[str, float]] | None:
+        """What was counted since the last totals; None where the store began anew."""
+        last, self._last = self._last, totals
+        if last is None:
+            return None
+        fresh: dict[CountKey, dict[str, float]] = {}
+        for key, sums in totals.items():
+            before = last.get(key, {})
+            grown = {
+                name: amount - before.get(name, 0.0)
+                for name, amount in sums.items()
+                if amount != before.get(name, 0.0)
+            }
+            if any(amount < 0 for amount in grown.values()):
+                return None
+            if grown:
+                fresh[key] = grown
+        return fresh
+
+    def _steer(
+        self, target: str, current: Mapping[str, ThresholdState], *, fence: int, now: float
+    ) -> ThresholdState | None:
+        try:
+            accuracy = parse_accuracy(target)
+            floor = self.local.policy.resolve(accuracy).threshold
+        except (InvalidRequest, TargetUnreachable):
+            return None
+        before = current.get(target)
+        steered = steer(
+            self.model,
+            accuracy,
+            floor=floor,
+            current=floor if before is None else before.threshold,
+            frozen=False,
+            settings=self.settings,
+        )
+        return ThresholdState(target, steered.threshold, steered.state, fence, now)
+
+
+def _differs(state: ThresholdState, before: ThresholdState | None) -> bool:
+    if before is None:
+        return True
+    return abs(state.threshold - before.threshold) > 1e-9 or state.state != before.state
