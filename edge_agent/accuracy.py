@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from edge_agent.classify import Classifier
+from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import parse_app, parse_app_target, parse_feedback
 from edge_agent.replies import error_reply, json_reply, plain_error
 from edge_agent.tracking import Tracking
@@ -29,6 +30,7 @@ from hawkvision.tracking.records import AppTarget, CountKey
 WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}
 _MAX_BODY = 64 * 1024
 _BODY_S = 5.0
+_MOST_SERIES = 50
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -179,6 +181,36 @@ class AccuracyRoutes:
                 ]
             }
         )
+
+
+async def export(routes: AccuracyRoutes, metrics: AgentMetrics, tasks: list[str]) -> None:
+    """Put what the fleet delivered in the last 5 minutes into the gauges."""
+    for task in tasks:
+        body = await routes.report(task, lambda _key: True)
+        targets = body["windows"].get("5m", {}).get("targets", {})
+        for target, window in list(targets.items())[:_MOST_SERIES]:
+            values = {
+                "escalation_rate": window["escalation_rate"] or 0.0,
+                "audit_share": body["audit_share"],
+                "threshold": body["thresholds"].get(target, {}).get("threshold", 0.0),
+            }
+            if not target.startswith("relative:"):
+                values["target"] = float(target)
+            best = next(
+                (
+                    window["estimates"][source]
+                    for source in ("feedback", "audits", "prediction")
+                    if source in window["estimates"]
+                ),
+                None,
+            )
+            if best is not None:
+                values |= {
+                    "delivered": best["value"],
+                    "delivered_low": best["low"],
+                    "delivered_high": best["high"],
+                }
+            metrics.set_accuracy(task, target, values)
 
 
 def _app(target: AppTarget) -> dict[str, Any]:

@@ -62,7 +62,9 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 @click.option("--body-timeout-s", default=_DEFAULT.body_timeout_s, type=click.FloatRange(0.01))
 @click.option("--deadline-ms", default=_DEFAULT.deadline_ms, type=click.FloatRange(1))
 @click.option("--delta", default=_DEFAULT.delta, type=click.FloatRange(1e-6, 0.5))
-@click.option("--store", default=_DEFAULT.store, help="memory, or redis://HOST:6379/0 (a fleet).")
+@click.option(
+    "--store", default=_DEFAULT.store, help="memory, off, or redis://HOST:6379/0 (fleet)."
+)
 @click.option(
     "--journal",
     default=_DEFAULT.journal,

@@ -16,7 +16,7 @@ class EdgeConfig:
 
     `tasks` empty means every task of the repository; the first one serves requests that name
     none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
-    `max_buffered_bytes` all bodies being read at once. `store` is `memory` or a Redis URL;
+    `max_buffered_bytes` all bodies being read at once. `store` is `memory`, a Redis URL, or `off`;
     `journal` a file that keeps counts across a crash (in memory without one).
     """
 

@@ -40,6 +40,13 @@ class AgentMetrics:
             ("task",),
             registry=self.registry,
         )
+        self._accuracy = Gauge(
+            "hawkvision_accuracy",
+            "Per accuracy target, over 5 minutes: what is asked, delivered (with bounds, from the "
+            "best source there is), the threshold, escalation and audit rates.",
+            ("task", "target", "what"),
+            registry=self.registry,
+        )
         self._children: dict[
             tuple[str, float | str, str, str | None], tuple[Counter, Histogram]
         ] = {}
@@ -66,6 +73,11 @@ class AgentMetrics:
     def sent_up(self, task: str, size: int) -> None:
         """Count bytes sent to the data center."""
         self._bytes_up.labels(task).inc(size)
+
+    def set_accuracy(self, task: str, target: str, values: dict[str, float]) -> None:
+        """Set the gauges of one target, e.g. `delivered`, `threshold`."""
+        for name, value in values.items():
+            self._accuracy.labels(task, target, name).set(value)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from edge_agent.accuracy import AccuracyRoutes
+from edge_agent.accuracy import AccuracyRoutes, export
 from edge_agent.bodies import BodyReader
 from edge_agent.breaker import BreakerState
 from edge_agent.classify import Classifier
@@ -32,6 +32,7 @@ from hawkvision.tracking.store import Store
 
 _log = logging.getLogger(__name__)
 _PREFERRED_DEFAULT = "roadsigns"
+_EXPORT_S = 5.0
 _ACCEPTED_S = 0.1
 """How long connections accepted last have to send their request, seconds."""
 
@@ -58,7 +59,7 @@ def open_tracking(
     config: EdgeConfig, tasks: dict[str, LocalTask], escalation: EscalationClient
 ) -> Tracking:
     """Open the store (nothing is connected yet) and the journal. Raises HawkVisionError."""
-    alone = config.store == "memory"
+    alone = config.store in ("memory", "off")
     store: Store = MemoryStore(time.time) if alone else RedisStore.open(config.store)
     return Tracking(
         tasks,
@@ -67,6 +68,7 @@ def open_tracking(
         Journal(config.journal),
         audits=audit_settings(config.audit_share),
         control=config.control,
+        enabled=config.store != "off",
         every_s=config.tracking_interval_s,
     )
 
@@ -110,6 +112,7 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
         await _listen(site, config)
         port = runner.addresses[0][1]
         tracking.start(f"http://{config.host}:{port}")
+        tracking.repeat(lambda: export(accuracy, metrics, list(tasks)), _EXPORT_S)
         names = ", ".join(tasks)
         print(f"edge agent ready on http://{config.host}:{port} (tasks: {names})", flush=True)
         await stop.wait()

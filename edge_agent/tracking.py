@@ -52,6 +52,7 @@ class Tracking:
         *,
         audits: AuditSettings,
         control: bool,
+        enabled: bool = True,
         every_s: float = 0.5,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -59,6 +60,7 @@ class Tracking:
         self.agent_id = secrets.token_hex(6)
         self.apps: dict[str, AppTarget] = {}
         self.control = control
+        self._enabled = enabled
         self.counters = Counters()
         self.delivery = Delivery(store, journal, self.counters, every_s=every_s, clock=clock)
         self._tasks = tasks
@@ -111,6 +113,8 @@ class Tracking:
         degraded: str | None,
     ) -> str:
         """Count an answer, perhaps audit it; its request id."""
+        if not self._enabled:
+            return f"{next(self._numbers):016x}"
         name = local.task.name
         key = CountKey(name, app, target_text(target))
         answer = edge if dc is None else dc
@@ -236,12 +240,19 @@ class Tracking:
 
     def start(self, url: str) -> None:
         """Begin to deliver, refresh, lead and listen."""
+        if not self._enabled:
+            return
         started = self._clock()
         self._start(self.delivery.run())
         self._start(self._keep(self._refresh, self._every_s, self._wake))
         beat = self._keep(lambda: self._heartbeat(url, started), _HEARTBEAT_S / 3, asyncio.Event())
         self._start(beat)
         self._start(self._listen())
+
+    def repeat(self, work: Callable[[], Coroutine[Any, Any, None]], every_s: float) -> None:
+        """Run `work` every so often, beside the requests, until `close`."""
+        if self._enabled:
+            self._start(self._keep(work, every_s, asyncio.Event()))
 
     async def _keep(
         self, work: Callable[[], Coroutine[Any, Any, None]], every_s: float, wake: asyncio.Event

@@ -24,6 +24,8 @@ from hawkvision.client.requests import (
     Prepared,
     base_url,
     curve_path,
+    delivered_path,
+    feedback_body,
     prepare,
     task_path,
 )
@@ -89,6 +91,18 @@ class AsyncClient:
         """What each accuracy target of a task costs, as the agent computes it."""
         body: dict[str, Any] = await self._get(curve_path(task, link_ms))
         return body
+
+    async def delivered(self, *, task: str | None = None, app: str | None = None) -> dict[str, Any]:
+        """Delivered accuracy of a task or an app by window; see docs/operate.md."""
+        body: dict[str, Any] = await self._get(delivered_path(task, app))
+        return body
+
+    async def feedback(self, request_id: str, label: str | int) -> bool:
+        """Send the true label (or class index) of an answer; whether it counted."""
+        data = feedback_body(request_id, label)
+        headers = {"Content-Type": "application/json"}
+        body = await self._send("POST", "/v1/feedback", data, headers)
+        return bool(body["counted"])
 
     async def ready(self) -> bool:
         """Whether the agent takes traffic."""

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+import orjson
 from urllib3 import encode_multipart_formdata
+
+from hawkvision.errors import InvalidRequest
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -34,6 +37,21 @@ def task_path(name: str) -> str:
 def curve_path(name: str, link_ms: float) -> str:
     """The path of a task's curve."""
     return f"{task_path(name)}/curve?link_ms={link_ms:g}"
+
+
+def delivered_path(task: str | None, app: str | None) -> str:
+    """The path of a task's or an app's delivered accuracy. Raises InvalidRequest."""
+    if app is not None:
+        return f"/v1/apps/{quote(app, safe='')}/accuracy"
+    if task is None:
+        raise InvalidRequest("name a task or an app")
+    return f"{task_path(task)}/accuracy"
+
+
+def feedback_body(request_id: str, label: str | int) -> bytes:
+    """The JSON body of feedback."""
+    key = "label" if isinstance(label, str) else "class_id"
+    return orjson.dumps({"request_id": request_id, key: label})
 
 
 def read(image: bytes | Path) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from hawkvision.commands.output import write_json
+from hawkvision.commands.output import progress_bar, write_json
+from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
 from loadtest.bench.server import ServerBench, run_server_bench
 
 
@@ -40,5 +42,46 @@ def server(
             f"{row['p50_ms']:.2f}",
             f"{row['p99_ms']:.2f}",
         )
-    Console().print(table, f"agent memory: {bench['rss_mb']:.0f} MB")
+    Console().print(
+        table,
+        f"agent memory: {bench['rss_mb']:.0f} MB; CPU with tracking against without: "
+        f"{bench['tracking_ratio']:.3f}",
+    )
     write_json(json_file, bench)
+
+
+@command.command("drift", context_settings={"show_default": True})
+@click.option("--task", default="roadsigns")
+@click.option("--drift", type=click.Choice(sorted(DRIFTS)), default="low-light")
+@click.option("--accuracy", "target", type=click.FloatRange(0.01, 0.999), default=0.9)
+@click.option("--data", help="Folder or tar with a split val.", show_default="drawn road signs")
+@click.option("--images", type=click.IntRange(50), default=1000, help="Different ones.")
+@click.option("--clean", type=click.IntRange(250), default=2000, help="Requests before the drift.")
+@click.option("--drifted", type=click.IntRange(500), default=5000)
+@click.option("--after", type=click.IntRange(250), default=4000)
+@click.option("--concurrency", type=click.IntRange(1, 64), default=4)
+@click.option("--seed", type=click.IntRange(0), default=7)
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+@click.option("--plot", type=click.Path(path_type=Path), help="SVG.")
+def drift(json_file: Path | None, plot: Path | None, **options: Any) -> None:
+    """Delivered accuracy when traffic turns bad: a fixed threshold against a steered one."""
+    bench = DriftBench(**options)
+    with progress_bar() as bar:
+        line = bar.add_task("drift", total=bench.clean + bench.drifted + bench.after)
+        result = run_drift_bench(bench, lambda count: bar.advance(line, count))
+    table = Table("", "fixed", "steered", title=f"{bench.task}, {bench.drift}, {bench.target:g}")
+    for name, key in (("accuracy late in the drift", "accuracy"), ("escalated", "escalation")):
+        pair = (result[f"{key}_fixed"], result[f"{key}_controlled"])
+        table.add_row(name, *(f"{value:.3f}" for value in pair))
+    recovered = result["recovered_after"]
+    Console().print(
+        table,
+        f"best reachable {result['best_reachable']:.3f}; recovered after "
+        f"{'never' if recovered is None else recovered} requests; at most "
+        f"{result['audit_share']:.1%} audited in 2,500; threshold {result['threshold_floor']:.3f} "
+        f"certified, {result['threshold_after']:.3f} at the end, spread "
+        f"{result['threshold_spread']:.3f} late in the drift",
+    )
+    write_json(json_file, result)
+    if plot is not None:
+        write_plot(result, plot)

@@ -58,17 +58,22 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
     path = local_path(bench.task)
     bare: list[float] = []
     agent: dict[int, list[dict[str, float]]] = {count: [] for count in bench.connections}
+    untracked: list[float] = []
     options = ["--port", "0", "--gateway", _DEAD_GATEWAY, "--task", bench.task]
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.jpg"
         image.write_bytes(bench_image(bench.task))
         size = image.stat().st_size
         child = Child("edge", options, echo=False)
+        plain = Child("edge", [*options, "--store", "off"], echo=False)
         try:
             host, port = child.wait_ready().removeprefix("http://").split(":")
             process = psutil.Process(child.process.pid)
+            other_port = plain.wait_ready().rsplit(":", 1)[1]
+            other = psutil.Process(plain.process.pid)
             for count in bench.connections:
-                _load([host, port, path, str(image), str(count)], _WARM_UP_S)
+                for to in (port, other_port):
+                    _load([host, to, path, str(image), str(count)], _WARM_UP_S)
             for _ in range(bench.rounds):
                 bare.append(_bare(bench.task, image, bench.seconds))
                 for count in bench.connections:
@@ -76,16 +81,21 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
                     result = _load([host, port, path, str(image), str(count)], bench.seconds)
                     cpu_ms = (_cpu_s(process) - before) / result["count"] * 1e3
                     agent[count].append({"cpu_ms": cpu_ms, **_flat(result)})
+                before = _cpu_s(other)
+                most = str(bench.connections[-1])
+                result = _load([host, other_port, path, str(image), most], bench.seconds)
+                untracked.append((_cpu_s(other) - before) / result["count"] * 1e3)
             rss_mb = process.memory_info().rss / 2**20
         finally:
-            stop_all([child])
-    return _summary(bench, bare, agent, rss_mb, size)
+            stop_all([child, plain])
+    return _summary(bench, bare, agent, untracked, rss_mb, size)
 
 
 def _summary(
     bench: ServerBench,
     bare: list[float],
     agent: dict[int, list[dict[str, float]]],
+    untracked: list[float],
     rss_mb: float,
     size: int,
 ) -> dict[str, Any]:
@@ -100,6 +110,7 @@ def _summary(
         for count, rounds in agent.items()
     ]
     last = rows[-1]
+    tracked = median(one["cpu_ms"] for one in agent[bench.connections[-1]])
     return {
         "task": bench.task,
         "image_bytes": size,
@@ -107,6 +118,8 @@ def _summary(
         "cpu_ms_bare_rounds": bare,
         "cpu_ms_agent": last["cpu_ms"],
         "cpu_ratio": last["cpu_ratio"],
+        "cpu_ms_untracked": median(untracked),
+        "tracking_ratio": tracked / median(untracked),
         "rss_mb": rss_mb,
         "agent": rows,
     }

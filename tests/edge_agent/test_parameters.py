@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.parameters import parse_app_target, parse_classify, parse_feedback
+from edge_agent.parameters import (
+    ClassifyParameters,
+    parse_app_target,
+    parse_classify,
+    parse_feedback,
+)
 from hawkvision.cascade import RelativeAccuracy
 from hawkvision.errors import InvalidRequest
 
