@@ -43,9 +43,10 @@ class TaskSteering:
         fresh = self._since_last(totals)
         if fresh is None:
             return []
+        requests = 0.0
         for key, sums in fresh.items():
             if key.target == TASK_WIDE:
-                self.model.see(sums, self.settings.memory)
+                requests = self.model.see(sums, self.settings.memory)
                 continue
             labels = sums.get("pair/n", 0.0)
             breaker = self._breakers.get(key.app, EscalationBreaker())
@@ -54,7 +55,9 @@ class TaskSteering:
             )
             if len(self._targets) < _MOST_TARGETS:
                 self._targets[key.target] = None
-        states = [self._steer(target, current, fence=fence, now=now) for target in self._targets]
+        states = [
+            self._steer(target, current, requests, fence=fence, now=now) for target in self._targets
+        ]
         for app, breaker in self._breakers.items():
             name = f"{FROZEN}{app}"
             if breaker.open or name in current:
@@ -88,7 +91,13 @@ class TaskSteering:
         return fresh
 
     def _steer(
-        self, target: str, current: Mapping[str, ThresholdState], *, fence: int, now: float
+        self,
+        target: str,
+        current: Mapping[str, ThresholdState],
+        requests: float,
+        *,
+        fence: int,
+        now: float,
     ) -> ThresholdState | None:
         try:
             accuracy = parse_accuracy(target)
@@ -101,7 +110,7 @@ class TaskSteering:
             accuracy,
             floor=floor,
             current=floor if before is None else before.threshold,
-            frozen=False,
+            requests=requests,
             settings=self.settings,
         )
         return ThresholdState(target, steered.threshold, steered.state, fence, now)

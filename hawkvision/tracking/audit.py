@@ -12,9 +12,9 @@ from dataclasses import dataclass
 class AuditSettings:
     """Shares of local answers; a boost lasts for so many requests and then rests as long again."""
 
-    base: float = 0.02
-    boosted: float = 0.12
-    boost_requests: float = 600.0
+    base: float = 0.035
+    boosted: float = 0.1
+    boost_requests: float = 500.0
     rest_requests: float = 4000.0
     alarm_z: float = 6.0
     least_shift: float = 0.03

@@ -10,8 +10,9 @@ could wind up: when a drift ends, its evidence fades within the window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -19,24 +20,28 @@ import numpy.typing as npt
 
 from hawkvision.calibration import ESCALATE_ALL, CalibrationScores
 from hawkvision.cascade import Accuracy, RelativeAccuracy
-from hawkvision.tracking.observe import BINS, bin_of, lower_edge
+from hawkvision.tracking.observe import BINS, bin_of, bin_width, confidence_at, place_of
 
-State = Literal["holding", "steering", "alarm", "frozen"]
+State = Literal["holding", "steering", "alarm"]
 Floats = npt.NDArray[np.float64]
 
 _PRIOR_REQUESTS = 200.0
-_PRIOR_PER_BIN = 3.0
+_PRIOR_PER_BIN = 4.0
+_PRIOR_POOLED = 1.0
+_AUDITED = 1.5
+_LARGEST_SHIFT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`memory` in requests; `step` the largest move of a threshold at once, in bins;
-    `deadband` in escalation rate.
+    """`memory` and `smoothing` in requests; `step` the largest move of a threshold at once, in
+    log-odds; `deadband` the escalation rate that a lower threshold must save to be worth a move.
     """
 
-    memory: float = 800.0
+    memory: float = 1200.0
+    smoothing: float = 300.0
     deadband: float = 0.02
-    step: int = 3
+    step: float = 1.0
     relaxation: float = 0.0
 
 
@@ -51,13 +56,19 @@ class Steered:
 
 @dataclass
 class TrafficModel:
-    """Fading sums over bins of confidence, float64 [BINS] each."""
+    """Fading sums over bins of confidence, float64 [BINS] each.
+
+    `compared` counts requests whose data-center answer is known, `weight` adds up their weights;
+    `edge_prior` and `dc_prior` are calibration's error rates.
+    """
 
     requests: Floats
+    compared: Floats
     weight: Floats
     edge_loss: Floats
     dc_loss: Floats
-    prior: tuple[Floats, Floats, Floats] = field(repr=False)
+    edge_prior: Floats
+    dc_prior: Floats
 
     @classmethod
     def from_calibration(cls, scores: CalibrationScores) -> TrafficModel:
@@ -69,37 +80,54 @@ class TrafficModel:
         dc = np.bincount(index, ~scores.dc_correct[0], BINS).astype(float)
         share = np.maximum(count, 1)
         return cls(
-            count * scale,
-            count * scale,
-            edge * scale,
-            dc * scale,
-            (count * scale, _smoothed(edge / share, count), _smoothed(dc / share, count)),
+            requests=count * scale,
+            compared=count * scale,
+            weight=count * scale,
+            edge_loss=edge * scale,
+            dc_loss=dc * scale,
+            edge_prior=_smoothed(edge / share, count),
+            dc_prior=_smoothed(dc / share, count),
         )
 
     def see(self, sums: Mapping[str, float], memory: float) -> float:
         """Take in what was counted since the last time; the number of requests."""
-        fresh = np.zeros((4, BINS))
-        for row, name in enumerate(("n", "w", "edge_loss", "dc_loss")):
-            for index in range(BINS):
-                fresh[row, index] = sums.get(f"bin/{index}/{name}", 0.0)
-        requests = float(fresh[0].sum())
+        fresh = {
+            name: np.array([sums.get(f"bin/{index}/{name}", 0.0) for index in range(BINS)])
+            for name in ("n", "k", "w", "edge_loss", "dc_loss")
+        }
+        requests = float(fresh["n"].sum())
         fade = max(0.0, 1 - requests / memory)
-        self.requests = self.requests * fade + fresh[0]
-        self.weight = self.weight * fade + fresh[1]
-        self.edge_loss = self.edge_loss * fade + fresh[2]
-        self.dc_loss = self.dc_loss * fade + fresh[3]
+        self.requests = self.requests * fade + fresh["n"]
+        self.compared = self.compared * fade + fresh["k"]
+        self.weight = self.weight * fade + fresh["w"]
+        self.edge_loss = self.edge_loss * fade + fresh["edge_loss"]
+        self.dc_loss = self.dc_loss * fade + fresh["dc_loss"]
         return requests
 
     def rates(self) -> tuple[Floats, Floats, Floats]:
         """Share of requests, edge error and data-center error by bin, [BINS] each.
 
-        A bin without evidence leans on calibration, weighted as a few requests.
+        A bin leans on calibration as on a few comparisons, after calibration's rates were scaled
+        by how much worse (or better) the recent past is than they say, over all such bins.
         """
-        _, edge_prior, dc_prior = self.prior
-        weight = self.weight + _PRIOR_PER_BIN
-        edge = (self.edge_loss + _PRIOR_PER_BIN * edge_prior) / weight
-        dc = (self.dc_loss + _PRIOR_PER_BIN * dc_prior) / weight
+        heavy = self.weight / np.maximum(self.compared, 1e-9)
+        lean = _PRIOR_PER_BIN * np.where(self.compared > 0.5, heavy, 1.0)
+        edge_prior = self._shifted(self.edge_loss, self.edge_prior, heavy)
+        dc_prior = self._shifted(self.dc_loss, self.dc_prior, heavy)
+        edge = (self.edge_loss + lean * edge_prior) / (self.weight + lean)
+        dc = (self.dc_loss + lean * dc_prior) / (self.weight + lean)
         return self.requests / max(self.requests.sum(), 1e-9), edge, dc
+
+    def _shifted(self, loss: Floats, prior: Floats, heavy: Floats) -> Floats:
+        """Calibration's rates, scaled within the audited bins and within the escalated ones."""
+        audited = heavy > _AUDITED
+        scale = np.ones(BINS)
+        for part in (audited, ~audited):
+            if self.compared[part].sum() > 0:
+                lean = _PRIOR_POOLED * self.weight[part].sum() / self.compared[part].sum()
+                expected = float((self.weight * prior)[part].sum())
+                scale[part] = (loss[part].sum() + lean) / (expected + lean)
+        return np.asarray(np.minimum(prior * np.minimum(scale, _LARGEST_SHIFT), 1.0))
 
     def errors(self) -> tuple[Floats, Floats]:
         """(expected error, escalation rate) [BINS + 1] if bins below i escalate."""
@@ -122,46 +150,55 @@ def steer(
     *,
     floor: float,
     current: float,
-    frozen: bool,
+    requests: float,
     settings: Settings,
 ) -> Steered:
-    """The threshold for a target now. `floor` is the certified one, `current` that in force."""
+    """The threshold for a target after `requests` more were seen.
+
+    `floor` is the certified threshold, `current` the one in force.
+    """
     error, escalated = model.errors()
     if isinstance(accuracy, RelativeAccuracy):
         allowed = float(error[-1]) + accuracy.epsilon
     else:
         allowed = 1 - accuracy
     lowest = max(0.0, floor - settings.relaxation)
-    if frozen:
-        return Steered(lowest, "frozen", 1 - _at(error, lowest))
-    meeting = np.flatnonzero(error <= allowed)
-    if len(meeting):
-        wanted, state = int(meeting[0]), "steering"
-    else:
-        wanted, state = int(error.argmin()), "alarm"
-    now = _index(current)
-    if state == "steering" and error[now] <= allowed and wanted < now:
-        gain = escalated[now] - escalated[wanted]
-        if gain < settings.deadband:
-            wanted = now  # not worth moving for
-    moved = min(max(wanted, now - settings.step), now + settings.step)
-    threshold = max(lowest, _edge(moved))
-    if threshold <= lowest + 1e-9 and state != "alarm":
-        return Steered(lowest, "holding", 1 - _at(error, lowest))
-    return Steered(threshold, "alarm" if state == "alarm" else "steering", 1 - float(error[moved]))
+    now = _position(current)
+    alarm = float(error.min()) > allowed
+    wanted = float(error.argmin()) if alarm else _crossing(error, allowed)
+    saved = np.interp(now, _PLACES, escalated) - np.interp(wanted, _PLACES, escalated)
+    meets = float(np.interp(now, _PLACES, error)) <= allowed
+    if not alarm and meets and 0 <= saved < settings.deadband and wanted > _position(lowest):
+        wanted = now
+    moved = now + (wanted - now) * (1 - math.exp(-requests / settings.smoothing))
+    bins = settings.step / bin_width()
+    moved = min(max(moved, now - bins), now + bins)
+    if wanted >= BINS and moved > BINS - 0.5:
+        moved = float(BINS)
+    threshold = max(lowest, _threshold(moved))
+    expected = 1 - float(np.interp(_position(threshold), _PLACES, error))
+    if alarm:
+        return Steered(threshold, "alarm", expected)
+    near = threshold - lowest < 1e-3
+    return Steered(lowest if near else threshold, "holding" if near else "steering", expected)
 
 
-def _edge(index: int) -> float:
-    return ESCALATE_ALL if index >= BINS else lower_edge(index)
+_PLACES = np.arange(BINS + 1, dtype=float)
 
 
-def _index(threshold: float) -> int:
-    """The first bin that is answered at the edge under a threshold."""
-    if threshold > 1:
-        return BINS
-    index = bin_of(threshold)
-    return index if lower_edge(index) >= threshold - 1e-9 else index + 1
+def _crossing(error: Floats, allowed: float) -> float:
+    """The lowest place on the scale of bins from which the error is allowed, interpolated."""
+    first = int(np.flatnonzero(error <= allowed)[0])
+    if first == 0:
+        return 0.0
+    high, low = float(error[first - 1]), float(error[first])
+    return first - (allowed - low) / (high - low)
 
 
-def _at(error: Floats, threshold: float) -> float:
-    return float(error[_index(threshold)])
+def _position(threshold: float) -> float:
+    """A threshold on the scale of bins; "escalate all" is BINS."""
+    return float(BINS) if threshold > 1 else place_of(threshold)
+
+
+def _threshold(place: float) -> float:
+    return ESCALATE_ALL if place >= BINS else confidence_at(place)

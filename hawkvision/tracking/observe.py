@@ -22,18 +22,26 @@ LARGEST_WEIGHT = 100.0
 Add = Callable[[CountKey, str, float], None]
 
 
-def bin_of(confidence: float) -> int:
-    """The step of log-odds that a confidence in [0, 1] lies in."""
+def bin_width() -> float:
+    """Of one bin, in log-odds."""
+    return 2 * _RANGE / BINS
+
+
+def place_of(confidence: float) -> float:
+    """Where a confidence in [0, 1] lies on the scale of bins, 0 … BINS."""
     clipped = min(max(confidence, 1e-6), 1 - 1e-6)
     z = math.log(clipped / (1 - clipped))
-    return min(BINS - 1, max(0, int((z + _RANGE) / (2 * _RANGE) * BINS)))
+    return min(float(BINS), max(0.0, (z + _RANGE) / bin_width()))
 
 
-def lower_edge(index: int) -> float:
-    """The confidence at which a bin begins; 0 for the first."""
-    if index <= 0:
-        return 0.0
-    return 1 / (1 + math.exp(_RANGE - 2 * _RANGE * index / BINS))
+def confidence_at(place: float) -> float:
+    """The confidence at a place on the scale of bins; 0 at its start."""
+    return 0.0 if place <= 0 else 1 / (1 + math.exp(_RANGE - place * bin_width()))
+
+
+def bin_of(confidence: float) -> int:
+    """The bin that a confidence in [0, 1] lies in."""
+    return min(BINS - 1, int(place_of(confidence)))
 
 
 def answered(
@@ -70,6 +78,7 @@ def compared(
     key = CountKey(task, "", TASK_WIDE)
     name = f"bin/{bin_of(edge_confidence)}"
     clipped = min(weight, LARGEST_WEIGHT)
+    add(key, f"{name}/k", 1.0)
     add(key, f"{name}/w", clipped)
     add(key, f"{name}/edge_loss", clipped * (1 - chance_of_edge_label))
     add(key, f"{name}/dc_loss", clipped * (1 - chance_of_dc_label))

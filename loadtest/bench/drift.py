@@ -32,7 +32,7 @@ _SETTLED = 2000
 
 
 def _fog(image: Image, _rng: np.random.Generator) -> Image:
-    return np.clip(image * 0.45 + 0.55 * 215, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image * 0.45 + 0.55 * 215, 0, 255), np.uint8)
 
 
 def _blur(image: Image, _rng: np.random.Generator) -> Image:
@@ -41,7 +41,7 @@ def _blur(image: Image, _rng: np.random.Generator) -> Image:
 
 
 def _low_light(image: Image, rng: np.random.Generator) -> Image:
-    return np.clip(image * 0.2 + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image * 0.2 + rng.normal(0, 6, image.shape), 0, 255), np.uint8)
 
 
 def _same(image: Image, _rng: np.random.Generator) -> Image:
@@ -166,8 +166,10 @@ def run_drift_bench(bench: DriftBench, progress: Callable[[int], None]) -> dict[
     children = [Child("dc", common, echo=False)]
     try:
         gateway = children[0].wait_ready()
-        for more in (["--no-control"], ["--tracking-interval-s", "0.2"]):
-            children.append(Child("edge", [*common, "--gateway", gateway, *more], echo=False))
+        children += [
+            Child("edge", [*common, "--gateway", gateway, *more], echo=False)
+            for more in (["--no-control"], ["--tracking-interval-s", "0.2"])
+        ]
         urls = {
             name: child.wait_ready()
             for name, child in zip(("fixed", "steered"), children[1:], strict=True)

@@ -1,0 +1,62 @@
+"""The leader's sums: differences of totals, apps kept apart, a store that began anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_agent.local import LocalTask
+from edge_agent.steering import FROZEN, TaskSteering
+from hawkvision.images import ImageLimits
+from hawkvision.repository import Repository
+from hawkvision.tracking.records import CountKey, ThresholdState
+from tests.models import build_tiny_repository
+
+Totals = dict[CountKey, dict[str, float]]
+
+
+@pytest.fixture
+def steering(tmp_path: Path) -> TaskSteering:
+    task = Repository(build_tiny_repository(tmp_path)).open("tiny")
+    return TaskSteering(LocalTask.load(task, engine="onnx", limits=ImageLimits(), delta=0.05))
+
+
+def wrong_labels(app: str, pairs: float) -> Totals:
+    """Feedback by which the edge is always right and the data center never."""
+    return {CountKey("tiny", app, "0.7"): {"pair/n": pairs, "pair/edge": pairs, "answers/dc/0": 9}}
+
+
+def test_one_app_s_labels_freeze_only_that_app(steering: TaskSteering) -> None:
+    good: Totals = {CountKey("tiny", "good", "0.7"): {"answers/edge/0": 5.0}}
+    assert steering.update(good, {}, fence=1, now=0) == []
+    states = steering.update(good | wrong_labels("bad", 40), {}, fence=1, now=1)
+    frozen = {state.target: state.state for state in states if state.target.startswith(FROZEN)}
+    assert frozen == {f"{FROZEN}bad": "frozen"}
+
+
+def test_nothing_happens_without_news(steering: TaskSteering) -> None:
+    totals = wrong_labels("a", 3)
+    steering.update({}, {}, fence=1, now=0)
+    first = steering.update(totals, {}, fence=1, now=1)
+    current = {state.target: state for state in first}
+    assert steering.update(totals, current, fence=1, now=2) == []
+
+
+def test_a_store_that_began_anew_is_a_new_baseline(steering: TaskSteering) -> None:
+    steering.update({}, {}, fence=1, now=0)
+    steering.update(wrong_labels("a", 50), {}, fence=1, now=1)
+    assert steering.update(wrong_labels("a", 2), {}, fence=1, now=2) == []
+
+
+def test_counters_for_targets_that_cannot_be_served_are_passed_over(
+    steering: TaskSteering,
+) -> None:
+    steering.update({}, {}, fence=1, now=0)
+    odd: Totals = {
+        CountKey("tiny", "", target): {"answers/edge/0": 1.0}
+        for target in ("0.9999", "nonsense", "0.5", "relative:0.1")
+    }
+    states = {state.target: state for state in steering.update(odd, {}, fence=3, now=1)}
+    assert set(states) == {"0.5", "relative:0.1"}
+    assert all(isinstance(state, ThresholdState) and state.fence == 3 for state in states.values())

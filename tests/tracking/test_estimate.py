@@ -1,0 +1,161 @@
+"""Estimates of delivered accuracy: right on average, with intervals that hold the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hawkvision.tracking import observe
+from hawkvision.tracking.audit import AuditPolicy, AuditSettings
+from hawkvision.tracking.breaker import EscalationBreaker, p_edge_better
+from hawkvision.tracking.delivery import Counters
+from hawkvision.tracking.estimate import audits, describe, feedback, prediction
+from hawkvision.tracking.records import CountKey
+from tests.tracking.traffic import CLEAN, draw
+
+KEY = CountKey("t", "", "0.9")
+
+
+def simulate(
+    seed: int, n: int = 4000, share: float = 0.1, labels: float = 0.1
+) -> tuple[dict[str, float], float]:
+    """Counters after n requests of clean traffic at a threshold of 0.7, and the true accuracy."""
+    rng = np.random.default_rng(seed)
+    counters, right = Counters(), 0
+    for _ in range(n):
+        confidence, edge, dc, chance_edge, chance_dc = draw(CLEAN, rng)
+        local = confidence >= 0.7
+        right += edge if local else dc
+        observe.answered(
+            counters.add,
+            KEY,
+            served_by="edge" if local else "dc",
+            degraded=None,
+            loss_level=0,
+            edge_confidence=confidence,
+            answer_confidence=confidence if local else chance_dc,
+        )
+        if local and rng.random() < share:
+            observe.audited(
+                counters.add,
+                KEY,
+                agree=edge == dc,
+                chance_of_edge_label=chance_edge,
+                weight=1 / share,
+            )
+        if rng.random() < labels:
+            observe.fed_back(
+                counters.add,
+                KEY,
+                served_by="edge" if local else "dc",
+                label=0,
+                class_id=0 if (edge if local else dc) else 1,
+                edge_class_id=0 if edge else 1,
+            )
+    batch = counters.take(0.0)
+    assert batch is not None
+    return dict(batch.counts[KEY]), right / n
+
+
+def test_intervals_hold_the_truth() -> None:
+    held = {"feedback": 0, "audits": 0}
+    for seed in range(40):
+        sums, truth = simulate(seed, 1500)
+        for one in (feedback(sums), audits(sums)):
+            assert one is not None
+            held[one.source] += one.low <= truth <= one.high
+    assert held["feedback"] >= 36
+    assert held["audits"] >= 34  # rests on the data center's own calibration too
+
+
+def test_every_source_is_near_the_truth_on_calibrated_traffic() -> None:
+    sums, truth = simulate(1, 20_000)
+    for one in (feedback(sums), audits(sums), prediction(sums)):
+        assert one is not None
+        assert one.value == pytest.approx(truth, abs=0.03)
+        assert one.low <= one.value <= one.high
+    body = describe(sums)
+    assert body["requests"] == 20_000
+    assert set(body["estimates"]) == {"feedback", "audits", "prediction"}
+
+
+def test_nothing_is_claimed_without_evidence() -> None:
+    sums, _ = simulate(2, 500, share=1e-9, labels=0)
+    assert feedback(sums) is None and audits(sums) is None and prediction(sums) is not None
+    assert describe({})["estimates"] == {} and describe({})["escalation_rate"] is None
+
+
+def test_labels_of_escalated_requests_alone_do_not_pass_for_all() -> None:
+    one = feedback(
+        {
+            "answers/edge/0": 900.0,
+            "answers/dc/0": 100.0,
+            "feedback/dc/n": 50.0,
+            "feedback/dc/right": 50.0,
+        }
+    )
+    assert one is not None and one.n == 50
+
+
+@given(st.floats(0, 1))
+def test_a_confidence_lies_in_its_bin(confidence: float) -> None:
+    index = observe.bin_of(confidence)
+    assert 0 <= index < observe.BINS
+    place = observe.place_of(confidence)
+    assert index == observe.BINS - 1 or index <= place < index + 1
+    if 0.003 < confidence < 0.997:
+        assert observe.confidence_at(place) == pytest.approx(confidence)
+
+
+def test_harm_is_noticed_soon_and_forgotten_later() -> None:
+    rng = np.random.default_rng(0)
+    needed = []
+    for _ in range(50):
+        breaker, count = EscalationBreaker(), 0
+        while not breaker.open:
+            count += 1
+            edge, dc = rng.random() < 0.69, rng.random() < 0.44
+            breaker = breaker.see(float(edge > dc), float(dc > edge), 1)
+        needed.append(count)
+    assert np.median(needed) <= 60
+    for _ in range(600):
+        edge, dc = rng.random() < 0.7, rng.random() < 0.9
+        breaker = breaker.see(float(edge > dc), float(dc > edge), 1)
+    assert not breaker.open
+
+
+def test_a_better_data_center_hardly_ever_trips_it() -> None:
+    rng = np.random.default_rng(1)
+    tripped = 0
+    for _ in range(100):
+        breaker = EscalationBreaker()
+        for _ in range(300):
+            edge, dc = rng.random() < 0.7, rng.random() < 0.8
+            breaker = breaker.see(float(edge > dc), float(dc > edge), 1)
+            tripped += breaker.tripped
+    assert tripped <= 300
+
+
+def test_strict_mode_waits_for_proof() -> None:
+    breaker = EscalationBreaker("strict")
+    assert breaker.open
+    for _ in range(40):
+        breaker = breaker.see(0.0, 1.0, 2)
+    assert not breaker.open
+    assert p_edge_better(0, 5) == 1.0 and p_edge_better(10, 0) == pytest.approx(2**-10)
+
+
+def test_a_shift_raises_audits_for_a_while() -> None:
+    rng = np.random.default_rng(2)
+    policy = AuditPolicy(0.8, 0.2, AuditSettings())
+    for _ in range(100):
+        policy.see(50, float(np.clip(rng.normal(0.8, 0.2, 50), 0, 1).sum()))
+    assert policy.alarms == 0 and policy.share == 0.035
+    for _ in range(6):
+        policy.see(50, float(np.clip(rng.normal(0.6, 0.2, 50), 0, 1).sum()))
+    assert policy.alarms == 1 and policy.share == 0.1
+    for _ in range(14):
+        policy.see(50, float(np.clip(rng.normal(0.6, 0.2, 50), 0, 1).sum()))
+    assert policy.share == 0.035
