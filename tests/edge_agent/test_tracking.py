@@ -253,7 +253,7 @@ def test_agents_share_apps_thresholds_and_feedback(repository: Path, tmp_path: P
             clean = await classify(session, second, 0, "accuracy=0.8")
             floor = clean["accuracy"]["threshold"]
             for index in range(900):  # traffic far noisier than calibration
-                image = coloured_jpeg(LABELS[index % 4], seed=index + 1, noise=260)
+                image = coloured_jpeg(LABELS[index % 4], seed=index + 1, noise=145)
                 path = "/v1/classify?accuracy=0.8"
                 await call(session, "POST", first, path, data=image)
             raised = await wait_for_threshold(session, second, "0.8", floor + 0.02)
