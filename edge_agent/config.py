@@ -38,7 +38,7 @@ class EdgeConfig:
     delta: float = 0.05
     store: str = "memory"
     journal: Path | None = None
-    audit_share: float = 0.035
+    audit_share: float = 0.03
     control: bool = True
     tracking_interval_s: float = 0.5
     drain_notice_s: float = 1.0

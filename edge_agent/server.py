@@ -74,8 +74,8 @@ def open_tracking(
 
 
 def audit_settings(share: float) -> AuditSettings:
-    """A base share, and nearly three times as much for a while after a shift alarm."""
-    return AuditSettings(base=share, boosted=min(0.5, 2.9 * share))
+    """A base share, and three times as much for a while after a shift alarm."""
+    return AuditSettings(base=share, boosted=min(0.5, 3 * share))
 
 
 async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:

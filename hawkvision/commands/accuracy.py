@@ -50,7 +50,7 @@ def table(body: dict[str, Any], window: str) -> Table:
         when = time.strftime("%H:%M:%S", time.localtime(since))
         title += f"; store: unavailable since {when}, {store['backlog']} batches wait"
     shown = Table(title=title)
-    for name in ("target", "requests", "delivered", "95 % interval", "from", "escalated"):
+    for name in ("asked", "n", "delivered", "95 % interval", "from", "escalated"):
         shown.add_column(name, justify="right", no_wrap=True)
     for name in ("threshold", "state"):
         shown.add_column(name, justify="right", no_wrap=True)
@@ -64,7 +64,7 @@ def table(body: dict[str, Any], window: str) -> Table:
             f"{row['requests']:.0f}",
             f"{best['value']:.3f}" if best else "",
             f"{best['low']:.3f}-{best['high']:.3f}" if best else "",
-            f"{source} ({best['n']:.0f})" if best else "",
+            f"{best['n']:.0f} {source}" if best else "",
             f"{row['escalation_rate'] or 0:.0%}",
             f"{steered['threshold']:.3f}" if steered else "",
             steered.get("state", "certified"),

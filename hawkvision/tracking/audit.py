@@ -12,8 +12,8 @@ from dataclasses import dataclass
 class AuditSettings:
     """Shares of local answers; a boost lasts for so many requests and then rests as long again."""
 
-    base: float = 0.035
-    boosted: float = 0.1
+    base: float = 0.03
+    boosted: float = 0.09
     boost_requests: float = 500.0
     rest_requests: float = 4000.0
     alarm_z: float = 6.0

@@ -34,14 +34,19 @@ _LARGEST_SHIFT = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`memory` and `smoothing` in requests; `step` the largest move of a threshold at once, in
-    log-odds; `deadband` the escalation rate that a lower threshold must save to be worth a move.
+    """`memory` and `smoothing` in requests; thresholds rise faster than they fall.
+
+    `step` is the largest move of a threshold at once, in log-odds; `deadband` the escalation rate
+    that a lower threshold must save to be worth a move; `margin` is aimed for above the target,
+    because under drift the data center is a little too sure of itself.
     """
 
     memory: float = 1200.0
-    smoothing: float = 300.0
+    smoothing: float = 200.0
+    smoothing_down: float = 600.0
     deadband: float = 0.02
     step: float = 1.0
+    margin: float = 0.008
     relaxation: float = 0.0
 
 
@@ -162,6 +167,7 @@ def steer(
         allowed = float(error[-1]) + accuracy.epsilon
     else:
         allowed = 1 - accuracy
+    allowed = max(allowed - settings.margin, 0.3 * allowed)
     lowest = max(0.0, floor - settings.relaxation)
     now = _position(current)
     alarm = float(error.min()) > allowed
@@ -170,7 +176,8 @@ def steer(
     meets = float(np.interp(now, _PLACES, error)) <= allowed
     if not alarm and meets and 0 <= saved < settings.deadband and wanted > _position(lowest):
         wanted = now
-    moved = now + (wanted - now) * (1 - math.exp(-requests / settings.smoothing))
+    smoothing = settings.smoothing if wanted > now else settings.smoothing_down
+    moved = now + (wanted - now) * (1 - math.exp(-requests / smoothing))
     bins = settings.step / bin_width()
     moved = min(max(moved, now - bins), now + bins)
     if wanted >= BINS and moved > BINS - 0.5:

@@ -19,7 +19,6 @@ import simplejpeg
 from hawkvision.commands.processes import Child, stop_all
 from hawkvision.datasets import open_labelled, roadsigns
 from hawkvision.errors import HawkVisionError
-from hawkvision.repository import Repository, shipped_repository
 
 _DEAD_GATEWAY = "127.0.0.1:1"
 _WARM_UP_S = 0.5
@@ -47,10 +46,8 @@ def bench_image(task: str) -> bytes:
 
 
 def local_path(task: str) -> str:
-    """A request that the edge always answers: the target that threshold 0 certifies."""
-    curve = Repository(shipped_repository()).open(task).scores().curve()
-    target = int(float(curve.lower_bound[-1]) * 100) / 100
-    return f"/v1/classify?accuracy={target}&task={task}"
+    """A request that the edge always answers: no threshold is needed for so low a target."""
+    return f"/v1/classify?accuracy=0.05&task={task}"
 
 
 def run_server_bench(bench: ServerBench) -> dict[str, Any]:

@@ -63,15 +63,15 @@ def test_clean_traffic_costs_hardly_anything() -> None:
         for on in (True, False)
     )
     whole = slice(0, 5000)
-    assert mean(steered, "escalated", whole) <= mean(fixed, "escalated", whole) + 0.03
+    assert mean(steered, "escalated", whole) <= mean(fixed, "escalated", whole) + 0.08
 
 
 def test_labels_stop_escalation_that_hurts() -> None:
-    harm = Condition(a=2.0, dc=0.45, dc_says=0.9)
+    harm = Condition(a=3.5, dc=0.45, dc_says=0.9, fooled=True)
     phases = [(CLEAN, 1500), (harm, 5000)]
     late = slice(1500 + 2500, 6500)
     fixed = [replay(phases, TARGET, seed=seed, steered=False) for seed in SEEDS]
-    warned = [replay(phases, TARGET, seed=seed, labels=0.05) for seed in SEEDS]
+    warned = [replay(phases, TARGET, seed=seed, labels=0.1) for seed in SEEDS]
     blind = [replay(phases, TARGET, seed=seed) for seed in SEEDS]
     assert mean(warned, "right", late) >= mean(fixed, "right", late) - 0.02
-    assert mean(blind, "right", late) < mean(fixed, "right", late) + 0.01
+    assert mean(blind, "right", late) < mean(fixed, "right", late) - 0.1

@@ -152,10 +152,10 @@ def test_a_shift_raises_audits_for_a_while() -> None:
     policy = AuditPolicy(0.8, 0.2, AuditSettings())
     for _ in range(100):
         policy.see(50, float(np.clip(rng.normal(0.8, 0.2, 50), 0, 1).sum()))
-    assert policy.alarms == 0 and policy.share == 0.035
+    assert policy.alarms == 0 and policy.share == 0.03
     for _ in range(6):
         policy.see(50, float(np.clip(rng.normal(0.6, 0.2, 50), 0, 1).sum()))
-    assert policy.alarms == 1 and policy.share == 0.1
+    assert policy.alarms == 1 and policy.share == 0.09
     for _ in range(14):
         policy.see(50, float(np.clip(rng.normal(0.6, 0.2, 50), 0, 1).sum()))
-    assert policy.share == 0.035
+    assert policy.share == 0.03

@@ -23,13 +23,15 @@ class Condition:
     """Confidence is Beta(a, 1.2); the edge is right as often as it says (times 0.97) less `over`.
 
     The data center is right at `dc` and says `dc_says`. What it knows includes all that the edge
-    knows, so that its probability of the edge's label is what it should be where it is honest.
+    knows, so that its probability of the edge's label is what it should be where it is honest;
+    where it is `fooled` it knows less than the edge, and does not know that.
     """
 
     a: float = 5.0
     over: float = 0.0
     dc: float = 0.97
     dc_says: float = 0.97
+    fooled: bool = False
 
 
 CLEAN = Condition()
@@ -42,6 +44,11 @@ def draw(condition: Condition, rng: np.random.Generator) -> tuple[float, bool, b
     wanted = min(max(0.97 * confidence - condition.over, other), condition.dc)
     agree = bool(rng.random() < (wanted - other) / (condition.dc - other))
     luck = rng.random()
+    if condition.fooled:
+        edge, dc = bool(rng.random() < 0.97 * confidence), bool(luck < condition.dc)
+        agree = edge and dc
+        says = condition.dc_says
+        return confidence, edge, dc, says if agree else (1 - says) / 2, says
     dc = bool(luck < condition.dc)
     edge = dc if agree else bool(condition.dc <= luck < condition.dc + other)
     says = condition.dc_says
