@@ -13,6 +13,7 @@ from aiohttp import web
 from edge_agent.classify import Classifier
 from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import parse_app, parse_app_target, parse_feedback
+from edge_agent.probes import PROBES
 from edge_agent.replies import error_reply, json_reply, plain_error
 from edge_agent.tracking import Tracking
 from hawkvision.cascade import parse_accuracy
@@ -146,7 +147,7 @@ class AccuracyRoutes:
                 kept = {
                     key: sums
                     for key, sums in found.items()
-                    if key.target != TASK_WIDE and wanted(key)
+                    if key.target not in (TASK_WIDE, PROBES) and wanted(key)
                 }
                 targets = sorted({key.target for key in kept})
                 body["windows"][name] = {

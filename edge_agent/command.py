@@ -75,6 +75,14 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 @click.option("--audit-share", default=_DEFAULT.audit_share, type=click.FloatRange(0, 0.5))
 @click.option("--control/--no-control", default=_DEFAULT.control, help="Steer thresholds.")
 @click.option(
+    "--probes",
+    default=_DEFAULT.probes,
+    type=click.Path(exists=True, path_type=Path),
+    help="Labelled images of the default task, replayed through both rungs.",
+    show_default="none",
+)
+@click.option("--probe-every-s", default=_DEFAULT.probe_every_s, type=click.FloatRange(0.01))
+@click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)
 )
 def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:

@@ -17,7 +17,8 @@ class EdgeConfig:
     `tasks` empty means every task of the repository; the first one serves requests that name
     none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
     `max_buffered_bytes` all bodies being read at once. `store` is `memory`, a Redis URL, or `off`;
-    `journal` a file that keeps counts across a crash (in memory without one).
+    `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
+    labelled images of the default task.
     """
 
     host: str = "127.0.0.1"
@@ -41,5 +42,7 @@ class EdgeConfig:
     audit_share: float = 0.03
     control: bool = True
     tracking_interval_s: float = 0.5
+    probes: Path | None = None
+    probe_every_s: float = 5.0
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 2.5

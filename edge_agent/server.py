@@ -19,6 +19,7 @@ from edge_agent.config import EdgeConfig
 from edge_agent.escalation import EscalationClient
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
+from edge_agent.probes import GoldenProbes
 from edge_agent.routes import Routes
 from edge_agent.tracking import Tracking
 from edge_agent.workers import WorkerPool
@@ -85,6 +86,11 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     pool: WorkerPool[bytes, LocalAnswer] = WorkerPool(config.workers, config.max_queue, loop)
     escalation = EscalationClient(config.gateway, config.max_escalations)
     tracking = open_tracking(config, tasks, escalation)
+    probes = (
+        GoldenProbes(next(iter(tasks.values())), config.probes, pool, escalation)
+        if config.probes is not None
+        else None
+    )
     classifier = Classifier(tasks, pool, escalation, metrics, tracking, config.deadline_ms)
     bodies = BodyReader(
         config.max_body_bytes, config.max_buffered_bytes, config.body_timeout_s, config.max_batch
@@ -112,6 +118,8 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
         await _listen(site, config)
         port = runner.addresses[0][1]
         tracking.start(f"http://{config.host}:{port}")
+        if probes is not None:
+            tracking.repeat(lambda: probes.probe(tracking.counters.add), config.probe_every_s)
         tracking.repeat(lambda: export(accuracy, metrics, list(tasks)), _EXPORT_S)
         names = ", ".join(tasks)
         print(f"edge agent ready on http://{config.host}:{port} (tasks: {names})", flush=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge_agent.local import LocalTask
+from edge_agent.probes import PROBES
 from hawkvision.cascade import parse_accuracy
 from hawkvision.errors import InvalidRequest, TargetUnreachable
 from hawkvision.tracking.breaker import EscalationBreaker
@@ -14,6 +15,9 @@ from hawkvision.tracking.observe import TASK_WIDE
 from hawkvision.tracking.records import CountKey, ThresholdState
 
 FROZEN = "frozen:"
+ALL_APPS = "*"
+"""In place of an app's name: probes speak for all of them."""
+
 _MOST_TARGETS = 200
 
 
@@ -49,11 +53,12 @@ class TaskSteering:
                 requests = self.model.see(sums, self.settings.memory)
                 continue
             labels = sums.get("pair/n", 0.0)
-            breaker = self._breakers.get(key.app, EscalationBreaker())
-            self._breakers[key.app] = breaker.see(
+            app = ALL_APPS if key.target == PROBES else key.app
+            breaker = self._breakers.get(app, EscalationBreaker())
+            self._breakers[app] = breaker.see(
                 sums.get("pair/edge", 0.0), sums.get("pair/dc", 0.0), labels
             )
-            if len(self._targets) < _MOST_TARGETS:
+            if key.target != PROBES and len(self._targets) < _MOST_TARGETS:
                 self._targets[key.target] = None
         states = [
             self._steer(target, current, requests, fence=fence, now=now) for target in self._targets

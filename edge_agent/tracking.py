@@ -19,7 +19,7 @@ from typing import Any
 
 from edge_agent.escalation import EscalationClient, NotEscalated
 from edge_agent.local import LocalTask
-from edge_agent.steering import FROZEN, TaskSteering
+from edge_agent.steering import ALL_APPS, FROZEN, TaskSteering
 from hawkvision.cascade import AccuracyTarget, Prediction
 from hawkvision.errors import HawkVisionError, StaleFence, StoreUnavailable
 from hawkvision.tracking import observe
@@ -95,8 +95,10 @@ class Tracking:
         if not states:
             return target
         state = states.get(target_text(target))
-        frozen = states.get(f"{FROZEN}{app}")
-        if state is None or (frozen is not None and frozen.state == "frozen"):
+        if state is None or any(
+            frozen is not None and frozen.state == "frozen"
+            for frozen in (states.get(f"{FROZEN}{app}"), states.get(f"{FROZEN}{ALL_APPS}"))
+        ):
             return target
         if state.threshold <= target.threshold:
             return target

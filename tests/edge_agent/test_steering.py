@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_agent.local import LocalTask
-from edge_agent.steering import FROZEN, TaskSteering
+from edge_agent.probes import PROBES
+from edge_agent.steering import ALL_APPS, FROZEN, TaskSteering
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Repository
 from hawkvision.tracking.records import CountKey, ThresholdState
@@ -33,6 +34,14 @@ def test_one_app_s_labels_freeze_only_that_app(steering: TaskSteering) -> None:
     states = steering.update(good | wrong_labels("bad", 40), {}, fence=1, now=1)
     frozen = {state.target: state.state for state in states if state.target.startswith(FROZEN)}
     assert frozen == {f"{FROZEN}bad": "frozen"}
+
+
+def test_probes_speak_for_every_app(steering: TaskSteering) -> None:
+    steering.update({}, {}, fence=1, now=0)
+    key = CountKey("tiny", "", PROBES)
+    probes: Totals = {key: {"pair/n": 40.0, "pair/edge": 40.0}}
+    states = steering.update(probes, {}, fence=1, now=1)
+    assert [(state.target, state.state) for state in states] == [(f"{FROZEN}{ALL_APPS}", "frozen")]
 
 
 def test_nothing_happens_without_news(steering: TaskSteering) -> None:

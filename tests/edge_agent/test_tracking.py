@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.redis_store import RedisStore
 from tests.models import LABELS, build_tiny_repository, coloured_jpeg
 from tests.processes import Service, edge, free_port, gateway
@@ -269,6 +270,31 @@ def test_agents_share_apps_thresholds_and_feedback(repository: Path, tmp_path: P
     ):
         stack.callback(server.kill)
         asyncio.run(talk(first, second))
+
+
+def test_probes_are_replayed_beside_the_requests(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "redis").mkdir()
+    server = RedisServer(tmp_path / "redis")
+    for index in range(8):
+        folder = tmp_path / "probes" / LABELS[index % 4]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{index}.jpg").write_bytes(coloured_jpeg(LABELS[index % 4], seed=index + 1))
+
+    async def probed() -> float:
+        store = RedisStore.open(server.url, timeout_s=3.0)
+        counts = await store.counts("tiny", window_s=3600, now=time.time())
+        await store.close()
+        return counts.get(CountKey("tiny", "", "probes"), {}).get("pair/n", 0.0)
+
+    options = ("--store", server.url, "--probes", str(tmp_path / "probes"))
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.kill)
+        dc = stack.enter_context(gateway(repository))
+        stack.enter_context(edge(repository, dc.address, *options, "--probe-every-s", "0.05"))
+        end = time.monotonic() + 15
+        while asyncio.run(probed()) < 10:
+            assert time.monotonic() < end
+            time.sleep(0.2)
 
 
 def test_no_store_at_start_costs_nothing_but_is_said(repository: Path) -> None:

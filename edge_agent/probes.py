@@ -1,0 +1,68 @@
+"""Golden probes: stored labelled images, replayed through both rungs off the hot path."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge_agent.escalation import EscalationClient, NotEscalated
+from edge_agent.local import LocalAnswer, LocalTask
+from edge_agent.workers import WorkerPool
+from hawkvision.datasets import open_labelled
+from hawkvision.errors import DatasetError, HawkVisionError, Overloaded
+from hawkvision.tracking import observe
+from hawkvision.tracking.records import CountKey
+
+PROBES = "probes"
+"""In place of an accuracy target, under which probes are counted."""
+
+_TIMEOUT_S = 2.0
+_MOST_IMAGES = 2000
+
+
+class GoldenProbes:
+    """Replays one image at each call of `probe`. Raises DatasetError for foreign labels."""
+
+    def __init__(
+        self,
+        local: LocalTask,
+        folder: Path,
+        pool: WorkerPool[bytes, LocalAnswer],
+        escalation: EscalationClient,
+    ) -> None:
+        found = open_labelled(folder)
+        unknown = [label for label in found.labels if label not in local.task.class_ids]
+        if unknown:
+            raise DatasetError(
+                f"probes: class {unknown[0]!r} is no label of task {local.task.name}",
+                hint="Lay them out as <class>/<image>, with the labels or aliases of the task.",
+            )
+        images = [
+            (image.data, local.task.class_ids[image.label])
+            for image in itertools.islice(found, _MOST_IMAGES)
+        ]
+        self._images: Iterator[tuple[bytes, int]] = itertools.cycle(images)
+        self._local = local
+        self._pool = pool
+        self._escalation = escalation
+
+    async def probe(self, add: observe.Add) -> None:
+        """Ask both rungs about the next image and count who was right."""
+        data, label = next(self._images)
+        try:
+            edge = await self._pool.submit(self._local.answer, data)
+        except Overloaded:
+            return  # requests come first
+        except HawkVisionError as error:
+            raise DatasetError(f"a probe cannot be answered: {error}") from error
+        dc = await self._escalation.escalate(
+            self._local.task, data, timeout_s=_TIMEOUT_S, request_id=PROBES, trace=None
+        )
+        if not isinstance(dc, NotEscalated):
+            observe.paired(
+                add,
+                CountKey(self._local.task.name, "", PROBES),
+                edge_right=edge.prediction.class_id == label,
+                dc_right=dc.class_id == label,
+            )
