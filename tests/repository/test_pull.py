@@ -55,7 +55,7 @@ def served(root: Path, behaviour: Behaviour) -> Iterator[str]:
         reply.content_length = len(data) - start
         await reply.prepare(request)
         body = data[start:]
-        if behaviour.cut_after is not None and behaviour.cuts > 0 and len(body) > 1000:
+        if behaviour.cuts > 0 and len(body) > (behaviour.cut_after or 0):
             behaviour.cuts -= 1
             await reply.write(body[: behaviour.cut_after])
             behaviour.sent += min(len(body), behaviour.cut_after)
