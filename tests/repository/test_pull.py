@@ -28,7 +28,7 @@ from tests.models import build_tiny_repository
 class Behaviour:
     """What the server does wrong, and what it sent."""
 
-    cut_after: int | None = None
+    cut_after: int = 0
     cuts: int = 0
     ranges: bool = True
     flip: str = ""
@@ -55,7 +55,7 @@ def served(root: Path, behaviour: Behaviour) -> Iterator[str]:
         reply.content_length = len(data) - start
         await reply.prepare(request)
         body = data[start:]
-        if behaviour.cuts > 0 and len(body) > (behaviour.cut_after or 0):
+        if behaviour.cuts > 0 and len(body) > behaviour.cut_after:
             behaviour.cuts -= 1
             await reply.write(body[: behaviour.cut_after])
             behaviour.sent += min(len(body), behaviour.cut_after)
