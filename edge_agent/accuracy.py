@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from edge_agent.classify import Classifier
+from edge_agent.keys import AppKeys
 from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import parse_app, parse_app_target, parse_feedback
 from edge_agent.probes import PROBES
@@ -39,7 +40,8 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 class AccuracyRoutes:
     """Routes beside the hot path; errors of the store become answers that say so."""
 
-    def __init__(self, classifier: Classifier, tracking: Tracking) -> None:
+    def __init__(self, classifier: Classifier, tracking: Tracking, keys: AppKeys) -> None:
+        self._keys = keys
         self._classifier = classifier
         self._tracking = tracking
 
@@ -65,6 +67,7 @@ class AccuracyRoutes:
                 "no answer of the last day has this request id",
                 hint="Send the request_id of an answer as it was given.",
             )
+        self._keys.check(receipt.app, request.headers.get("Authorization"))
         task = self._classifier.task(receipt.task).task
         class_id = task.class_ids.get(label) if isinstance(label, str) else label
         if class_id is None or not 0 <= class_id < len(task.labels):
@@ -92,7 +95,9 @@ class AccuracyRoutes:
 
     async def put_app(self, request: web.Request) -> web.Response:
         """`PUT /v1/apps/{app}`: 200; 422 for a target that cannot be certified."""
-        target = parse_app_target(request.match_info["app"], await _json(request))
+        app = parse_app(request.match_info["app"])
+        self._keys.check(app, request.headers.get("Authorization"))
+        target = parse_app_target(app, await _json(request))
         policy = self._classifier.task(target.task).policy
         policy.resolve(parse_accuracy(target.accuracy))
         await self._tracking.store.put_app(target)
@@ -102,6 +107,7 @@ class AccuracyRoutes:
     async def delete_app(self, request: web.Request) -> web.Response:
         """`DELETE /v1/apps/{app}`: 204."""
         app = parse_app(request.match_info["app"])
+        self._keys.check(app, request.headers.get("Authorization"))
         known = await self._tracking.store.delete_app(app)
         self._tracking.apps.pop(app, None)
         if not known:

@@ -81,6 +81,13 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
     help="Labelled images of the default task, replayed through both rungs.",
     show_default="none",
 )
+@click.option(
+    "--app-keys",
+    default=_DEFAULT.app_keys,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON, {app: key}: who may send feedback and change targets.",
+    show_default="anybody",
+)
 @click.option("--probe-every-s", default=_DEFAULT.probe_every_s, type=click.FloatRange(0.01))
 @click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)

@@ -18,7 +18,7 @@ class EdgeConfig:
     none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
     `max_buffered_bytes` all bodies being read at once. `store` is `memory`, a Redis URL, or `off`;
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
-    labelled images of the default task.
+    labelled images of the default task; `app_keys` is a JSON file of apps and their keys.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +43,7 @@ class EdgeConfig:
     control: bool = True
     tracking_interval_s: float = 0.5
     probes: Path | None = None
+    app_keys: Path | None = None
     probe_every_s: float = 5.0
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 2.5

@@ -16,6 +16,7 @@ from hawkvision.errors import (
     PayloadTooLarge,
     StoreUnavailable,
     TargetUnreachable,
+    Unauthorized,
     UnknownAnswer,
     UnknownApp,
     UnknownTask,
@@ -25,6 +26,7 @@ from hawkvision.errors import (
 _JSON = {"Content-Type": "application/json"}
 
 _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
+    (Unauthorized, 401),
     (UnknownTask, 404),
     (UnknownApp, 404),
     (UnknownAnswer, 404),
@@ -54,6 +56,8 @@ def error_reply(error: HawkVisionError) -> web.Response:
     reply = json_reply({"error": error.as_dict()}, status_of(error))
     if isinstance(error, Overloaded):
         reply.headers["Retry-After"] = str(error.retry_after_s)
+    elif isinstance(error, Unauthorized):
+        reply.headers["WWW-Authenticate"] = "Bearer"
     elif isinstance(error, StoreUnavailable):
         reply.headers["Retry-After"] = "2"
     return reply

@@ -17,6 +17,7 @@ from edge_agent.breaker import BreakerState
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.escalation import EscalationClient
+from edge_agent.keys import AppKeys
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.probes import GoldenProbes
@@ -95,7 +96,7 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     bodies = BodyReader(
         config.max_body_bytes, config.max_buffered_bytes, config.body_timeout_s, config.max_batch
     )
-    accuracy = AccuracyRoutes(classifier, tracking)
+    accuracy = AccuracyRoutes(classifier, tracking, AppKeys.read(config.app_keys))
     routes = Routes(classifier, bodies, metrics, accuracy, config.delta)
     metrics.watch("hawkvision_queue_images", "Images waiting or at work.", lambda: pool.pending)
     metrics.watch(

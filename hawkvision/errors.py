@@ -2,6 +2,7 @@
 
     HawkVisionError
     ├── InvalidRequest            a parameter or body that can never work
+    │   ├── Unauthorized          a key is needed, or another one
     │   ├── UnknownTask
     │   ├── UnknownApp
     │   ├── UnknownAnswer         no answer of this fleet has such a request id
@@ -44,6 +45,12 @@ class InvalidRequest(HawkVisionError):
     """A parameter or body that can never work."""
 
     code = "invalid_request"
+
+
+class Unauthorized(InvalidRequest):
+    """An app's key is needed, or another one than was sent."""
+
+    code = "unauthorized"
 
 
 class UnknownTask(InvalidRequest):

@@ -97,10 +97,15 @@ class AsyncClient:
         body: dict[str, Any] = await self._get(delivered_path(task, app))
         return body
 
-    async def feedback(self, request_id: str, label: str | int) -> bool:
-        """Send the true label (or class index) of an answer; whether it counted."""
-        data = feedback_body(request_id, label)
+    async def feedback(self, request_id: str, label: str | int, *, key: str | None = None) -> bool:
+        """Send the true label (or class index) of an answer; whether it counted.
+
+        `key` is the app's, where the agent asks for keys.
+        """
         headers = {"Content-Type": "application/json"}
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        data = feedback_body(request_id, label)
         body = await self._send("POST", "/v1/feedback", data, headers)
         return bool(body["counted"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -261,6 +262,13 @@ def test_agents_share_apps_thresholds_and_feedback(repository: Path, tmp_path: P
             echoed = await classify(session, second, 1, "accuracy=0.8")
             assert echoed["accuracy"]["threshold"] > floor
             assert raised > floor
+            first.process.kill()  # whoever led, the other one can
+            await asyncio.sleep(4)
+            for index in range(300):
+                image = coloured_jpeg(LABELS[index % 4], seed=index + 1, noise=145)
+                path = "/v1/classify?accuracy=0.85"
+                await call(session, "POST", second, path, data=image)
+            assert await wait_for_threshold(session, second, "0.85", 0.0) > 0
 
     with (
         contextlib.closing(contextlib.ExitStack()) as stack,
@@ -270,6 +278,35 @@ def test_agents_share_apps_thresholds_and_feedback(repository: Path, tmp_path: P
     ):
         stack.callback(server.kill)
         asyncio.run(talk(first, second))
+
+
+def test_with_keys_on_an_app_s_key_is_needed(repository: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"gate": "g" * 20, "belt": "b" * 20}))
+    target = {"task": "tiny", "accuracy": 0.7}
+
+    async def talk(service: Service) -> None:
+        async with aiohttp.ClientSession() as session:
+
+            async def put(app: str, key: str | None) -> int:
+                headers = {"Authorization": f"Bearer {key}"} if key else {}
+                path = f"/v1/apps/{app}"
+                return (await call(session, "PUT", service, path, json=target, headers=headers))[0]
+
+            assert [await put("gate", key) for key in (None, "b" * 20, "g" * 20)] == [401, 401, 200]
+            assert await put("other", "g" * 20) == 401
+            answer = await classify(session, service, 1, "app=gate")
+            feedback = {"request_id": answer["request_id"], "class_id": 0}
+            for key, status in (("b" * 20, 401), ("g" * 20, 202)):
+                headers = {"Authorization": f"Bearer {key}"}
+                path = "/v1/feedback"
+                found, _ = await call(
+                    session, "POST", service, path, json=feedback, headers=headers
+                )
+                assert found == status
+
+    with edge(repository, f"127.0.0.1:{free_port()}", "--app-keys", str(keys)) as service:
+        asyncio.run(talk(service))
 
 
 def test_probes_are_replayed_beside_the_requests(repository: Path, tmp_path: Path) -> None:
