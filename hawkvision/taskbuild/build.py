@@ -155,13 +155,15 @@ def _plan_labels(
     request: BuildRequest, names: list[str], facts: list[ModelFacts], notes: list[str]
 ) -> LabelPlan:
     folders = request.images.labels
+    names_here = [request.aliases.get(folder, folder) for folder in folders]
     known = []
     for name, model, fact in zip(names, request.models, facts, strict=True):
         given = read_labels(model.labels) if model.labels else fact.labels
+        if model.labels is None and given is not None and not set(given) & set(names_here):
+            notes.append(f"{name}: the labels in the file are not the data's; they are passed over")
+            given = None
         outputs = _outputs(fact, given, folders)
-        own, warning = own_labels(
-            name, given, outputs, [request.aliases.get(f, f) for f in folders]
-        )
+        own, warning = own_labels(name, given, outputs, names_here)
         known.append((name, own))
         if warning:
             notes.append(warning)

@@ -7,12 +7,13 @@ import contextlib
 import logging
 import random
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable
 
 from hawkvision.errors import StoreUnavailable
 from hawkvision.tracking.journal import Journal
-from hawkvision.tracking.records import Batch, CountKey
+from hawkvision.tracking.records import Batch, CountKey, merge
 from hawkvision.tracking.store import Store
 
 _log = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ class Counters:
         if measures is None:
             measures = self._counts[key] = {}
         measures[name] = measures.get(name, 0.0) + amount
+
+    def put_back(self, batch: Batch) -> None:
+        """Count a batch again that could not be kept."""
+        merge(self._counts, batch.counts)
 
     def take(self, now: float) -> Batch | None:
         """Everything counted so far as a batch, or None; counting starts again."""
@@ -76,19 +81,32 @@ class Delivery:
     async def run(self) -> None:
         """Deliver until cancelled."""
         while True:
-            await self.collect()
-            if await self.deliver():
+            try:
+                delivered = await self._once()
+            except sqlite3.Error:
+                _log.exception("the journal cannot be written; counts stay in memory")
+                delivered = False
+            if delivered:
                 self._pause_s = _FIRST_PAUSE_S
                 await asyncio.sleep(self._every_s)
             else:
                 await asyncio.sleep(self._pause_s * self._rng.uniform(0.8, 1.2))
                 self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
+    async def _once(self) -> bool:
+        await self.collect()
+        return await self.deliver()
+
     async def collect(self) -> None:
-        """Move what was counted into the journal."""
+        """Move what was counted into the journal. Raises sqlite3.Error, and keeps the counts."""
         batch = self._counters.take(self._clock())
-        if batch is not None:
+        if batch is None:
+            return
+        try:
             await asyncio.to_thread(self._journal.append, batch)
+        except sqlite3.Error:
+            self._counters.put_back(batch)
+            raise
 
     async def deliver(self) -> bool:
         """Send what the journal holds; False where the store is away."""

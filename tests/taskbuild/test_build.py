@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from hawkvision.datasets import in_memory
@@ -170,6 +171,23 @@ def test_nan_is_refused_and_named(pair: tuple[ModelSource, ModelSource], tmp_pat
     models = (pair[0], ModelSource(write_nan(tmp_path), labels=pair[1].labels))
     with pytest.raises(CalibrationError, match="dc answers NaN"):
         build_task(BuildRequest("colours", models, photos(150)), tmp_path, Progress())
+
+
+def test_labels_of_another_language_in_the_file_are_passed_over(
+    pair: tuple[ModelSource, ModelSource], tmp_path: Path
+) -> None:
+    model = onnx.load(write_small(tmp_path, labels=False))
+    del model.graph.node[-1]
+    model.graph.node[-1].output[0] = "chances"
+    order = np.array([LABELS.index(label) for label in sorted(LABELS)], np.int64)
+    model.graph.initializer[-1].CopyFrom(onnx.numpy_helper.from_array(order, "order"))
+    onnx.helper.set_model_props(model, {"labels": '["bleu", "vert", "gris", "rouge"]'})
+    onnx.save(model, tmp_path / "french.onnx")
+    models = (ModelSource(tmp_path / "french.onnx", fit="stretch"), pair[1])
+    request = BuildRequest("colours", models, photos(200), loss_levels=(0.0,))
+    built = build_task(request, tmp_path / "out", Progress())
+    assert built.task.labels == tuple(sorted(LABELS))
+    assert any("passed over" in note for note in built.notes)
 
 
 def test_shuffled_labels_are_noticed(tmp_path: Path) -> None:

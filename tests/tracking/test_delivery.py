@@ -110,6 +110,16 @@ async def test_a_full_server_refuses_and_later_takes_everything(tmp_path: Path) 
         server.kill()
 
 
+async def test_a_journal_that_cannot_be_written_loses_nothing(server: RedisServer) -> None:
+    journal = Journal(None)
+    async with delivering(server, journal) as (counters, _, store):
+        journal._db.execute("PRAGMA query_only = 1")
+        await add_slowly(counters, 25)
+        await asyncio.sleep(0.2)
+        journal._db.execute("PRAGMA query_only = 0")
+        assert await settle(store, 25) == 25
+
+
 async def test_a_server_restarted_empty_goes_on(server: RedisServer) -> None:
     async with delivering(server, Journal(None)) as (counters, _, store):
         await add_slowly(counters, 30)
