@@ -41,10 +41,10 @@ class Settings:
     because under drift the data center is a little too sure of itself.
     """
 
-    memory: float = 1200.0
-    smoothing: float = 200.0
-    smoothing_down: float = 600.0
-    deadband: float = 0.02
+    memory: float = 1600.0
+    smoothing: float = 300.0
+    smoothing_down: float = 900.0
+    deadband: float = 0.03
     step: float = 1.0
     margin: float = 0.008
     relaxation: float = 0.0

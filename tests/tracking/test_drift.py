@@ -22,7 +22,7 @@ DRIFTS = {
 
 @cache
 def runs(drift: str, steered: bool) -> list[Outcome]:
-    phases = [(CLEAN, 1500), (DRIFTS[drift], 5000), (CLEAN, 3500)]
+    phases = [(CLEAN, 1500), (DRIFTS[drift], 5000), (CLEAN, 5000)]
     return [replay(phases, TARGET, seed=seed, steered=steered) for seed in SEEDS]
 
 
