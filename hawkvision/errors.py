@@ -9,7 +9,9 @@
     │   ├── PayloadTooLarge       bytes or pixels over the limit
     │   ├── UnsupportedImage      not an image format we read
     │   ├── CorruptImage          a known format that does not decode
+    │   ├── UnknownStream         no such lossy stream, or it has expired
     │   └── TargetUnreachable     the accuracy target cannot be certified
+    ├── MalformedPacket           a datagram that the lossy transport cannot read
     ├── Overloaded                a bounded queue is full; try again later
     ├── DeadlineExceeded          the answer would come too late
     ├── AgentUnreachable          no edge agent answers at this address
@@ -89,6 +91,12 @@ class CorruptImage(InvalidRequest):
     code = "corrupt_image"
 
 
+class UnknownStream(InvalidRequest):
+    """No lossy stream has such an id, or it has expired."""
+
+    code = "unknown_stream"
+
+
 class TargetUnreachable(InvalidRequest):
     """The accuracy target cannot be certified; `highest` is the best one that can."""
 
@@ -101,6 +109,12 @@ class TargetUnreachable(InvalidRequest):
     def as_dict(self) -> dict[str, object]:
         """As the base, plus `highest_certifiable`."""
         return {**super().as_dict(), "highest_certifiable": self.highest}
+
+
+class MalformedPacket(HawkVisionError):
+    """A datagram that the lossy transport cannot read."""
+
+    code = "malformed_packet"
 
 
 class Overloaded(HawkVisionError):

@@ -1,0 +1,99 @@
+"""The RTP circuit breaker (RFC 8083) and the pace of sending.
+
+The breaker ends a stream that a TCP connection on the same path would have left ten times behind.
+Random loss on a radio link opens it only where the sender also sends a lot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+_INTERVALS = 3
+_TIMES_TCP = 10
+_LEAST_RTT_S = 0.01
+
+
+def tcp_throughput(packet_bytes: float, rtt_s: float, loss: float) -> float:
+    """Bytes per second of a TCP connection (RFC 5348, section 3.1; b = 1, t_RTO = 4 R)."""
+    if loss <= 0:
+        return math.inf
+    rtt = max(rtt_s, _LEAST_RTT_S)
+    fast = rtt * math.sqrt(2 * loss / 3)
+    timeouts = 4 * rtt * (3 * math.sqrt(3 * loss / 8)) * loss * (1 + 32 * loss * loss)
+    return packet_bytes / (fast + timeouts)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """One reporting interval: fraction lost, bytes per second, packet size, round trip."""
+
+    loss: float
+    rate: float
+    packet_bytes: float
+    rtt_s: float
+    advanced: bool
+
+
+class CircuitBreaker:
+    """Opens by media timeout, RTCP timeout or congestion (RFC 8083, sections 4.1 to 4.3).
+
+    `reason` is None while it is closed.
+    """
+
+    def __init__(self, report_interval_s: float) -> None:
+        self.reason: str | None = None
+        self._every_s = report_interval_s
+        self._recent: deque[Interval] = deque(maxlen=_INTERVALS)
+        self._last_s: float | None = None
+
+    def report(self, interval: Interval, now: float) -> None:
+        """A reception report arrived."""
+        self._last_s = now
+        self._recent.append(interval)
+        if len(self._recent) < _INTERVALS:
+            return
+        if not any(one.advanced for one in self._recent) and any(one.rate for one in self._recent):
+            self.reason = "media_timeout"
+            return
+        if all(
+            one.rate > _TIMES_TCP * tcp_throughput(one.packet_bytes, one.rtt_s, one.loss)
+            for one in self._recent
+        ):
+            self.reason = "congestion"
+
+    def check(self, now: float, *, sending: bool) -> str | None:
+        """Open where packets are sent and no report came for three intervals (at least 5 s)."""
+        if not sending or self._last_s is None:
+            self._last_s = now
+        elif now - self._last_s > max(5.0, _INTERVALS * self._every_s):
+            self.reason = self.reason or "rtcp_timeout"
+        return self.reason
+
+
+class TokenBucket:
+    """Spaces packets at a rate, in bursts of at most `burst_bytes`. Time in seconds."""
+
+    def __init__(self, rate_bps: float, burst_bytes: float = 3600.0) -> None:
+        self.rate_bps = rate_bps
+        self._burst = burst_bytes
+        self._tokens = burst_bytes
+        self._at: float | None = None
+
+    def delay(self, size: int, now: float) -> float:
+        """Seconds to wait before `size` bytes may be sent; they count as sent then."""
+        if self._at is not None:
+            earned = (now - self._at) * self.rate_bps / 8
+            self._tokens = min(self._burst, self._tokens + earned)
+        self._at = now
+        self._tokens -= size
+        return max(0.0, -self._tokens * 8 / self.rate_bps)
+
+
+def parity_packets(packets: int, loss: float) -> int:
+    """Parity packets for a frame, from the measured packet loss; none below half a percent."""
+    if loss < 0.005:
+        return 0
+    share = min(0.34, max(0.1, 3.0 * loss))
+    return max(1, math.ceil(packets * share - 1e-9))

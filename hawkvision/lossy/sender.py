@@ -1,0 +1,109 @@
+"""One stream's sending side: images in, datagrams out. No socket, no clock."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hawkvision.lossy import parity
+from hawkvision.lossy.congestion import parity_packets
+from hawkvision.lossy.packetize import carriable, fragments_of, payload_room
+from hawkvision.lossy.rtcp import Goodbye, ReceiverReport, SenderReport, SourceName, ntp_time
+from hawkvision.lossy.rtp import HEADER_BYTES, RtpPacket
+from hawkvision.lossy.rtpjpeg import PAYLOAD_TYPE
+from hawkvision.lossy.srtp import Outbound
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """`parity` is the number of parity packets in a hundred, or None to follow the measured loss.
+
+    `mtu` bounds a datagram's bytes with its SRTP tag of `tag_bytes`.
+    """
+
+    mtu: int = 1200
+    tag_bytes: int = 0
+    quality: int = 85
+    parity: float | None = 0.0
+
+
+class StreamSender:
+    """Packets of one SSRC, always aligned to restart intervals. `measured_loss` is the caller's."""
+
+    def __init__(self, ssrc: int, settings: SenderSettings, crypto: Outbound | None) -> None:
+        self.ssrc = ssrc
+        self.measured_loss = 0.0
+        self.packets_sent = 0
+        self.octets_sent = 0
+        self._settings = settings
+        self._crypto = crypto
+        self._sequence = secrets.randbits(16)
+
+    def frame(self, image: bytes | Image, timestamp: int) -> list[bytes]:
+        """The datagrams of one image: its packets, then their parity.
+
+        An encoded image (bytes) goes as it is where RTP/JPEG can carry it, else it is encoded
+        again; an array is uint8 RGB [H,W,3]. Raises UnsupportedImage, CorruptImage.
+        """
+        settings = self._settings
+        room = payload_room(settings.mtu, settings.tag_bytes)
+        share = settings.parity
+        if share is None or share > 0:
+            room -= _PARITY_OVERHEAD
+        scan = carriable(image, room, quality=settings.quality)
+        fragments = fragments_of(scan, room)
+        last = len(fragments) - 1
+        packets = [
+            bytes(self._packet(PAYLOAD_TYPE, index == last, timestamp, bytes(fragment)))
+            for index, fragment in enumerate(fragments)
+        ]
+        count = (
+            parity_packets(len(packets), self.measured_loss)
+            if share is None
+            else int(np.ceil(len(packets) * share / 100))
+        )
+        packets += [
+            bytes(
+                self._packet(
+                    parity.PAYLOAD_TYPE, False, timestamp, parity.protect(packets, members)
+                )
+            )
+            for members in parity.groups(len(fragments), count)
+        ]
+        self.packets_sent += len(packets)
+        self.octets_sent += sum(len(packet) - HEADER_BYTES for packet in packets)
+        protect = self._crypto.rtp if self._crypto else None
+        return packets if protect is None else [protect(packet) for packet in packets]
+
+    def _packet(self, kind: int, marker: bool, timestamp: int, payload: bytes) -> RtpPacket:
+        packet = RtpPacket(kind, marker, self._sequence, timestamp, self.ssrc, payload)
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        return packet
+
+    def report(self, timestamp: int, unix_s: float, *, goodbye: bool = False) -> bytes:
+        """A compound RTCP datagram: sender report, name, and BYE at the end."""
+        parts: list[object] = [
+            SenderReport(
+                self.ssrc,
+                ntp_time(unix_s),
+                timestamp,
+                self.packets_sent & 0xFFFFFFFF,
+                self.octets_sent & 0xFFFFFFFF,
+            )
+            if self.packets_sent
+            else ReceiverReport(self.ssrc),
+            SourceName(self.ssrc, f"hawkvision-{self.ssrc:08x}"),
+        ]
+        if goodbye:
+            parts.append(Goodbye((self.ssrc,)))
+        compound = b"".join(bytes(part) for part in parts)  # type: ignore[call-overload]
+        return compound if self._crypto is None else self._crypto.rtcp(compound)
+
+
+_PARITY_OVERHEAD = struct.calcsize("!BBHIH") + 2 + 6
