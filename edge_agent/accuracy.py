@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-import orjson
 from aiohttp import web
 
+from edge_agent.bodies import read_json
 from edge_agent.classify import Classifier
 from edge_agent.keys import AppKeys
 from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import parse_app, parse_app_target, parse_feedback
 from edge_agent.probes import PROBES
-from edge_agent.replies import error_reply, json_reply, plain_error
+from edge_agent.replies import Handler, guarded, json_reply
 from edge_agent.tracking import Tracking
 from hawkvision.cascade import parse_accuracy
 from hawkvision.errors import (
-    HawkVisionError,
     InvalidRequest,
     StoreUnavailable,
     UnknownAnswer,
@@ -30,11 +28,7 @@ from hawkvision.tracking.observe import TASK_WIDE
 from hawkvision.tracking.records import AppTarget, CountKey
 
 WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}
-_MAX_BODY = 64 * 1024
-_BODY_S = 5.0
 _MOST_SERIES = 50
-
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class AccuracyRoutes:
@@ -48,19 +42,19 @@ class AccuracyRoutes:
     def table(self) -> list[tuple[str, str, Handler]]:
         """Method, path, handler."""
         return [
-            ("POST", "/v1/feedback", _guarded(self.feedback)),
-            ("GET", "/v1/apps", _guarded(self.apps)),
-            ("GET", "/v1/apps/{app}", _guarded(self.get_app)),
-            ("PUT", "/v1/apps/{app}", _guarded(self.put_app)),
-            ("DELETE", "/v1/apps/{app}", _guarded(self.delete_app)),
-            ("GET", "/v1/apps/{app}/accuracy", _guarded(self.app_accuracy)),
-            ("GET", "/v1/tasks/{task}/accuracy", _guarded(self.task_accuracy)),
-            ("GET", "/v1/agents", _guarded(self.agents)),
+            ("POST", "/v1/feedback", guarded(self.feedback)),
+            ("GET", "/v1/apps", guarded(self.apps)),
+            ("GET", "/v1/apps/{app}", guarded(self.get_app)),
+            ("PUT", "/v1/apps/{app}", guarded(self.put_app)),
+            ("DELETE", "/v1/apps/{app}", guarded(self.delete_app)),
+            ("GET", "/v1/apps/{app}/accuracy", guarded(self.app_accuracy)),
+            ("GET", "/v1/tasks/{task}/accuracy", guarded(self.task_accuracy)),
+            ("GET", "/v1/agents", guarded(self.agents)),
         ]
 
     async def feedback(self, request: web.Request) -> web.Response:
         """`POST /v1/feedback`: 202, and whether it counted (copies do not)."""
-        request_id, label = parse_feedback(await _json(request))
+        request_id, label = parse_feedback(await read_json(request))
         receipt = self._tracking.receipt(request_id)
         if receipt is None:
             raise UnknownAnswer(
@@ -97,7 +91,7 @@ class AccuracyRoutes:
         """`PUT /v1/apps/{app}`: 200; 422 for a target that cannot be certified."""
         app = parse_app(request.match_info["app"])
         self._keys.check(app, request.headers.get("Authorization"))
-        target = parse_app_target(app, await _json(request))
+        target = parse_app_target(app, await read_json(request))
         policy = self._classifier.task(target.task).policy
         policy.resolve(parse_accuracy(target.accuracy))
         await self._tracking.store.put_app(target)
@@ -228,32 +222,3 @@ def _app(target: AppTarget) -> dict[str, Any]:
         "accuracy": accuracy if isinstance(accuracy, float) else str(accuracy),
         "deadline_ms": target.deadline_ms,
     }
-
-
-async def _json(request: web.Request) -> Any:
-    if (request.content_length or 0) > _MAX_BODY:
-        raise InvalidRequest(f"the body is larger than {_MAX_BODY} bytes")
-    try:
-        async with asyncio.timeout(_BODY_S):
-            data = await request.content.read(_MAX_BODY + 1)
-            while len(data) <= _MAX_BODY and (more := await request.content.read(_MAX_BODY)):
-                data += more
-        if len(data) > _MAX_BODY:
-            raise InvalidRequest(f"the body is larger than {_MAX_BODY} bytes")
-        return orjson.loads(data)
-    except TimeoutError as error:
-        raise InvalidRequest("the body did not arrive in time") from error
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest("the body is not JSON", hint="Send a JSON object.") from error
-
-
-def _guarded(handler: Handler) -> Handler:
-    async def answer(request: web.Request) -> web.Response:
-        try:
-            return await handler(request)
-        except HawkVisionError as error:
-            return error_reply(error)
-        except ConnectionError:
-            return plain_error(400, "invalid_request", "the body broke off")
-
-    return answer

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import orjson
 from aiohttp import BodyPartReader, web
 
 from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, PayloadTooLarge
 
 _MULTIPART = "multipart/form-data"
+_MAX_JSON = 64 * 1024
+_JSON_S = 5.0
 
 
 class BodyTimeout(HawkVisionError):
@@ -111,3 +115,21 @@ class BodyReader:
             f"the body has {size} bytes or more; the limit is {self._max_body}",
             hint="Send a smaller or more strongly compressed image.",
         )
+
+
+async def read_json(request: web.Request) -> Any:
+    """A small JSON body. Raises InvalidRequest for what is no JSON, too large, or too slow."""
+    if (request.content_length or 0) > _MAX_JSON:
+        raise InvalidRequest(f"the body is larger than {_MAX_JSON} bytes")
+    try:
+        async with asyncio.timeout(_JSON_S):
+            data = await request.content.read(_MAX_JSON + 1)
+            while len(data) <= _MAX_JSON and (more := await request.content.read(_MAX_JSON)):
+                data += more
+        if len(data) > _MAX_JSON:
+            raise InvalidRequest(f"the body is larger than {_MAX_JSON} bytes")
+        return orjson.loads(data)
+    except TimeoutError as error:
+        raise InvalidRequest("the body did not arrive in time") from error
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest("the body is not JSON", hint="Send a JSON object.") from error

@@ -32,13 +32,21 @@ class Request:
     app: str
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a lossy link took of an image: the calibrated loss level, and whether it certifies."""
+
+    level: float
+    certified: bool
+
+
 class Classifier:
     """Confidence scaling over the local tasks and the gateway."""
 
     def __init__(
         self,
         tasks: dict[str, LocalTask],
-        pool: WorkerPool[bytes, LocalAnswer],
+        pool: WorkerPool,
         escalation: EscalationClient,
         metrics: AgentMetrics,
         tracking: Tracking,
@@ -98,23 +106,48 @@ class Classifier:
 
         Raises the image errors, Overloaded, and EngineError.
         """
+        target = request.target
+        edge = await self.pool.submit(request.local.answer, image)
+        if CascadePolicy.answers_locally(edge.prediction, target):
+            return self.reply(request, image, edge)
+        start = time.perf_counter()
+        upper = await self.escalate(image, request)
+        escalate_ms = (time.perf_counter() - start) * 1e3
+        return self.reply(request, image, edge, upper, escalate_ms)
+
+    def reply(
+        self,
+        request: Request,
+        image: bytes | None,
+        edge: LocalAnswer,
+        upper: Prediction | NotEscalated | None = None,
+        escalate_ms: float = 0.0,
+        loss: Loss | None = None,
+    ) -> dict[str, Any]:
+        """Count an answer and put it into words. `upper` is what escalating gave, if it was tried.
+
+        `loss` says what the link took; `image` None where the answer cannot be audited.
+        """
         local, target = request.local, request.target
-        edge = await self.pool.submit(local.answer, image)
-        prediction = edge.prediction
         degraded: str | None = None
         dc: Prediction | None = None
-        escalate_ms = 0.0
-        if not CascadePolicy.answers_locally(prediction, target):
-            start = time.perf_counter()
-            reply = await self._escalate(image, request, self.new_call_id())
-            escalate_ms = (time.perf_counter() - start) * 1e3
-            if isinstance(reply, NotEscalated):
-                degraded = reply.reason
-            else:
-                prediction = dc = reply
+        prediction = edge.prediction
+        if isinstance(upper, NotEscalated):
+            degraded = upper.reason
+        elif upper is not None:
+            prediction = dc = upper
+        if loss is not None and not loss.certified:
+            degraded = degraded or "loss"
         served_by = "edge" if dc is None else "dc"
         request_id = self.tracking.answered(
-            local, target, request.app, image, edge.prediction, dc, degraded
+            local,
+            target,
+            request.app,
+            image,
+            edge.prediction,
+            dc,
+            degraded,
+            loss_level=0.0 if loss is None else loss.level,
         )
         total_s = time.perf_counter() - request.arrived
         self._metrics.answered(local.task.name, target.target, served_by, degraded, total_s)
@@ -145,15 +178,14 @@ class Classifier:
             },
         }
 
-    async def _escalate(
-        self, image: bytes, request: Request, call_id: str
-    ) -> Prediction | NotEscalated:
+    async def escalate(self, image: bytes, request: Request) -> Prediction | NotEscalated:
+        """What the data center says of an encoded image by the request's deadline."""
         task = request.local.task
         reply = await self._escalation.escalate(
             task,
             image,
             timeout_s=request.deadline - time.perf_counter(),
-            request_id=call_id,
+            request_id=self.new_call_id(),
             trace=request.trace,
         )
         if not isinstance(reply, NotEscalated):

@@ -88,6 +88,25 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
     help="JSON, {app: key}: who may send feedback and change targets.",
     show_default="anybody",
 )
+@click.option(
+    "--rtp-port",
+    default=None,
+    type=click.IntRange(0, 65535),
+    help="UDP port of lossy streams.",
+    show_default="as --port",
+)
+@click.option("--rtp-address", default=None, help="Host that stream clients are told (behind NAT).")
+@click.option("--max-streams", default=_DEFAULT.max_streams, type=click.IntRange(0))
+@click.option("--stream-idle-s", default=_DEFAULT.stream_idle_s, type=click.FloatRange(1))
+@click.option(
+    "--tls-cert",
+    default=None,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM chain; with --tls-key the agent serves HTTPS.",
+)
+@click.option(
+    "--tls-key", default=None, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--probe-every-s", default=_DEFAULT.probe_every_s, type=click.FloatRange(0.01))
 @click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)

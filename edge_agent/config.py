@@ -19,6 +19,9 @@ class EdgeConfig:
     `max_buffered_bytes` all bodies being read at once. `store` is `memory`, a Redis URL, or `off`;
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `app_keys` is a JSON file of apps and their keys.
+    `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
+    that clients of lossy streams are told, where it is not the one they reached HTTP at. With
+    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +47,12 @@ class EdgeConfig:
     tracking_interval_s: float = 0.5
     probes: Path | None = None
     app_keys: Path | None = None
+    rtp_port: int | None = None
+    rtp_address: str | None = None
+    max_streams: int = 64
+    stream_idle_s: float = 60.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     probe_every_s: float = 5.0
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 2.5

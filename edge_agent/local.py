@@ -6,8 +6,10 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from hawkvision.cascade import CascadePolicy, Prediction, predict
+from hawkvision.cascade.loss import LossPolicy
 from hawkvision.engines import Engine, open_engine
 from hawkvision.errors import CalibrationError, EngineError
 from hawkvision.images import ImageLimits, decode, fit
@@ -30,14 +32,15 @@ class LocalTask:
         rung = task.rungs[0]
         self.task = task
         self.engine = engine
-        self._limits = limits
+        self.limits = limits
+        self.min_side = max(rung.geometry.width, rung.geometry.height)
         self._geometry = rung.geometry
-        self._min_side = max(rung.geometry.width, rung.geometry.height)
         self._temperature = rung.temperature
         scores = task.scores()
         if scores.curve(delta).highest_certifiable <= 0:
             raise CalibrationError(f"task {task.name} certifies no accuracy target at all")
         self.policy = CascadePolicy(scores, task.default_accuracy, delta=delta, tiers=task.tiers)
+        self.loss_policy = LossPolicy(scores, delta=delta, tiers=task.tiers)
 
     @classmethod
     def load(cls, task: Task, *, engine: str, limits: ImageLimits, delta: float) -> LocalTask:
@@ -58,8 +61,17 @@ class LocalTask:
     def answer(self, data: bytes) -> LocalAnswer:
         """Decode, preprocess, infer. Raises the image errors, or EngineError."""
         start = time.perf_counter()
-        image = fit(decode(data, self._limits, min_side=self._min_side), self._geometry)
+        image = fit(decode(data, self.limits, min_side=self.min_side), self._geometry)
         decoded = time.perf_counter()
+        prediction = self._predict(image)
+        done = time.perf_counter()
+        return LocalAnswer(prediction, (decoded - start) * 1e3, (done - decoded) * 1e3)
+
+    def predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
+        """The answer for decoded pixels, uint8 RGB [H,W,3] of any size. Raises EngineError."""
+        return self._predict(fit(image, self._geometry))
+
+    def _predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
         logits = self.engine.infer(image[None].transpose(0, 3, 1, 2))[0]
         prediction = predict(logits, self._temperature)
         if prediction.confidence != prediction.confidence:
@@ -67,5 +79,4 @@ class LocalTask:
                 f"the edge rung of {self.task.name} answered NaN",
                 hint="Check the model with `hawkvision models verify`.",
             )
-        done = time.perf_counter()
-        return LocalAnswer(prediction, (decoded - start) * 1e3, (done - decoded) * 1e3)
+        return prediction

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_agent.escalation import EscalationClient, NotEscalated
-from edge_agent.local import LocalAnswer, LocalTask
+from edge_agent.local import LocalTask
 from edge_agent.workers import WorkerPool
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded
@@ -28,7 +28,7 @@ class GoldenProbes:
         self,
         local: LocalTask,
         folder: Path,
-        pool: WorkerPool[bytes, LocalAnswer],
+        pool: WorkerPool,
         escalation: EscalationClient,
     ) -> None:
         found = open_labelled(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -19,9 +20,12 @@ from hawkvision.errors import (
     Unauthorized,
     UnknownAnswer,
     UnknownApp,
+    UnknownStream,
     UnknownTask,
     UnsupportedImage,
 )
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -29,6 +33,7 @@ _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
     (Unauthorized, 401),
     (UnknownTask, 404),
     (UnknownApp, 404),
+    (UnknownStream, 404),
     (UnknownAnswer, 404),
     (PayloadTooLarge, 413),
     (UnsupportedImage, 415),
@@ -66,3 +71,17 @@ def error_reply(error: HawkVisionError) -> web.Response:
 def plain_error(status: int, code: str, message: str, hint: str = "") -> web.Response:
     """An error that HTTP itself knows (404, 405, 408)."""
     return json_reply({"error": {"code": code, "message": message, "hint": hint}}, status)
+
+
+def guarded(handler: Handler) -> Handler:
+    """The handler with our errors put into words."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except HawkVisionError as error:
+            return error_reply(error)
+        except ConnectionError:
+            return plain_error(400, "invalid_request", "the body broke off")
+
+    return answer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -17,12 +16,12 @@ from edge_agent.classify import Classifier, Request
 from edge_agent.describe import describe_model, describe_server, describe_task
 from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import parse_link_ms, parse_query
-from edge_agent.replies import error_reply, json_reply, plain_error
+from edge_agent.replies import Handler, error_reply, json_reply, plain_error
+from edge_agent.streams.routes import StreamRoutes
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository.summary import summarise_task
 
 _log = logging.getLogger(__name__)
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Routes:
@@ -34,9 +33,11 @@ class Routes:
         bodies: BodyReader,
         metrics: AgentMetrics,
         accuracy: AccuracyRoutes,
+        streams: StreamRoutes,
         delta: float,
     ) -> None:
         self._accuracy = accuracy
+        self._streams = streams
         self._delta = delta
         self._classifier = classifier
         self._bodies = bodies
@@ -62,6 +63,7 @@ class Routes:
             ("GET", "/metrics", self.scrape),
             ("GET", "/", self.server),
             *self._accuracy.table(),
+            *self._streams.table(),
         ]
         methods: dict[str, list[str]] = {}
         for method, path, handler in served:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 import time
 from collections.abc import Callable
 
@@ -18,10 +19,12 @@ from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.escalation import EscalationClient
 from edge_agent.keys import AppKeys
-from edge_agent.local import LocalAnswer, LocalTask
+from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.probes import GoldenProbes
 from edge_agent.routes import Routes
+from edge_agent.streams.registry import StreamRegistry, StreamSettings
+from edge_agent.streams.routes import StreamRoutes
 from edge_agent.tracking import Tracking
 from edge_agent.workers import WorkerPool
 from hawkvision.errors import HawkVisionError, RepositoryError
@@ -84,7 +87,7 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
     loop = asyncio.get_running_loop()
     metrics = AgentMetrics()
-    pool: WorkerPool[bytes, LocalAnswer] = WorkerPool(config.workers, config.max_queue, loop)
+    pool = WorkerPool(config.workers, config.max_queue, loop)
     escalation = EscalationClient(config.gateway, config.max_escalations)
     tracking = open_tracking(config, tasks, escalation)
     probes = (
@@ -97,7 +100,12 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
         config.max_body_bytes, config.max_buffered_bytes, config.body_timeout_s, config.max_batch
     )
     accuracy = AccuracyRoutes(classifier, tracking, AppKeys.read(config.app_keys))
-    routes = Routes(classifier, bodies, metrics, accuracy, config.delta)
+    streams = StreamRegistry(
+        classifier,
+        StreamSettings(config.max_streams, config.stream_idle_s, config.rtp_address),
+    )
+    routes = Routes(classifier, bodies, metrics, accuracy, StreamRoutes(streams), config.delta)
+    metrics.watch("hawkvision_streams", "Lossy streams open.", lambda: streams.open_streams)
     metrics.watch("hawkvision_queue_images", "Images waiting or at work.", lambda: pool.pending)
     metrics.watch(
         "hawkvision_gateway_breaker_open",
@@ -111,26 +119,50 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
         shutdown_timeout=config.drain_timeout_s,
     )
     await runner.setup()
-    site = web.TCPSite(runner, config.host, config.port, backlog=512)
+    site = web.TCPSite(runner, config.host, config.port, backlog=512, ssl_context=_tls(config))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
         await _listen(site, config)
         port = runner.addresses[0][1]
-        tracking.start(f"http://{config.host}:{port}")
+        rtp_port = port if config.rtp_port is None else config.rtp_port
+        await streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
+        scheme = "https" if config.tls_cert else "http"
+        tracking.start(f"{scheme}://{config.host}:{port}")
         if probes is not None:
             tracking.repeat(lambda: probes.probe(tracking.counters.add), config.probe_every_s)
         tracking.repeat(lambda: export(accuracy, metrics, list(tasks)), _EXPORT_S)
         names = ", ".join(tasks)
-        print(f"edge agent ready on http://{config.host}:{port} (tasks: {names})", flush=True)
+        print(
+            f"edge agent ready on {scheme}://{config.host}:{port} "
+            f"(tasks: {names}; lossy streams on UDP {streams.port})",
+            flush=True,
+        )
         await stop.wait()
-        await _drain(routes, site, config)
+        await _drain(routes, streams, site, config)
     finally:
+        streams.close()
         await runner.cleanup()
         await tracking.close()
         await escalation.close()
         pool.close()
+
+
+def _tls(config: EdgeConfig) -> ssl.SSLContext | None:
+    """The server's TLS context. Raises HawkVisionError for files that do not fit."""
+    if config.tls_cert is None and config.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        if config.tls_cert is None:
+            raise ValueError("--tls-key without --tls-cert")
+        context.load_cert_chain(config.tls_cert, config.tls_key)
+    except (OSError, ValueError) as error:
+        raise HawkVisionError(
+            f"TLS: {error}", hint="Give PEM files that belong together."
+        ) from error
+    return context
 
 
 async def _listen(site: web.TCPSite, config: EdgeConfig) -> None:
@@ -143,10 +175,13 @@ async def _listen(site: web.TCPSite, config: EdgeConfig) -> None:
         ) from error
 
 
-async def _drain(routes: Routes, site: web.TCPSite, config: EdgeConfig) -> None:
+async def _drain(
+    routes: Routes, streams: StreamRegistry, site: web.TCPSite, config: EdgeConfig
+) -> None:
     """Say "not ready" while still answering, then accept no more and finish what runs."""
     routes.draining = True
     await asyncio.sleep(config.drain_notice_s)
+    streams.close()
     await site.stop()
     await asyncio.sleep(_ACCEPTED_S)
     with contextlib.suppress(TimeoutError):

@@ -109,12 +109,18 @@ class Tracking:
         local: LocalTask,
         target: AccuracyTarget,
         app: str,
-        image: bytes,
+        image: bytes | None,
         edge: Prediction,
         dc: Prediction | None,
         degraded: str | None,
+        *,
+        loss_level: float = 0.0,
     ) -> str:
-        """Count an answer, perhaps audit it; its request id."""
+        """Count an answer, perhaps audit it; its request id.
+
+        Damaged images (`loss_level` above 0) have thresholds of their own: they are counted, and
+        say nothing about drift of the traffic.
+        """
         if not self._enabled:
             return f"{next(self._numbers):016x}"
         name = local.task.name
@@ -125,13 +131,16 @@ class Tracking:
             key,
             served_by="edge" if dc is None else "dc",
             degraded=degraded,
-            loss_level=0.0,
+            loss_level=loss_level,
             edge_confidence=edge.confidence,
             answer_confidence=answer.confidence,
         )
-        seen, total = self._seen[name]
-        self._seen[name] = (seen + 1, total + edge.confidence)
-        if dc is not None:
+        if loss_level == 0:
+            seen, total = self._seen[name]
+            self._seen[name] = (seen + 1, total + edge.confidence)
+        if loss_level > 0 or image is None:
+            pass
+        elif dc is not None:
             self._compare(name, edge, dc, 1.0)
         elif degraded is None:
             share = self._audits[name].share

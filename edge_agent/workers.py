@@ -7,7 +7,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from hawkvision.errors import Overloaded
 
@@ -15,7 +15,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class WorkerPool(Generic[In, Out]):
+class WorkerPool:
     """Runs `work(item)` on threads for coroutines of one event loop.
 
     Finished work is handed back in groups: a thread that finds results already waiting for the
@@ -27,7 +27,7 @@ class WorkerPool(Generic[In, Out]):
         self._capacity = threads + max_queue
         self._pending = 0
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._done: deque[tuple[asyncio.Future[Out], Out | None, BaseException | None]] = deque()
+        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._threads = [
             threading.Thread(target=self._serve, name=f"infer-{index}", daemon=True)
             for index in range(threads)
@@ -59,7 +59,7 @@ class WorkerPool(Generic[In, Out]):
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
             work, item, future = job
-            result: Out | None = None
+            result: Any = None
             fault: BaseException | None = None
             try:
                 result = work(item)
@@ -82,7 +82,7 @@ class WorkerPool(Generic[In, Out]):
             if fault is not None:
                 future.set_exception(fault)
             else:
-                future.set_result(result)  # type: ignore[arg-type]
+                future.set_result(result)
 
     def close(self) -> None:
         """Let the threads end after the queued items."""

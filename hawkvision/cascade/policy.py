@@ -65,7 +65,8 @@ class CascadePolicy:
 
     Look-ups are cached per target, so the hot path is one dictionary access. With `tiers`, δ is
     split among them (Bonferroni), all of them hold at once, and a target is served by the lowest
-    tier that covers it.
+    tier that covers it. `level` is the loss level of the images, and with `intact_resend` what
+    escalates reaches the data center whole.
     """
 
     def __init__(
@@ -75,12 +76,18 @@ class CascadePolicy:
         *,
         delta: float = 0.05,
         tiers: tuple[float, ...] = (),
+        level: int = 0,
+        intact_resend: bool = False,
     ) -> None:
         self.scores = scores
         self.delta = delta / max(1, len(tiers))
         self.tiers = tuple(sorted(tiers))
-        self.curve: LowerConfidenceCurve = scores.curve(self.delta)
-        self.relative: RelativeCurve = scores.relative_curve(delta)
+        self.curve: LowerConfidenceCurve = scores.curve(
+            self.delta, level=level, intact_resend=intact_resend
+        )
+        self.relative: RelativeCurve = scores.relative_curve(
+            delta, level=level, intact_resend=intact_resend
+        )
         self._cache: dict[Accuracy, AccuracyTarget] = {}
         self.default_accuracy = min(default_target, self.highest_certifiable)
         self.default = self.resolve(self.default_accuracy)

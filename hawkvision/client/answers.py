@@ -18,6 +18,7 @@ from hawkvision.errors import (
     TargetUnreachable,
     UnsupportedImage,
 )
+from hawkvision.lossy.offer import StreamOffer
 
 _BY_CODE: dict[str, type[HawkVisionError]] = {
     kind.code: kind
@@ -92,13 +93,13 @@ def parse_answer(body: Mapping[str, Any]) -> Answer:
         accuracy = body["accuracy"]
         return Answer(
             request_id=str(body["request_id"]),
-            task=str(body["task"]),
+            task=str(body.get("task", "")),
             label=str(body["label"]),
             class_id=int(body["class_id"]),
             confidence=float(body["confidence"]),
             top_k=tuple(
                 Guess(str(guess["label"]), int(guess["class_id"]), float(guess["probability"]))
-                for guess in body["top_k"]
+                for guess in body.get("top_k", ())
             ),
             served_by=str(body["served_by"]),
             escalated=bool(body["escalated"]),
@@ -108,7 +109,7 @@ def parse_answer(body: Mapping[str, Any]) -> Answer:
                 certified=bool(accuracy["certified"]),
                 threshold=float(accuracy["threshold"]),
             ),
-            timing_ms=dict(body["timing_ms"]),
+            timing_ms=dict(body.get("timing_ms", {})),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unexpected(f"an answer without {error}") from error
@@ -149,6 +150,14 @@ def parse_task(body: Mapping[str, Any]) -> TaskInfo:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unexpected(f"a task without {error}") from error
+
+
+def parse_offer(body: Mapping[str, Any]) -> StreamOffer:
+    """A lossy stream's address and key. Raises HawkVisionError for another shape."""
+    try:
+        return StreamOffer.parse(body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unexpected(f"a stream without {error}") from error
 
 
 def parse_error(body: Any, retry_after: str | None = None) -> HawkVisionError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import orjson
 
 from hawkvision.client.answers import (
     Answer,
@@ -27,6 +28,7 @@ from hawkvision.client.requests import (
     delivered_path,
     feedback_body,
     prepare,
+    stream_path,
     task_path,
 )
 from hawkvision.errors import HawkVisionError
@@ -109,6 +111,45 @@ class AsyncClient:
         body = await self._send("POST", "/v1/feedback", data, headers)
         return bool(body["counted"])
 
+    async def open_stream(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Open a lossy stream; see `hawkvision.client.lossy` for sending into it."""
+        headers = {"Content-Type": "application/json"}
+        opened: Mapping[str, Any] = await self._send(
+            "POST", "/v1/streams", orjson.dumps(body), headers
+        )
+        return opened
+
+    async def stream_status(self, stream_id: str) -> Mapping[str, Any]:
+        """Counts and advice of a lossy stream. Raises UnknownStream."""
+        found: Mapping[str, Any] = await self._get(stream_path(stream_id))
+        return found
+
+    async def close_stream(self, stream_id: str) -> None:
+        """End a lossy stream. Raises UnknownStream."""
+        await self._send("DELETE", stream_path(stream_id), None, {})
+
+    async def stream_events(
+        self, stream_id: str, *, after: int | None = None
+    ) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
+        """Events of a lossy stream: (`result` | `advice` | `end`, its JSON), until it ends.
+
+        `after` 0 begins with the recent ones. Raises UnknownStream.
+        """
+        path = f"{stream_path(stream_id)}/results" + ("" if after is None else f"?after={after}")
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
+        try:
+            async with self._open().get(self._url + path, timeout=timeout) as reply:
+                if reply.status != 200:
+                    check_reply(reply.status, await reply.read(), reply.headers.get("Retry-After"))
+                name = ""
+                async for line in reply.content:
+                    if line.startswith(b"event: "):
+                        name = line[7:].strip().decode()
+                    elif line.startswith(b"data: "):
+                        yield name, orjson.loads(line[6:])
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise unreachable(self._url, error) from error
+
     async def ready(self) -> bool:
         """Whether the agent takes traffic."""
         try:
@@ -132,6 +173,8 @@ class AsyncClient:
                 method, self._url + path, data=body, headers=headers
             ) as reply:
                 data = await reply.read()
+                if reply.status == 204:
+                    return None
                 return check_reply(reply.status, data, reply.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(self._url, error) from error

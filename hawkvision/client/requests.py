@@ -34,6 +34,11 @@ def task_path(name: str) -> str:
     return f"/v1/tasks/{quote(name, safe='')}"
 
 
+def stream_path(stream_id: str) -> str:
+    """The path of a lossy stream."""
+    return f"/v1/streams/{quote(stream_id, safe='')}"
+
+
 def curve_path(name: str, link_ms: float) -> str:
     """The path of a task's curve."""
     return f"{task_path(name)}/curve?link_ms={link_ms:g}"

@@ -57,11 +57,13 @@ class CircuitBreaker:
         if not any(one.advanced for one in self._recent) and any(one.rate for one in self._recent):
             self.reason = "media_timeout"
             return
-        if all(
-            one.rate > _TIMES_TCP * tcp_throughput(one.packet_bytes, one.rtt_s, one.loss)
-            for one in self._recent
-        ):
+        if all(self.exceeded(one) for one in self._recent):
             self.reason = "congestion"
+
+    @staticmethod
+    def exceeded(one: Interval) -> bool:
+        """Whether an interval alone was over ten times what TCP would have sent."""
+        return one.rate > _TIMES_TCP * tcp_throughput(one.packet_bytes, one.rtt_s, one.loss)
 
     def check(self, now: float, *, sending: bool) -> str | None:
         """Open where packets are sent and no report came for three intervals (at least 5 s)."""

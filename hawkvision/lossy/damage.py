@@ -27,7 +27,7 @@ _LEAST_ROOM = 64
 def lose_packets(image: Image, lost: float, rng: np.random.Generator) -> Image:
     """An image (uint8 RGB [H,W,3]) of which about a share `lost` did not arrive, concealed.
 
-    At least one packet and never all; 0 loses nothing. A `hawkvision.images.Damage`.
+    At least one packet and never all; 0 loses nothing. A `taskbuild.runs.Damage`.
     """
     if lost <= 0:
         return image

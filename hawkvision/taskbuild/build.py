@@ -23,13 +23,14 @@ from hawkvision.cascade.chain import chain_classes, choose_chain
 from hawkvision.cascade.confidence import softmax
 from hawkvision.datasets import LabelledImage, LabelledSet
 from hawkvision.errors import CalibrationError, InvalidRequest
-from hawkvision.images import Damage, decode, lose_rows
+from hawkvision.images import decode
+from hawkvision.lossy.damage import lose_packets
 from hawkvision.repository import Rung, Task, read_task, write_task
 from hawkvision.taskbuild.inspect import ModelFacts, inspect_onnx
 from hawkvision.taskbuild.labels import LabelPlan, own_labels, plan_labels
 from hawkvision.taskbuild.measure import Cost, measure_cost
 from hawkvision.taskbuild.rungs import FittedRung, RungPlan, fit_rung, plan_rung
-from hawkvision.taskbuild.runs import LoadedModel, Seen, answer_levels, each
+from hawkvision.taskbuild.runs import Damage, LoadedModel, Seen, answer_levels, each
 from hawkvision.taskbuild.sources import ModelSource, read_labels
 
 LOSS_LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
@@ -50,7 +51,7 @@ class BuildRequest:
     aliases: dict[str, str] = field(default_factory=dict)
     description: str = ""
     loss_levels: tuple[float, ...] = LOSS_LEVELS
-    damage: Damage = lose_rows
+    damage: Damage = lose_packets
     delta: float = 0.05
     tiers: tuple[float, ...] = ()
     restrict_to_data: bool = False

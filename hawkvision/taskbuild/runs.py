@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -16,12 +16,22 @@ from hawkvision.cascade.confidence import softmax
 from hawkvision.datasets import LabelledImage
 from hawkvision.engines import Engine, ModelSpec, open_engine
 from hawkvision.errors import CalibrationError, InvalidRequest
-from hawkvision.images import Damage, ImageLimits, InputGeometry, decode, fit
+from hawkvision.images import ImageLimits, InputGeometry, decode, fit
 
 Logits = npt.NDArray[np.float32]
 Out = TypeVar("Out")
 _CHUNK = 64
 _LIMITS = ImageLimits(max_bytes=64 * 1024 * 1024, max_pixels=200_000_000)
+
+
+class Damage(Protocol):
+    """Returns a copy of an image (uint8 [H,W,3]) of which `lost` (0…1) did not arrive."""
+
+    def __call__(
+        self, image: npt.NDArray[np.uint8], lost: float, rng: np.random.Generator
+    ) -> npt.NDArray[np.uint8]:
+        """Damage the image, the places drawn from `rng`."""
+        ...
 
 
 class LoadedModel:

@@ -59,6 +59,8 @@ def answered(
     add(key, f"confidence/{served_by}", answer_confidence)
     if degraded is not None:
         add(key, f"degraded/{degraded}", 1.0)
+    if loss_level > 0:
+        return
     task = CountKey(key.task, "", TASK_WIDE)
     add(task, f"bin/{bin_of(edge_confidence)}/n", 1.0)
     add(task, "edge/n", 1.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawkvision.images import fill_rows, lose_rows
+from models.recipes.augment import fill_rows, lose_rows
 
 
 @given(st.integers(1, 70), st.integers(1, 5), st.floats(0, 1), st.integers(0, 1000))

@@ -1,0 +1,1 @@
+"""Lossy streams: RTP in, answers out. Sockets, timers and HTTP around `hawkvision.lossy`."""

@@ -1,0 +1,244 @@
+"""All lossy streams of an agent behind one UDP port, told apart by SSRC."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import secrets
+import socket
+import time
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from edge_agent.classify import Classifier
+from edge_agent.parameters import ClassifyParameters, parse_app
+from edge_agent.streams.frames import FrameClassifier, FrameRequest
+from edge_agent.streams.stream import Address, LossyStream
+from hawkvision.cascade import parse_accuracy
+from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, UnknownStream
+from hawkvision.lossy.assembler import AssemblyLimits
+from hawkvision.lossy.offer import StreamOffer, StreamRequest, advice_for
+from hawkvision.lossy.receiver import StreamReceiver
+from hawkvision.lossy.rtp import is_rtcp
+from hawkvision.lossy.srtp import Inbound, Outbound, new_key, suite_named
+
+_log = logging.getLogger(__name__)
+_RECEIVE_BUFFER = 4 * 1024 * 1024
+_SWEEP_S = 1.0
+_IDS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """`advertised_host` is what clients are told; None for the address they reached HTTP at."""
+
+    max_streams: int = 64
+    idle_s: float = 60.0
+    advertised_host: str | None = None
+    limits: AssemblyLimits = field(default_factory=AssemblyLimits)
+
+
+class StreamRegistry(asyncio.DatagramProtocol):
+    """Opens, finds and ends streams, and hands each datagram to the one it belongs to."""
+
+    def __init__(self, classifier: Classifier, settings: StreamSettings) -> None:
+        self.unknown = 0
+        self._classifier = classifier
+        self._frames = FrameClassifier(classifier)
+        self._settings = settings
+        self._by_ssrc: dict[int, LossyStream] = {}
+        self._by_id: dict[str, LossyStream] = {}
+        self._transport: asyncio.DatagramTransport | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams there are."""
+        return len(self._by_id)
+
+    async def bind(self, host: str, port: int, *, exact: bool) -> None:
+        """Listen on UDP; without `exact`, on another port where this one is taken.
+
+        Raises HawkVisionError.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            bound = _socket(host, port)
+        except OSError as error:
+            if exact:
+                raise HawkVisionError(
+                    f"cannot listen on UDP {host}:{port}: {error.strerror or error}",
+                    hint="Choose another --rtp-port.",
+                ) from error
+            bound = _socket(host, 0)
+        await loop.create_datagram_endpoint(lambda: self, sock=bound)
+        self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
+
+    @property
+    def port(self) -> int:
+        """The UDP port."""
+        assert self._transport is not None
+        return int(self._transport.get_extra_info("sockname")[1])
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        """See asyncio. Runs for every packet; nothing may escape."""
+        if len(data) < 12:
+            self.unknown += 1
+            return
+        at = 4 if is_rtcp(data) else 8
+        stream = self._by_ssrc.get(int.from_bytes(data[at : at + 4], "big"))
+        if stream is None or (stream.offer.crypto is None and not is_loopback(str(addr[0]))):
+            self.unknown += 1
+            return
+        stream.datagram(data, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        """See asyncio: a client's port is closed; its stream expires by itself."""
+
+    def _send(self, data: bytes, address: Address) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(data, address)
+
+    def open(self, asked: StreamRequest, *, host: str, peer: str) -> LossyStream:
+        """A new stream for a client at `peer`, who reached HTTP at `host`.
+
+        Raises InvalidRequest (also for plain RTP off loopback), TargetUnreachable, Overloaded.
+        """
+        settings = self._settings
+        if len(self._by_id) >= settings.max_streams:
+            raise Overloaded(
+                f"{settings.max_streams} streams are open", retry_after_s=10, hint="Try later."
+            )
+        suite = suite_named(asked.suite)
+        if suite is None and not is_loopback(peer):
+            raise _plain_refused()
+        wanted = self._wanted(asked)
+        ssrc = self._new_ssrc()
+        key = new_key(suite) if suite else b""
+        offer = StreamOffer(
+            id=secrets.token_urlsafe(_IDS),
+            host=settings.advertised_host or host,
+            port=self.port,
+            ssrc=ssrc,
+            suite=asked.suite,
+            key=key,
+            mtu=asked.mtu,
+            deadline_ms=asked.deadline_ms,
+            wait_ms=asked.cutoff_ms,
+            expires_s=settings.idle_s,
+            interval_mcus=advice_for(asked),
+        )
+        receiver = StreamReceiver(
+            ssrc,
+            asked.cutoff_ms / 1e3,
+            settings.limits,
+            Inbound(suite, key, ssrc) if suite else None,
+        )
+        if asked.parity:
+            receiver.expect_parity()
+        outbound = Outbound(suite, key, ssrc ^ 0x8000_0000) if suite else None
+        stream = LossyStream(offer, asked, wanted, receiver, outbound, self._frames, self._send)
+        self._by_ssrc[ssrc] = self._by_id[offer.id] = stream
+        return stream
+
+    def _wanted(self, asked: StreamRequest) -> FrameRequest:
+        """Check task, app and target once for all frames."""
+        parameters = ClassifyParameters(
+            task=asked.task,
+            accuracy=None if asked.accuracy is None else parse_accuracy(asked.accuracy),
+            deadline_ms=asked.deadline_ms,
+            top_k=asked.top_k,
+            app=None if asked.app is None else parse_app(asked.app),
+        )
+        request = self._classifier.resolve(parameters, 0.0, None)
+        policy = request.local.policy
+        echo = request.target.target
+        accuracy = parse_accuracy(echo) if isinstance(echo, str) else echo
+        return FrameRequest(
+            request=replace(request, target=policy.resolve(accuracy)),
+            accuracy=accuracy,
+            deadline_s=asked.deadline_ms / 1e3,
+            may_resend=asked.resend,
+            keep_previous=asked.conceal == "previous",
+        )
+
+    def _new_ssrc(self) -> int:
+        """Below 2^31: FFmpeg takes a signed number, and the other half is for our own reports."""
+        while True:
+            ssrc = secrets.randbits(31)
+            if ssrc and ssrc not in self._by_ssrc:
+                return ssrc
+
+    def get(self, stream_id: str) -> LossyStream:
+        """Raises UnknownStream."""
+        found = self._by_id.get(stream_id)
+        if found is None:
+            raise UnknownStream(
+                "no such stream; it may have expired", hint="POST /v1/streams opens one."
+            )
+        return found
+
+    def end(self, stream_id: str, reason: str) -> None:
+        """Close a stream. Raises UnknownStream."""
+        stream = self.get(stream_id)
+        del self._by_id[stream_id], self._by_ssrc[stream.offer.ssrc]
+        stream.close(reason)
+
+    def _sweep(self) -> None:
+        """End streams that nobody sends to."""
+        now = time.monotonic()
+        for stream_id, stream in list(self._by_id.items()):
+            if now - stream.heard_s > self._settings.idle_s:
+                self.end(stream_id, "expired")
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    def close(self) -> None:
+        """End all streams and the socket."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for stream_id in list(self._by_id):
+            self.end(stream_id, "agent_stops")
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _plain_refused() -> InvalidRequest:
+    return InvalidRequest(
+        "RTP without SRTP is for clients on this machine only",
+        hint="Leave out suite, or name AES_CM_128_HMAC_SHA1_80 or AEAD_AES_128_GCM.",
+    )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP address is of this machine's loopback."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return bool((mapped or parsed).is_loopback)
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setblocking(False)
+        for option in (getattr(socket, "SO_RCVBUFFORCE", 33), socket.SO_RCVBUF):
+            try:
+                bound.setsockopt(socket.SOL_SOCKET, option, _RECEIVE_BUFFER)
+                break
+            except OSError:
+                continue
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,103 @@
+"""`/v1/streams`: open, watch, follow and end lossy streams."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import orjson
+from aiohttp import web
+
+from edge_agent.bodies import read_json
+from edge_agent.replies import Handler, guarded, json_reply
+from edge_agent.streams.registry import StreamRegistry, is_loopback
+from edge_agent.streams.stream import Event
+from hawkvision.errors import Overloaded
+from hawkvision.lossy.offer import parse_stream_request
+
+_KEEP_ALIVE_S = 10.0
+_MOST_LISTENERS = 16
+
+
+class StreamRoutes:
+    """A stream's id is a secret that only its opener gets; whoever has it may follow and end it."""
+
+    def __init__(self, registry: StreamRegistry) -> None:
+        self._registry = registry
+
+    def table(self) -> list[tuple[str, str, Handler]]:
+        """Method, path, handler."""
+        return [
+            ("POST", "/v1/streams", guarded(self.open)),
+            ("GET", "/v1/streams/{id}", guarded(self.status)),
+            ("GET", "/v1/streams/{id}/results", guarded(self.results)),
+            ("DELETE", "/v1/streams/{id}", guarded(self.delete)),
+        ]
+
+    async def open(self, request: web.Request) -> web.StreamResponse:
+        """`POST /v1/streams`: 201 with address, SSRC, key, advice and command lines."""
+        asked = parse_stream_request(await read_json(request) if request.can_read_body else {})
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError
+        peer = str(transport.get_extra_info("peername")[0])
+        host = str(transport.get_extra_info("sockname")[0])
+        stream = self._registry.open(asked, host=host, peer=peer)
+        body = stream.offer.as_dict()
+        if stream.offer.key and not is_loopback(peer) and request.scheme != "https":
+            body["warning"] = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"
+        reply = json_reply(body, 201)
+        reply.headers["Location"] = f"/v1/streams/{stream.offer.id}"
+        reply.headers["Cache-Control"] = "no-store"
+        return reply
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        """`GET /v1/streams/{id}`: counts and advice."""
+        return json_reply(self._registry.get(request.match_info["id"]).status())
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """`DELETE /v1/streams/{id}`: 204."""
+        self._registry.end(request.match_info["id"], "deleted")
+        return web.Response(status=204)
+
+    async def results(self, request: web.Request) -> web.StreamResponse:
+        """`GET /v1/streams/{id}/results`: server-sent events `result`, `advice`, `end`.
+
+        With `Last-Event-ID` (or `?after=`) recent events after that number come first.
+        """
+        stream = self._registry.get(request.match_info["id"])
+        if stream.listeners >= _MOST_LISTENERS:
+            raise Overloaded(f"{_MOST_LISTENERS} listen to this stream", hint="Close one of them.")
+        last = request.headers.get("Last-Event-ID", request.rel_url.query.get("after", ""))
+        after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
+        queue = stream.listen(after)
+        reply = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        try:
+            await reply.prepare(request)
+            await reply.write(b"retry: 1000\n\n")
+            while (event := await _next(queue)) is not None:
+                await reply.write(event)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            stream.unlisten(queue)
+        with contextlib.suppress(ConnectionError):
+            await reply.write_eof()
+        return reply
+
+
+async def _next(queue: asyncio.Queue[Event | None]) -> bytes | None:
+    """The next event as text, a comment while nothing happens, None at the end."""
+    try:
+        event = await asyncio.wait_for(queue.get(), _KEEP_ALIVE_S)
+    except TimeoutError:
+        return b": still here\n\n"
+    if event is None:
+        return None
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (
+        event.number,
+        event.name.encode(),
+        orjson.dumps(event.data),
+    )
