@@ -238,9 +238,12 @@ def _steps(
 
 
 def _score(gap: int, step: int, mean: float, spread: float) -> float:
-    """Log density of `gap` bytes for `step` intervals, with a floor for what no model foresees."""
-    deviation = step * mean * math.sqrt(spread**2 / step + _COMMON_SPREAD**2)
-    z = (gap - step * mean) / deviation
+    """Log density (lognormal, but for a constant) of `gap` bytes for `step` intervals.
+
+    It has a floor for what no model foresees.
+    """
+    deviation = math.sqrt(spread**2 / step + _COMMON_SPREAD**2)
+    z = math.log(max(1, gap) / (step * mean)) / deviation
     return max(-0.5 * z * z, _OUTLIER) - math.log(deviation)
 
 

@@ -198,8 +198,8 @@ def commands(offer: StreamOffer) -> dict[str, str]:
     found = {
         "gstreamer": "gst-launch-1.0 -e v4l2src ! videoconvert ! video/x-raw,format=I420 "
         f"! {encode} ! {sink}",
-        "gstreamer_files": "gst-launch-1.0 -e multifilesrc location=%05d.jpg "
-        f"caps=image/jpeg,framerate=10/1 ! jpegparse ! {sink}",
+        "gstreamer_files": "gst-launch-1.0 -e imagesequencesrc location=%05d.jpg "
+        f"framerate=10/1 ! jpegparse ! {sink}",
     }
     if suite is None or suite.name == DEFAULT_SUITE:
         out = _ffmpeg_output(offer, suite)

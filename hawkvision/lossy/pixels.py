@@ -101,13 +101,19 @@ def _block(layout: Layout, image: Image) -> tuple[int, int]:
 
 
 def _grey_tail(image: Image, layout: Layout, block: tuple[int, int]) -> Lost:
-    """MCUs from the last that shows anything on: it may be cut, and the rest is libjpeg's grey."""
+    """MCUs from the last that shows anything on: it may be cut, and the rest is libjpeg's grey.
+
+    Chroma is interpolated across borders, so only the inside of an MCU counts.
+    """
     high, wide = block
     shape = (layout.rows * high, layout.columns * wide)
     grey = np.ones(shape, np.bool_)
     height, width = min(shape[0], image.shape[0]), min(shape[1], image.shape[1])
     grey[:height, :width] = (image[:height, :width] == GREY).all(axis=2)
-    plain = grey.reshape(layout.rows, high, layout.columns, wide).all(axis=(1, 3)).ravel()
+    margin = 2 if min(high, wide) >= 8 else min(high, wide) // 4
+    inside = slice(margin, high - margin), slice(margin, wide - margin)
+    blocks = grey.reshape(layout.rows, high, layout.columns, wide)
+    plain = blocks[:, inside[0], :, inside[1]].all(axis=(1, 3)).ravel()
     shown = np.flatnonzero(~plain)
     lost = np.zeros(layout.mcus, np.bool_)
     lost[(shown[-1] if len(shown) else 0) :] = True

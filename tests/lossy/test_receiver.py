@@ -1,0 +1,131 @@
+"""A stream's both ends together: what is sent is received; what is hostile changes nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hawkvision.images import decode
+from hawkvision.lossy.rebuild import rebuild
+from hawkvision.lossy.receiver import StreamReceiver
+from hawkvision.lossy.rtcp import Goodbye, ReceiverReport, SenderReport
+from hawkvision.lossy.rtp import CLOCK_HZ
+from hawkvision.lossy.sender import SenderSettings, StreamSender
+from hawkvision.lossy.srtp import PLAIN, SUITES, Inbound, Outbound, new_key, suite_named
+from tests.lossy.photos import jpeg
+
+SSRC = 0x1234_5678
+
+
+def _pair(suite_name: str, parity: float | None = 0.0) -> tuple[StreamSender, StreamReceiver]:
+    suite = suite_named(suite_name)
+    key = new_key(suite) if suite else b""
+    settings = SenderSettings(tag_bytes=suite.tag_bytes if suite else 0, parity=parity)
+    return (
+        StreamSender(SSRC, settings, Outbound(suite, key, SSRC) if suite else None),
+        StreamReceiver(SSRC, 0.05, None, Inbound(suite, key, SSRC) if suite else None),
+    )
+
+
+@pytest.mark.parametrize("suite", [PLAIN, *SUITES])
+@pytest.mark.parametrize("parity", [0.0, 20.0])
+def test_images_cross(suite: str, parity: float) -> None:
+    sender, receiver = _pair(suite, parity)
+    for index in range(5):
+        datagrams = sender.frame(jpeg(index), 3000 * index)
+        assert all(len(datagram) <= 1200 for datagram in datagrams)
+        frames = [
+            frame for datagram in datagrams for frame in receiver.rtp(datagram, 0.1 * index) or []
+        ]
+        assert len(frames) == 1 and frames[0].complete
+        sent = decode(bytes(rebuild(frames[0]).jpeg)).astype(int)
+        assert np.abs(sent - decode(jpeg(index))).mean() < 1.5
+
+
+def test_parity_makes_up_for_losses() -> None:
+    sender, receiver = _pair(PLAIN, 20.0)
+    receiver.expect_parity()
+    datagrams = sender.frame(jpeg(1), 1)
+    frames = [
+        frame
+        for index, datagram in enumerate(datagrams)
+        if index not in (2, 5)
+        for frame in receiver.rtp(datagram, 0.0) or []
+    ]
+    assert [frame.complete for frame in frames] == [True] and receiver.parity.recovered == 2
+
+
+def test_parity_follows_the_measured_loss() -> None:
+    sender, _ = _pair(PLAIN, None)
+    without = len(sender.frame(jpeg(1), 1))
+    sender.measured_loss = 0.1
+    assert len(sender.frame(jpeg(1), 2)) > without
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_replayed_forged_and_foreign_packets_change_nothing(suite: str) -> None:
+    sender, receiver = _pair(suite)
+    other, _ = _pair(suite)
+    datagrams = sender.frame(jpeg(1), 1)
+    for datagram in datagrams[:4]:
+        assert receiver.rtp(datagram, 0.0) == []
+    before = (receiver.counts.accepted, receiver.reception.highest, receiver.assembler.in_flight)
+    forged = [bytes([*one[:-1], one[-1] ^ 1]) for one in datagrams[4:]]
+    rewritten = [one[:20] + b"\0" + one[21:] for one in datagrams[4:]]
+    for hostile in (
+        *datagrams[:4],
+        *forged,
+        *rewritten,
+        *other.frame(jpeg(2), 1),
+        b"",
+        b"\x80" * 40,
+    ):
+        assert receiver.rtp(hostile, 0.001) is None
+    assert before == (
+        receiver.counts.accepted,
+        receiver.reception.highest,
+        receiver.assembler.in_flight,
+    )
+    frames = [frame for one in datagrams[4:] for frame in receiver.rtp(one, 0.002) or []]
+    assert frames[0].complete
+
+
+def test_reports_cross_and_measure_the_round_trip() -> None:
+    sender, receiver = _pair("AEAD_AES_128_GCM")
+    for datagram in sender.frame(jpeg(1), 0):
+        receiver.rtp(datagram, 10.0)
+    reports = receiver.rtcp(sender.report(0, 1000.0, goodbye=True), 10.0)
+    assert reports is not None
+    assert [type(report) for report in reports] == [SenderReport, Goodbye]
+    block = receiver.reception.report(10.25)
+    assert block.fraction_lost == 0 and block.delay == 65_536 // 4
+    assert receiver.rtcp(bytes(ReceiverReport(SSRC)), 10.0) is None
+
+
+def test_lost_packets_and_jitter_are_reported() -> None:
+    sender, receiver = _pair(PLAIN)
+    for frame in range(20):
+        for index, datagram in enumerate(sender.frame(jpeg(1), frame * CLOCK_HZ // 10)):
+            if index % 4:
+                receiver.rtp(datagram, frame / 10 + 0.002 * (frame % 2))
+    block = receiver.reception.report(3.0)
+    assert 0.2 < block.fraction_lost / 256 < 0.3
+    assert 20 < block.jitter < 400
+    assert receiver.reception.report(4.0).fraction_lost == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 0xFFFF), st.lists(st.integers(0, 3), min_size=1, max_size=80))
+def test_expected_packets_survive_wrapping(start: int, skips: list[int]) -> None:
+    from hawkvision.lossy.reception import Reception
+
+    reception = Reception(SSRC)
+    sequence = start
+    reception.packet(sequence, 0, 0.0)
+    for skip in skips:
+        sequence = (sequence + 1 + skip) & 0xFFFF
+        reception.packet(sequence, 0, 0.0)
+    assert reception.expected == 1 + len(skips) + sum(skips)
+    assert reception.lost == sum(skips)

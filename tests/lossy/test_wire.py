@@ -1,0 +1,170 @@
+"""Wire formats: what is written is read again, and nothing else is taken."""
+
+from __future__ import annotations
+
+from typing import SupportsBytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hawkvision.errors import MalformedPacket
+from hawkvision.lossy.layout import Layout
+from hawkvision.lossy.rtcp import (
+    Application,
+    Goodbye,
+    ReceiverReport,
+    ReportBlock,
+    SenderReport,
+    SourceName,
+    parse_compound,
+)
+from hawkvision.lossy.rtp import RtpPacket, is_rtcp, sequence_distance, timestamp_distance
+from hawkvision.lossy.rtpjpeg import JpegFragment
+from hawkvision.lossy.tables import quality_of, quantization_tables
+
+u32 = st.integers(0, 0xFFFF_FFFF)
+layouts = st.builds(
+    Layout,
+    st.sampled_from([0, 1]),
+    st.integers(1, 255).map(lambda n: 8 * n),
+    st.integers(1, 255).map(lambda n: 8 * n),
+    st.integers(0, 200),
+)
+
+
+@st.composite
+def fragments(draw: st.DrawFn) -> JpegFragment:
+    layout = draw(layouts)
+    offset = draw(st.sampled_from([0, 1, 1000, 0xFFFFFF]))
+    q = draw(st.sampled_from([1, 75, 99, 128, 255]))
+    tables = draw(st.sampled_from([b"", bytes(range(1, 129))])) if q > 99 and not offset else b""
+    start, first, last = None, True, True
+    if layout.interval and draw(st.booleans()):
+        start = draw(st.integers(0, min(0x3FFE, layout.intervals - 1)))
+        first, last = draw(st.booleans()), draw(st.booleans())
+    data = draw(st.binary(min_size=1, max_size=40))
+    return JpegFragment(offset, layout, q, data, tables, start, first, last)
+
+
+@given(
+    st.builds(
+        RtpPacket,
+        st.integers(0, 127),
+        st.booleans(),
+        st.integers(0, 0xFFFF),
+        u32,
+        u32,
+        st.binary(max_size=50),
+    )
+)
+def test_rtp_round_trip(packet: RtpPacket) -> None:
+    assert RtpPacket.parse(bytes(packet)) == packet
+
+
+def test_rtp_skips_sources_extension_and_padding() -> None:
+    plain = bytes(RtpPacket(26, True, 1, 2, 3, b""))[1:]
+    extended = bytes([0x80 | 0x30 | 2]) + plain + b"\0" * 8 + b"\xbe\xde\0\1abcd" + b"data\0\0\3"
+    assert RtpPacket.parse(extended).payload == b"data"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80" * 11,
+        b"\x40" + bytes(11),
+        b"\x90" + bytes(12),
+        b"\xa0" + bytes(12),
+        b"\x8f" + bytes(20),
+        b"\x90" + bytes(11) + b"\0\0\xff\xff",
+    ],
+)
+def test_rtp_that_is_cut_short_or_foreign_is_refused(data: bytes) -> None:
+    with pytest.raises(MalformedPacket):
+        RtpPacket.parse(data)
+
+
+@given(fragments())
+def test_jpeg_fragment_round_trip(fragment: JpegFragment) -> None:
+    assert JpegFragment.parse(bytes(fragment)) == fragment
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        bytes(7),
+        bytes([0, 0, 0, 0, 2, 75, 10, 10, 1]),  # a type that RFC 2435 leaves to sessions
+        bytes([1, 0, 0, 0, 1, 75, 10, 10, 1]),  # an interlaced field
+        bytes([0, 0, 0, 0, 1, 0, 10, 10, 1]),  # Q 0 is reserved
+        bytes([0, 0, 0, 0, 1, 110, 10, 10, 1]),
+        bytes([0, 0, 0, 0, 1, 75, 0, 10, 1]),  # a size that SDP would tell
+        bytes([0, 0, 0, 0, 65, 75, 10, 10, 0, 0, 0xC0, 0, 1]),  # an interval of 0
+        bytes([0, 0, 0, 0, 65, 75, 10, 10, 0, 5, 0xC0, 99, 1]),  # a count beyond the picture
+        bytes([0, 0, 0, 0, 1, 255, 10, 10, 0, 0, 0, 128, 1]),  # tables that are not there
+        bytes([0, 0, 0, 0, 1, 255, 10, 10, 0, 1, 0, 128]) + bytes(129),  # 16 bits
+        bytes([0, 0, 0, 0, 1, 75, 10, 10]),  # no data
+    ],
+)
+def test_jpeg_fragments_that_cannot_be_read_are_refused(payload: bytes) -> None:
+    with pytest.raises(MalformedPacket):
+        JpegFragment.parse(payload)
+
+
+blocks = st.builds(
+    ReportBlock,
+    u32,
+    st.integers(0, 255),
+    st.integers(-0x800000, 0x7FFFFF),
+    u32,
+    u32,
+    u32,
+    u32,
+)
+
+
+@given(
+    st.builds(
+        SenderReport,
+        u32,
+        st.integers(0, 2**64 - 1),
+        u32,
+        u32,
+        u32,
+        st.lists(blocks, max_size=3).map(tuple),
+    ),
+    st.builds(ReceiverReport, u32, st.lists(blocks, max_size=3).map(tuple)),
+    st.builds(Application, u32, st.just(b"HVRS"), st.binary(max_size=30)),
+    st.text(max_size=20),
+)
+def test_rtcp_round_trip(
+    sent: SenderReport, received: ReceiverReport, application: Application, name: str
+) -> None:
+    goodbye = Goodbye((sent.ssrc,))
+    parts: list[SupportsBytes] = [sent, SourceName(1, name), received, application, goodbye]
+    compound = b"".join(bytes(part) for part in parts)
+    assert parse_compound(compound) == [sent, received, application, goodbye]
+    assert is_rtcp(compound) and len(compound) % 4 == 0
+
+
+def test_the_report_block_has_the_bytes_of_rfc_3550() -> None:
+    block = ReportBlock(0x01020304, 64, -2, 0x00010005, 7, 0x11223344, 9)
+    assert bytes(ReceiverReport(0xAABBCCDD, (block,))).hex() == (
+        "81c90007aabbccdd0102030440fffffe00010005000000071122334400000009"
+    )
+
+
+@given(st.integers(0, 0xFFFF), st.integers(-0x8000, 0x7FFF))
+def test_sequence_numbers_wrap(old: int, step: int) -> None:
+    assert sequence_distance((old + step) & 0xFFFF, old) == step
+
+
+def test_timestamps_wrap() -> None:
+    assert timestamp_distance(5, 0xFFFF_FFFF) == 6
+
+
+@given(st.integers(1, 99))
+def test_a_computed_table_is_recognised(quality: int) -> None:
+    tables = quantization_tables(quality)
+    found = quality_of(tables)
+    assert found is not None and quantization_tables(found) == tables
