@@ -128,7 +128,7 @@ class LossyStream:
         self._schedule(now)
 
     def _control(self, data: bytes, address: Address, now: float) -> None:
-        if self._outbound is None and (self.address is None or self.address[0] != address[0]):
+        if self._outbound is None and self.address and self.address[0] != address[0]:
             self.receiver.counts.rejected += 1
             return
         for report in self.receiver.rtcp(data, now) or ():
