@@ -18,6 +18,7 @@ from hawkvision.lossy.rtpjpeg import PAYLOAD_TYPE
 from hawkvision.lossy.srtp import Outbound
 
 Image = npt.NDArray[np.uint8]
+FIRST_LOSS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,14 @@ class SenderSettings:
 
 
 class StreamSender:
-    """Packets of one SSRC, always aligned to restart intervals. `measured_loss` is the caller's."""
+    """Packets of one SSRC, always aligned to restart intervals.
+
+    `measured_loss` is the caller's to set; until a report comes, a little loss is assumed.
+    """
 
     def __init__(self, ssrc: int, settings: SenderSettings, crypto: Outbound | None) -> None:
         self.ssrc = ssrc
-        self.measured_loss = 0.0
+        self.measured_loss = FIRST_LOSS
         self.packets_sent = 0
         self.octets_sent = 0
         self._settings = settings

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from hawkvision.commands.output import progress_bar, write_json
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
+from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
+from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.server import ServerBench, run_server_bench
 
 
@@ -85,3 +87,68 @@ def drift(json_file: Path | None, plot: Path | None, **options: Any) -> None:
     write_json(json_file, result)
     if plot is not None:
         write_plot(result, plot)
+
+
+@command.command("lossy", context_settings={"show_default": True})
+@click.option("--task", help="Default: imagenette with data, else roadsigns.")
+@click.option("--accuracy", type=click.FloatRange(0.01, 0.999), default=0.9)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    envvar="HAWKVISION_DATA",
+    help="Folder with imagenette.tar.gz and large-photos.tar.gz.",
+    show_default="drawn road signs",
+)
+@click.option(
+    "--loss",
+    "conditions",
+    multiple=True,
+    type=click.Choice(list(CONDITIONS)),
+    default=tuple(CONDITIONS),
+    help="Link conditions, one option for each.",
+)
+@click.option("--parity", default="auto", help="Packets in a hundred, or auto.")
+@click.option("--scale", type=click.FloatRange(0.05, 20), default=1.0, help="Of image counts.")
+@click.option("--seed", type=click.IntRange(0), default=7)
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+@click.option("--plot", type=click.Path(path_type=Path), help="SVG.")
+def lossy(
+    task: str | None,
+    data: Path | None,
+    parity: str,
+    json_file: Path | None,
+    plot: Path | None,
+    **options: Any,
+) -> None:
+    """Time to answer over a lossy link: HTTP over TCP cubic and bbr against RTP. Needs root."""
+    bench = LossyBench(
+        task=task or ("roadsigns" if data is None else "imagenette"),
+        data=data,
+        parity=None if parity == "auto" else float(parity),
+        **options,
+    )
+    console = Console()
+    result = run_lossy_bench(bench, lambda text: console.print(f"… {text}"))
+    table = Table(title=f"15 Mbit/s, 20 ms each way; task {bench.task}, accuracy {bench.accuracy}")
+    for name in ("size", "loss", "transport", "P50 ms", "P99 ms", "by deadline", "as undamaged"):
+        table.add_column(name, no_wrap=True)
+    for name in ("accuracy", "escalated", "degraded"):
+        table.add_column(name, no_wrap=True)
+    for cell in result["cells"]:
+        right = cell["accuracy"]
+        table.add_row(
+            cell["size"],
+            cell["loss"],
+            cell["transport"],
+            f"{cell['p50_ms']:.0f}",
+            f"{cell['p99_ms']:.0f}",
+            f"{cell['by_deadline']:.1%}",
+            f"{cell['top1']:.1%}",
+            "" if right is None else f"{right:.3f} ({cell['accuracy_undamaged']:.3f})",
+            f"{cell['escalation_rate']:.0%}",
+            f"{cell['degraded_rate']:.0%}",
+        )
+    console.print(table)
+    write_json(json_file, result)
+    if plot is not None:
+        write_lossy_plot(result, plot)
