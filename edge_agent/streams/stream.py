@@ -157,8 +157,6 @@ class LossyStream:
     # Frames.
 
     def _begin(self, frame: Frame) -> None:
-        if not frame.fragments:
-            return
         if len(self._jobs) >= _MOST_ANSWERING:
             self._failed(frame, Overloaded("too many frames of this stream are being answered"))
             return

@@ -34,8 +34,9 @@ class AssemblyLimits:
 class Frame:
     """What arrived of one image.
 
-    `fragments` are sorted by offset and do not overlap; `size` is the scan's length in bytes where
-    the last packet arrived. `tables` (128 bytes) is None where none are known. Times in seconds.
+    `fragments` (at least one) are sorted by offset and do not overlap; `size` is the scan's
+    length in bytes where the last packet arrived. `tables` (128 bytes) is None where none are
+    known. Times in seconds.
     """
 
     timestamp: int
@@ -116,6 +117,8 @@ class Assembler:
             self.counts.conflicting += 1
             return finished
         if not self._store(buffer, fragment, marker):
+            if not buffer.fragments:
+                del self._buffers[timestamp]
             return finished
         buffer.last_s = now
         if buffer.size is not None:

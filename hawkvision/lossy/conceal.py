@@ -5,6 +5,8 @@ Everything works on blocks, one for each MCU, for all lost blocks at once.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +17,17 @@ GREY = 128
 
 STATIC_LEVELS = 6.0
 """Mean difference of what arrived, in grey levels, up to which a scene counts as unchanged."""
+
+
+_AT_ONCE = 2048
+"""Lost blocks filled at a time, which bounds the memory for hostile pictures."""
+
+
+class _Side(NamedTuple):
+    """For L lost blocks: the pixel line next to them in one direction [L], and weights [L,size]."""
+
+    edge: npt.NDArray[np.intp]
+    weights: Floats
 
 
 def interpolate(image: Image, lost: Lost, block: tuple[int, int]) -> Image:
@@ -31,34 +44,50 @@ def interpolate(image: Image, lost: Lost, block: tuple[int, int]) -> Image:
     high, wide = block
     height, width = image.shape[:2]
     padded = _whole_blocks(image, lost.shape, block)
-    vertical = _sides(lost, rows, columns, high, axis=0)
-    horizontal = _sides(lost, rows, columns, wide, axis=1)
-    across = np.arange(wide)
-    down = np.arange(high)
+    sides = (
+        _sides(lost, rows, columns, high, axis=0),
+        _sides(lost, rows, columns, wide, axis=1),
+    )
+    blocks = padded.reshape(lost.shape[0], high, lost.shape[1], wide, 3).transpose(0, 2, 1, 3, 4)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        filled = _filled(padded, rows[part], columns[part], sides, part)
+        blocks[rows[part], columns[part]] = filled
+    return padded[:height, :width]
+
+
+def _filled(
+    image: Image,
+    rows: npt.NDArray[np.intp],
+    columns: npt.NDArray[np.intp],
+    sides: tuple[list[_Side], list[_Side]],
+    part: slice,
+) -> Image:
+    """The blocks [L,h,w,3] at these places, interpolated."""
+    high, wide = sides[0][0].weights.shape[1], sides[1][0].weights.shape[1]
+    across, down = np.arange(wide), np.arange(high)
     out = np.zeros((len(rows), high, wide, 3), np.float32)
     weight = np.zeros((len(rows), high, wide), np.float32)
-    for edge, weights in vertical:
-        line = padded[edge[:, None], columns[:, None] * wide + across].astype(np.float32)
-        out += weights[:, :, None, None] * line[:, None]
-        weight += weights[:, :, None]
-    for edge, weights in horizontal:
-        line = padded[rows[:, None] * high + down, edge[:, None]].astype(np.float32)
-        out += weights[:, None, :, None] * line[:, :, None]
-        weight += weights[:, None, :]
+    for side in sides[0]:
+        line = image[side.edge[part, None], columns[:, None] * wide + across].astype(np.float32)
+        out += side.weights[part, :, None, None] * line[:, None]
+        weight += side.weights[part, :, None]
+    for side in sides[1]:
+        line = image[rows[:, None] * high + down, side.edge[part, None]].astype(np.float32)
+        out += side.weights[part, None, :, None] * line[:, :, None]
+        weight += side.weights[part, None, :]
     isolated = weight[:, 0, 0] == 0
     weight[isolated] = 1
     out[isolated] = GREY
     out /= weight[..., None]
     out += 0.5
-    blocks = padded.reshape(lost.shape[0], high, lost.shape[1], wide, 3).transpose(0, 2, 1, 3, 4)
-    blocks[rows, columns] = out.astype(np.uint8)
-    return padded[:height, :width]
+    return out.astype(np.uint8)
 
 
 def _sides(
     lost: Lost, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], size: int, *, axis: int
-) -> list[tuple[npt.NDArray[np.intp], Floats]]:
-    """Both directions along an axis: the nearest pixel line there is, and weights [L, size]."""
+) -> list[_Side]:
+    """Both directions along an axis: the nearest pixel line there is, and its weights."""
     count = lost.shape[axis]
     along = np.arange(count, dtype=np.intp).reshape((-1, 1) if axis == 0 else (1, -1))
     before = np.maximum.accumulate(np.where(lost, -1, along), axis=axis)[rows, columns]
@@ -66,14 +95,14 @@ def _sides(
     after = np.flip(np.minimum.accumulate(np.flip(ahead, axis), axis=axis), axis)[rows, columns]
     own = rows if axis == 0 else columns
     step = np.arange(size)
-    sides = []
+    sides: list[_Side] = []
     for block, line, distance in (
         (before, before * size + size - 1, (own - before - 1)[:, None] * size + step + 1),
         (after, after * size, (after - own)[:, None] * size - step),
     ):
         there = (block >= 0) & (block < count)
         weights = np.where(there[:, None], 1.0 / np.square(distance, dtype=np.float32), 0)
-        sides.append((np.where(there, line, 0), weights.astype(np.float32)))
+        sides.append(_Side(np.where(there, line, 0), weights.astype(np.float32)))
     return sides
 
 

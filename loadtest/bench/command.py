@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hawkvision.commands.output import progress_bar, write_json
+from loadtest.bench.concealment import ConcealmentBench, run_concealment_bench
+from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
@@ -152,3 +154,42 @@ def lossy(
     write_json(json_file, result)
     if plot is not None:
         write_lossy_plot(result, plot)
+
+
+@command.command("concealment", context_settings={"show_default": True})
+@click.option("--task", default="imagenette")
+@click.option("--accuracy", type=click.FloatRange(0.01, 0.999), default=0.9)
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder or tar with a split val; of imagenette.tar.gz the third that nothing has seen.",
+)
+@click.option("--limit", type=click.IntRange(10))
+@click.option("--seed", type=click.IntRange(0), default=7)
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+@click.option("--plot", type=click.Path(path_type=Path), help="SVG.")
+def concealment(json_file: Path | None, plot: Path | None, **options: Any) -> None:
+    """Accuracy against the share of the image that a lossy link took."""
+    bench = ConcealmentBench(**options)
+    with progress_bar() as bar:
+        line = bar.add_task("concealment", total=None)
+        result = run_concealment_bench(bench, lambda: bar.advance(line))
+    title = f"{bench.task}, {result['images']} images, target {bench.accuracy:g}"
+    table = Table("lost", "edge, grey", "edge, concealed", "data center", title=title)
+    for name in ("intact threshold", "loss-aware", "certified"):
+        table.add_column(name)
+    for row in result["rows"]:
+        table.add_row(
+            f"{row['lost_measured']:.1%}",
+            *(f"{row[key]:.3f}" for key in ("edge_grey", "edge_concealed", "dc_concealed")),
+            *(
+                f"{row[f'{kind}_accuracy']:.3f} ({row[f'{kind}_escalation']:.0%} up)"
+                for kind in ("intact", "aware")
+            ),
+            f"{row['certified']:.0%}",
+        )
+    Console().print(table)
+    write_json(json_file, result)
+    if plot is not None:
+        write_concealment_plot(result, plot)
