@@ -48,7 +48,7 @@ def start(command: str, *options: str) -> Service:
     seen: list[str] = []
     for line in process.stdout:
         seen.append(line)
-        ready = re.search(r"ready on (?:http://)?(\S+:\d+)", line)
+        ready = re.search(r"ready on (?:https?://)?(\S+:\d+)", line)
         if ready:
             watchdog.cancel()
             return Service(process, ready.group(1))

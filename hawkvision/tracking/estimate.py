@@ -130,10 +130,16 @@ def describe(sums: Sums) -> dict[str, Any]:
         for name, amount in sums.items()
         if name.startswith("degraded/")
     }
+    levels: dict[str, float] = {}
+    for name, amount in sums.items():
+        if name.startswith("answers/"):
+            level = name.rpartition("/")[2]
+            levels[level] = levels.get(level, 0.0) + amount
     return {
         "requests": total,
         "escalation_rate": answers(sums, "dc") / total if total else None,
         "audits": sums.get("audit/n", 0.0),
         "degraded": degraded,
+        "loss_levels": levels,
         "estimates": found,
     }

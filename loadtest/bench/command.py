@@ -16,6 +16,7 @@ from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.server import ServerBench, run_server_bench
+from loadtest.bench.transport import run_transport_bench, suites_of
 
 
 @click.group("bench")
@@ -193,3 +194,19 @@ def concealment(json_file: Path | None, plot: Path | None, **options: Any) -> No
     write_json(json_file, result)
     if plot is not None:
         write_concealment_plot(result, plot)
+
+
+@command.command("transport", context_settings={"show_default": True})
+@click.option("--suites", default="none,AES_CM_128_HMAC_SHA1_80,AEAD_AES_128_GCM")
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+def transport(suites: str, json_file: Path | None) -> None:
+    """CPU of receiving an image of ten packets, before it is decoded."""
+    names = suites_of(suites)
+    with progress_bar() as bar:
+        line = bar.add_task("transport", total=None)
+        result = run_transport_bench(names, lambda: bar.advance(line))
+    table = Table("suite", "core, ms an image", "with a UDP socket", title="10 packets an image")
+    for name, found in result["suites"].items():
+        table.add_row(name, f"{found['core_ms']:.3f}", f"{found['with_socket_ms']:.3f}")
+    Console().print(table)
+    write_json(json_file, result)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -254,6 +259,48 @@ async def test_hostile_datagrams_do_not_disturb_the_agent(agent: Service) -> Non
         await client.close_stream(offer.id)
         async with LossyStream.open(url(agent), suite="none") as stream:
             assert (await stream.classify(jpeg(4))).complete
+
+
+async def test_damaged_answers_are_counted_by_loss_level(agent: Service) -> None:
+    async with AsyncClient(url(agent)) as client:
+        offer = await opened(client, suite="none")
+        sender = sender_of(offer)
+        packets = sender.frame(jpeg(1), 1)
+        await put(offer, packets[:-3] + packets[-1:])
+        await _until(client, offer.id, 1)
+        for _ in range(100):
+            body = await client.delivered(task="imagenette")
+            levels = body["windows"].get("1h", {}).get("loss_levels", {})
+            if any(float(level) > 0 for level in levels):
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError(body)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_keys_can_be_handed_out_over_https(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    line = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+        f"-keyout {key} -out {cert} -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run(line.split(), check=True, capture_output=True)
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(jpeg(1))
+    options = (*TASK, "--tls-cert", str(cert), "--tls-key", str(key))
+    with edge(shipped_repository(), "127.0.0.1:1", *options) as service:
+        send = (
+            f"-m hawkvision.cli stream send {photo} --accuracy 0.8 --url https://{service.address}"
+        )
+        done = subprocess.run(
+            [sys.executable, *send.split()],
+            env={**os.environ, "SSL_CERT_FILE": str(cert)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "1 answered" in done.stdout
 
 
 async def test_streams_end_when_the_agent_drains() -> None:
