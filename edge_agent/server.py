@@ -28,6 +28,7 @@ from edge_agent.streams.routes import StreamRoutes
 from edge_agent.tracking import Tracking
 from edge_agent.workers import WorkerPool
 from hawkvision.errors import HawkVisionError, RepositoryError
+from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.repository import Repository
 from hawkvision.tracking.audit import AuditSettings
 from hawkvision.tracking.journal import Journal
@@ -38,6 +39,7 @@ from hawkvision.tracking.store import Store
 _log = logging.getLogger(__name__)
 _PREFERRED_DEFAULT = "roadsigns"
 _EXPORT_S = 5.0
+STREAM_LIMITS = AssemblyLimits()
 _ACCEPTED_S = 0.1
 """How long connections accepted last have to send their request, seconds."""
 
@@ -102,7 +104,15 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     accuracy = AccuracyRoutes(classifier, tracking, AppKeys.read(config.app_keys))
     streams = StreamRegistry(
         classifier,
-        StreamSettings(config.max_streams, config.stream_idle_s, config.rtp_address),
+        StreamSettings(
+            config.max_streams,
+            config.stream_idle_s,
+            config.rtp_address,
+            AssemblyLimits(
+                max_bytes=min(STREAM_LIMITS.max_bytes, config.limits.max_bytes),
+                max_pixels=min(STREAM_LIMITS.max_pixels, config.limits.max_pixels),
+            ),
+        ),
     )
     routes = Routes(classifier, bodies, metrics, accuracy, StreamRoutes(streams), config.delta)
     metrics.watch("hawkvision_streams", "Lossy streams open.", lambda: streams.open_streams)

@@ -64,14 +64,14 @@ class StreamRegistry(asyncio.DatagramProtocol):
         """
         loop = asyncio.get_running_loop()
         try:
-            bound = _socket(host, port)
+            bound = udp_socket(host, port)
         except OSError as error:
             if exact:
                 raise HawkVisionError(
                     f"cannot listen on UDP {host}:{port}: {error.strerror or error}",
                     hint="Choose another --rtp-port.",
                 ) from error
-            bound = _socket(host, 0)
+            bound = udp_socket(host, 0)
         await loop.create_datagram_endpoint(lambda: self, sock=bound)
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
 
@@ -224,7 +224,8 @@ def is_loopback(address: str) -> bool:
     return bool((mapped or parsed).is_loopback)
 
 
-def _socket(host: str, port: int) -> socket.socket:
+def udp_socket(host: str, port: int) -> socket.socket:
+    """A bound UDP socket with a receive buffer for bursts of frames. Raises OSError."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
     )[0]

@@ -130,7 +130,7 @@ def lossy(
         parity=None if parity == "auto" else float(parity),
         **options,
     )
-    console = Console()
+    console = Console() if Console().is_terminal else Console(width=140)
     result = run_lossy_bench(bench, lambda text: console.print(f"… {text}"))
     table = Table(title=f"15 Mbit/s, 20 ms each way; task {bench.task}, accuracy {bench.accuracy}")
     for name in ("size", "loss", "transport", "P50 ms", "P99 ms", "by deadline", "as undamaged"):
@@ -141,7 +141,7 @@ def lossy(
         right = cell["accuracy"]
         table.add_row(
             cell["size"],
-            cell["loss"],
+            str(cell["loss"]),
             cell["transport"],
             f"{cell['p50_ms']:.0f}",
             f"{cell['p99_ms']:.0f}",
@@ -206,7 +206,13 @@ def transport(suites: str, json_file: Path | None) -> None:
         line = bar.add_task("transport", total=None)
         result = run_transport_bench(names, lambda: bar.advance(line))
     table = Table("suite", "core, ms an image", "with a UDP socket", title="10 packets an image")
+    table.add_column("2 ms apart")
     for name, found in result["suites"].items():
-        table.add_row(name, f"{found['core_ms']:.3f}", f"{found['with_socket_ms']:.3f}")
+        table.add_row(
+            name,
+            f"{found['core_ms']:.3f}",
+            f"{found['with_socket_ms']:.3f}",
+            f"{found['with_socket_paused_ms']:.3f}",
+        )
     Console().print(table)
     write_json(json_file, result)

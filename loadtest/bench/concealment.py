@@ -24,7 +24,7 @@ from hawkvision.repository import Repository, shipped_repository
 from hawkvision.taskbuild.runs import LoadedModel, each
 from loadtest.bench.lossy import unseen_photos
 
-FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+FRACTIONS = (0.0, 0.02, 0.04, 0.06, 0.09, 0.12, 0.15, 0.2, 0.3, 0.4, 0.5)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ CONDITIONS: dict[str, dict[str, float]] = {
     "fade 15 ms, 5 %": {"fade_mean_s": 0.015, "fade_share": 0.05},
     "fade 30 ms, 10 %": {"fade_mean_s": 0.030, "fade_share": 0.10},
 }
+_PLAIN = tuple(name for name in CONDITIONS if not name.startswith("fade"))
 _PORT = 18_080
 Known = tuple[bytes, str | None]
 
@@ -306,7 +307,7 @@ def summarise(
             {
                 "bytes": int(np.mean([len(data) for data, _ in known])),
                 "size": size.name,
-                "loss": condition,
+                "loss": float(condition) if condition in _PLAIN else condition,
                 "transport": transport,
                 "n": len(mine),
                 "p50_ms": round(float(np.percentile(times, 50)), 1),
@@ -364,13 +365,13 @@ def write_plot(result: dict[str, Any], path: Path) -> None:
             xticks=range(len(conditions)),
         )
         axis.set_xticklabels([_short(name) for name in conditions], fontsize=8)
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, loc="upper left")
     path.parent.mkdir(parents=True, exist_ok=True)
     svg = to_svg(figure, "lossy").replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     path.write_text(svg, "utf-8")
 
 
-def _short(condition: str) -> str:
-    if condition.startswith("fade"):
+def _short(condition: str | float) -> str:
+    if isinstance(condition, str):
         return condition.replace(", ", "\n")
-    return f"{float(condition):.0%} loss"
+    return f"{condition:.0%} loss"

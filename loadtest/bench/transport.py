@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from typing import Any
 import simplejpeg
 import uvloop
 
+from edge_agent.streams.registry import udp_socket
 from hawkvision.datasets import roadsigns
 from hawkvision.lossy.rebuild import rebuild
 from hawkvision.lossy.receiver import StreamReceiver
@@ -25,6 +24,7 @@ PACKETS = 10
 _SSRC = 0x5EED
 _ROUNDS = 5
 _FRAMES = 400
+_PAUSE_S = 0.002
 
 _SENDER = """
 import socket, struct, sys, time
@@ -76,12 +76,11 @@ class _Counting(asyncio.DatagramProtocol):
                 self.done.set_result(None)
 
 
-async def _over_socket(receiver: StreamReceiver, frames: list[list[bytes]]) -> float:
+async def _over_socket(
+    receiver: StreamReceiver, frames: list[list[bytes]], pause_s: float
+) -> float:
     """CPU milliseconds of this process for each image, over a real socket."""
-    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    bound.setblocking(False)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
-    bound.bind(("127.0.0.1", 0))
+    bound = udp_socket("127.0.0.1", 0)
     loop = asyncio.get_running_loop()
     transport, counting = await loop.create_datagram_endpoint(
         lambda: _Counting(receiver, len(frames)), sock=bound
@@ -93,7 +92,7 @@ async def _over_socket(receiver: StreamReceiver, frames: list[list[bytes]]) -> f
     )
     port = str(bound.getsockname()[1])
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _SENDER, port, "0.002", stdin=subprocess.PIPE
+        sys.executable, "-c", _SENDER, port, str(pause_s), stdin=asyncio.subprocess.PIPE
     )
     assert child.stdin is not None
     child.stdin.write(data)
@@ -113,6 +112,7 @@ def run_transport_bench(suites: tuple[str, ...], progress: Callable[[], None]) -
     image = ten_packets()
     pure: dict[str, list[float]] = {name: [] for name in suites}
     sockets: dict[str, list[float]] = {name: [] for name in suites}
+    paused: dict[str, list[float]] = {name: [] for name in suites}
     for _ in range(_ROUNDS):
         for name in suites:
             suite = None if name == PLAIN else suite_named(name)
@@ -126,10 +126,11 @@ def run_transport_bench(suites: tuple[str, ...], progress: Callable[[], None]) -
                     for frame in receiver.rtp(datagram, 0.0) or ():
                         rebuild(frame)
             pure[name].append((time.process_time() - start) * 1e3 / len(frames))
-            inbound = Inbound(suite, key, _SSRC) if suite else None
-            receiver = StreamReceiver(_SSRC, 1.0, None, inbound)
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                sockets[name].append(runner.run(_over_socket(receiver, frames)))
+            for measured, pause_s in ((sockets, 0.0), (paused, _PAUSE_S)):
+                inbound = Inbound(suite, key, _SSRC) if suite else None
+                receiver = StreamReceiver(_SSRC, 1.0, None, inbound)
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    measured[name].append(runner.run(_over_socket(receiver, frames, pause_s)))
             progress()
     return {
         "packets": PACKETS,
@@ -138,6 +139,7 @@ def run_transport_bench(suites: tuple[str, ...], progress: Callable[[], None]) -
             name: {
                 "core_ms": round(median(pure[name]), 4),
                 "with_socket_ms": round(median(sockets[name]), 4),
+                "with_socket_paused_ms": round(median(paused[name]), 4),
             }
             for name in suites
         },
