@@ -15,6 +15,7 @@ ALLOWED = {
     "hawkvision": {"hawkvision"},
     "edge_agent": {"edge_agent", "hawkvision"},
     "dc_gateway": {"dc_gateway", "hawkvision"},
+    "fpga": {"fpga", "hawkvision"},
     "models": {"models", "hawkvision"},
 }
 OURS = {"hawkvision", "edge_agent", "dc_gateway", "fpga", "models", "loadtest", "tests"}

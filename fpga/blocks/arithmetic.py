@@ -1,0 +1,271 @@
+"""Multiply, add, make narrow: a matrix-vector unit and requantizers."""
+
+from __future__ import annotations
+
+import numpy as np
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from fpga.blocks.window import SlidingWindow
+from fpga.network import Conv, Requant
+
+_ADDS = 4
+"""Operands of a sum between two registers."""
+
+
+def check_folding(conv: Conv, pe: int, simd: int) -> None:
+    """Raise ValueError where PE or SIMD does not divide the channels."""
+    if conv.out_channels % pe:
+        raise ValueError(f"{conv.name}: PE {pe} does not divide {conv.out_channels} channels")
+    if conv.in_channels % simd:
+        raise ValueError(f"{conv.name}: SIMD {simd} does not divide {conv.in_channels} channels")
+
+
+class ConvUnit(wiring.Component):
+    """A convolution of `fpga.network.Conv`, bit for bit.
+
+    Parameters: the convolution, the `side` of its input, `pe` output channels and `simd` input
+    channels at a time; they divide Cout and Cin.
+
+    Ports: `i`, stream of the input's bits (two's complement where signed); `o`, stream of the
+    requantizer's bits. It takes K * K * Cin / simd * Cout / pe cycles for a pixel while its input
+    is there and its output is taken, at least Cout.
+    """
+
+    def __init__(self, conv: Conv, side: int, pe: int, simd: int) -> None:
+        check_folding(conv, pe, simd)
+        self.conv, self.side, self.pe, self.simd = conv, side, pe, simd
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(conv.in_bits))),
+                "o": Out(stream.Signature(unsigned(conv.requant.bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        conv = self.conv
+        folds = conv.out_channels // self.pe
+        m.submodules.window = window = SlidingWindow(
+            side=self.side,
+            channels=conv.in_channels,
+            kernel=conv.kernel,
+            stride=conv.stride,
+            simd=self.simd,
+            folds=folds,
+            bits=conv.in_bits,
+        )
+        m.submodules.requant = requant = SerialRequant(
+            conv.requant, conv.out_channels, self.pe, conv.accumulator_bits
+        )
+        wiring.connect(m, wiring.flipped(self.i), window.i)
+        wiring.connect(m, requant.o, wiring.flipped(self.o))
+        m.submodules.weights = rom = Memory(
+            shape=self.pe * self.simd * conv.weight_bits, depth=self._depth, init=self._rom()
+        )
+        weights = rom.read_port(domain="sync")
+        enable = Signal()
+        address = Signal(range(self._depth))
+        m.d.comb += [window.en.eq(enable), weights.en.eq(enable), weights.addr.eq(address)]
+        # The window shows a word one cycle after addressing it, and so do the weights: their
+        # address runs with the words that are shown, one ahead.
+        following = Signal(range(self._depth))
+        m.d.comb += following.eq(Mux(address == self._depth - 1, 0, address + 1))
+        with m.If(enable & window.valid):
+            m.d.sync += address.eq(following)
+        m.d.comb += weights.addr.eq(Mux(window.valid, following, address))
+
+        flags: list[Value] = [window.valid, window.first, window.last]
+        lanes = self._products(m, window.word, weights.data, enable)
+        flags = _delayed(m, flags, enable)
+        while len(lanes[0]) > 1:
+            lanes = [_partial_sums(m, lane, enable) for lane in lanes]
+            flags = _delayed(m, flags, enable)
+        valid, first, last = flags
+        done = Signal()
+        m.d.comb += [done.eq(valid & last), enable.eq(~(done & ~requant.ready))]
+        m.d.comb += requant.valid.eq(done & enable)
+        for lane, values in enumerate(lanes):
+            total = Signal(signed(conv.accumulator_bits), name=f"sum_{lane}")
+            register = Signal(signed(conv.accumulator_bits), name=f"accumulator_{lane}")
+            m.d.comb += total.eq(Mux(first, 0, register) + values[0])
+            with m.If(enable & valid):
+                m.d.sync += register.eq(total)
+            m.d.comb += requant.sums[lane].eq(total)
+        return m
+
+    @property
+    def _depth(self) -> int:
+        return self.conv.weights.size // (self.pe * self.simd)
+
+    def _rom(self) -> list[int]:
+        """Weights in the order of reading: fold, row, column, word; PE lanes of SIMD values."""
+        conv = self.conv
+        mask = (1 << conv.weight_bits) - 1
+        out = []
+        w = conv.weights.astype(int)
+        for fold in range(0, conv.out_channels, self.pe):
+            for ky in range(conv.kernel):
+                for kx in range(conv.kernel):
+                    for channel in range(0, conv.in_channels, self.simd):
+                        part = w[fold : fold + self.pe, channel : channel + self.simd, ky, kx]
+                        word = 0
+                        for index, value in enumerate(part.ravel().tolist()):
+                            word |= (value & mask) << (index * conv.weight_bits)
+                        out.append(word)
+        return out
+
+    def _products(
+        self, m: Module, word: Signal, weights: Value, enable: Signal
+    ) -> list[list[Value]]:
+        conv = self.conv
+        x = [word[i * conv.in_bits : (i + 1) * conv.in_bits] for i in range(self.simd)]
+        inputs = [value.as_signed() if conv.in_signed else value for value in x]
+        lanes: list[list[Value]] = []
+        for pe in range(self.pe):
+            row: list[Value] = []
+            for index, value in enumerate(inputs):
+                at = (pe * self.simd + index) * conv.weight_bits
+                weight = weights[at : at + conv.weight_bits].as_signed()
+                product = Signal(signed(conv.weight_bits + conv.in_bits), name=f"p_{pe}_{index}")
+                with m.If(enable):
+                    m.d.sync += product.eq(weight * value)
+                row.append(product)
+            lanes.append(row)
+        return lanes
+
+
+def _delayed(m: Module, values: list[Value], enable: Signal) -> list[Value]:
+    out: list[Value] = []
+    for value in values:
+        register = Signal(Shape.cast(value.shape()))
+        with m.If(enable):
+            m.d.sync += register.eq(value)
+        out.append(register)
+    return out
+
+
+def _partial_sums(m: Module, values: list[Value], enable: Signal) -> list[Value]:
+    out: list[Value] = []
+    for start in range(0, len(values), _ADDS):
+        total = values[start]
+        for value in values[start + 1 : start + _ADDS]:
+            total = total + value
+        register = Signal(signed(len(total)))
+        with m.If(enable):
+            m.d.sync += register.eq(total)
+        out.append(register)
+    return out
+
+
+class SerialRequant(wiring.Component):
+    """Takes `lanes` sums at once and sends them out one by one, requantized by channel.
+
+    Ports: `valid`, `ready`, `sums` (lanes of signed `in_bits`): taken where both are high; `o`,
+    stream of the requantizer's bits. Latency 3 cycles, one value a cycle, one multiplier.
+    """
+
+    def __init__(self, requant: Requant, channels: int, lanes: int, in_bits: int) -> None:
+        self.requant, self.channels, self.lanes, self.in_bits = requant, channels, lanes, in_bits
+        self.sums = Array(Signal(signed(in_bits), name=f"requant_in_{i}") for i in range(lanes))
+        super().__init__(
+            {
+                "valid": In(1),
+                "ready": Out(1),
+                "o": Out(stream.Signature(unsigned(requant.bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        requant = self.requant
+        multiplier = np.broadcast_to(requant.multiplier, (self.channels,)).tolist()
+        bias = np.broadcast_to(requant.bias, (self.channels,)).tolist()
+        m_bits = max(1, max(int(abs(value)) for value in multiplier).bit_length()) + 1
+        b_bits = max(1, max(int(abs(value)) for value in bias).bit_length()) + 1
+        m.submodules.rom = rom = Memory(
+            shape=m_bits + b_bits,
+            depth=max(2, self.channels),
+            init=[
+                (int(scale) & ((1 << m_bits) - 1)) | (int(add) & ((1 << b_bits) - 1)) << m_bits
+                for scale, add in zip(multiplier, bias, strict=True)
+            ],
+        )
+        read = rom.read_port(domain="sync")
+        held = Signal(self.lanes * self.in_bits)
+        left = Signal(range(self.lanes + 1))
+        channel = Signal(range(max(2, self.channels)))
+        go = Signal()
+        m.d.comb += [
+            go.eq(~self.o.valid | self.o.ready),
+            self.ready.eq((left == 0) | ((left == 1) & go)),
+            read.addr.eq(channel),
+            read.en.eq(go),
+        ]
+        busy = left != 0
+        with m.If(go & busy):
+            m.d.sync += [
+                held.eq(held >> self.in_bits),
+                left.eq(left - 1),
+                channel.eq(Mux(channel == self.channels - 1, 0, channel + 1)),
+            ]
+        with m.If(self.valid & self.ready):
+            m.d.sync += [held.eq(Cat(*self.sums)), left.eq(self.lanes)]
+
+        value = Signal(signed(self.in_bits))
+        product = Signal(signed(self.in_bits + m_bits))
+        added = Signal(signed(b_bits))
+        valid_0, valid_1 = Signal(), Signal()
+        scale, add = read.data[:m_bits].as_signed(), read.data[m_bits:].as_signed()
+        shifted = (product + added) >> requant.shift
+        low, high = Const(requant.low, signed(requant.bits + 1)), Const(requant.high)
+        with m.If(go):
+            m.d.sync += [
+                value.eq(held[: self.in_bits].as_signed()),
+                valid_0.eq(busy),
+                product.eq(value * scale),
+                added.eq(add),
+                valid_1.eq(valid_0),
+                self.o.payload.eq(
+                    Mux(shifted < low, low, Mux(shifted > high, high, shifted))[: requant.bits]
+                ),
+                self.o.valid.eq(valid_1),
+            ]
+        return m
+
+
+class TableRequant(wiring.Component):
+    """A per-tensor requantizer of an unsigned value as a table; combinational.
+
+    Ports: `i`, stream of `in_bits`; `o`, stream of the requantizer's bits.
+    """
+
+    def __init__(self, requant: Requant, in_bits: int) -> None:
+        self.requant, self.in_bits = requant, in_bits
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(in_bits))),
+                "o": Out(stream.Signature(unsigned(requant.bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        values = np.arange(1 << self.in_bits, dtype=np.int64)[:, None]
+        table = self.requant(values)[:, 0].tolist()
+        m.submodules.table = rom = Memory(
+            shape=self.requant.bits, depth=len(table), init=[int(value) for value in table]
+        )
+        read = rom.read_port(domain="comb")
+        m.d.comb += [
+            read.addr.eq(self.i.payload),
+            self.o.payload.eq(read.data),
+            self.o.valid.eq(self.i.valid),
+            self.i.ready.eq(self.o.ready),
+        ]
+        return m

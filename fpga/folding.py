@@ -1,0 +1,58 @@
+"""How much of each layer is computed at once: PE output channels by SIMD input channels.
+
+Illegal foldings cannot be made: PE divides Cout, SIMD divides Cin, and the serial requantizer,
+which sends one channel a cycle, is never slower than the multipliers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fpga.generate import Folding
+from fpga.network import Conv, Network
+from hawkvision.errors import EngineError
+
+
+def legal(conv: Conv) -> Iterator[tuple[int, int]]:
+    """Every (PE, SIMD) that can be built, by the number of multipliers."""
+    pairs = [
+        (pe, simd)
+        for pe in _divisors(conv.out_channels)
+        for simd in _divisors(conv.in_channels)
+        if pe <= conv.kernel**2 * conv.in_channels // simd
+    ]
+    # Of equal numbers the wide SIMD: fewer accumulators, fewer lanes to requantize.
+    return iter(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[0])))
+
+
+def _divisors(number: int) -> list[int]:
+    return [value for value in range(1, number + 1) if number % value == 0]
+
+
+def cycles(conv: Conv, side: int, pe: int, simd: int) -> int:
+    """Cycles for a picture, at least one for each value that leaves."""
+    pixels = conv.out_side(side) ** 2
+    folds = (conv.out_channels // pe) * conv.kernel**2 * (conv.in_channels // simd)
+    return pixels * max(folds, conv.out_channels)
+
+
+def fold(network: Network, interval: int, *, late: dict[str, int] | None = None) -> Folding:
+    """The smallest folding with at most `interval` cycles for a picture in every layer.
+
+    `late` gives other intervals by name: layers whose first output waits for many rows gain
+    latency by being faster than the others. Raises EngineError where no folding is fast enough.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for conv, side in network.convolutions():
+        wanted = (late or {}).get(conv.name, interval)
+        choice = next((pair for pair in legal(conv) if cycles(conv, side, *pair) <= wanted), None)
+        if choice is None:
+            raise EngineError(f"{conv.name} cannot take a picture in {wanted} cycles")
+        found[conv.name] = choice
+    classes = network.classes
+    width = len(network.head.weights[0])
+    lanes = next(
+        (pe for pe in _divisors(classes) if width * classes // pe <= max(64, interval // 64)),
+        classes,
+    )
+    return {**found, "head": (lanes, 1)}

@@ -1,0 +1,158 @@
+"""From an integer network and its folding to one streaming design, and to Verilog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from amaranth.back import verilog
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fpga.blocks.arithmetic import ConvUnit, TableRequant
+from fpga.blocks.head import LOGIT_BITS, HeadUnit
+from fpga.blocks.streams import Fifo, Fork, ResidualAdd
+from fpga.network import STREAM_BITS, Block, Conv, Network
+
+Folding = Mapping[str, tuple[int, int]]
+"""(PE, SIMD) by the name of a layer; `head` has (PE, 1)."""
+
+SKIP_ROWS = 4
+"""Rows that a skip FIFO holds: what both convolutions of a block may keep inside."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network with the folding of every layer and the depth of every skip FIFO."""
+
+    network: Network
+    folding: Folding
+    skip_depths: Mapping[int, int]
+
+
+def default_skip_depths(network: Network) -> dict[int, int]:
+    """Depth in values by the index of the block."""
+    found = {}
+    side = network.stem.out_side(network.side)
+    for index, block in enumerate(network.blocks):
+        out = block.first.out_side(side)
+        channels = block.second.out_channels
+        if block.skip is None:
+            found[index] = SKIP_ROWS * side * channels
+        else:
+            found[index] = 2 * out * channels
+        side = out
+    return found
+
+
+class BlockUnit(wiring.Component):
+    """`fpga.network.Block`: entry, two convolutions, the way around them, and the sum.
+
+    Ports: `i`, `o`: streams of 8 bits; `level` (out), the skip FIFO's filling.
+    """
+
+    def __init__(self, block: Block, side: int, folding: Folding, depth: int) -> None:
+        self.block, self.side, self.folding, self.depth = block, side, folding, depth
+        one = stream.Signature(unsigned(STREAM_BITS))
+        super().__init__({"i": In(one), "o": Out(one), "level": Out(range(depth + 1))})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        block, side = self.block, self.side
+        entry = TableRequant(block.entry, STREAM_BITS)
+        first = ConvUnit(block.first, side, *self.folding[block.first.name])
+        second = ConvUnit(
+            block.second, block.first.out_side(side), *self.folding[block.second.name]
+        )
+        skip_bits = STREAM_BITS if block.skip is None else block.skip.requant.bits
+        fifo = Fifo(skip_bits, self.depth)
+        add = ResidualAdd(block.second.requant.bits, skip_bits, block.skip is not None, STREAM_BITS)
+        m.submodules.entry, m.submodules.first, m.submodules.second = entry, first, second
+        m.submodules.fifo, m.submodules.add = fifo, add
+        if block.skip is None:
+            m.submodules.fork = fork = Fork(STREAM_BITS)
+            wiring.connect(m, wiring.flipped(self.i), fork.i)
+            wiring.connect(m, fork.a, entry.i)
+            wiring.connect(m, fork.b, fifo.i)
+            wiring.connect(m, entry.o, first.i)
+        else:
+            m.submodules.fork = fork = Fork(block.entry.bits)
+            m.submodules.skip = skip = ConvUnit(block.skip, side, *self.folding[block.skip.name])
+            wiring.connect(m, wiring.flipped(self.i), entry.i)
+            wiring.connect(m, entry.o, fork.i)
+            wiring.connect(m, fork.a, first.i)
+            wiring.connect(m, fork.b, skip.i)
+            wiring.connect(m, skip.o, fifo.i)
+        wiring.connect(m, first.o, second.i)
+        wiring.connect(m, second.o, add.branch)
+        wiring.connect(m, fifo.o, add.skip)
+        wiring.connect(m, add.o, wiring.flipped(self.o))
+        m.d.comb += self.level.eq(fifo.level)
+        return m
+
+
+class NetworkUnit(wiring.Component):
+    """The whole network. Ports: `i`, stream of 8-bit values (R, G, B, row by row); `o`, logits."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(8))),
+                "o": Out(stream.Signature(unsigned(LOGIT_BITS))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        network, folding = self.plan.network, self.plan.folding
+        stem = ConvUnit(network.stem, network.side, *folding[network.stem.name])
+        m.submodules.stem = stem
+        m.d.comb += [
+            stem.i.valid.eq(self.i.valid),
+            stem.i.payload.eq(self.i.payload ^ 0x80),  # x - 128 in two's complement
+            self.i.ready.eq(stem.i.ready),
+        ]
+        out, side = stem.o, network.stem.out_side(network.side)
+        for index, block in enumerate(network.blocks):
+            unit = BlockUnit(block, side, folding, self.plan.skip_depths[index])
+            m.submodules[f"block_{index}"] = unit
+            wiring.connect(m, out, unit.i)
+            out, side = unit.o, block.first.out_side(side)
+        head = HeadUnit(network.head, side * side, folding["head"][0])
+        m.submodules.head = head
+        wiring.connect(m, out, head.i)
+        wiring.connect(m, head.o, wiring.flipped(self.o))
+        return m
+
+
+def to_verilog(unit: wiring.Component, name: str) -> str:
+    """Verilog of a component with ports `i` and `o`, as module `name`."""
+    return str(verilog.convert(unit, name=name, strip_internal_attrs=True))
+
+
+def parts(plan: Plan) -> Iterator[tuple[str, wiring.Component]]:
+    """Every unit of the design on its own, by name, in the order of the data."""
+    network, folding = plan.network, plan.folding
+
+    def unit(conv: Conv, side: int) -> tuple[str, wiring.Component]:
+        return conv.name, ConvUnit(conv, side, *folding[conv.name])
+
+    yield unit(network.stem, network.side)
+    side = network.stem.out_side(network.side)
+    for index, block in enumerate(network.blocks):
+        skip_bits = STREAM_BITS if block.skip is None else block.skip.requant.bits
+        yield f"entry{index}", TableRequant(block.entry, STREAM_BITS)
+        yield unit(block.first, side)
+        if block.skip is not None:
+            yield unit(block.skip, side)
+        side = block.first.out_side(side)
+        yield unit(block.second, side)
+        yield f"fifo{index}", Fifo(skip_bits, plan.skip_depths[index])
+        signed = block.skip is not None
+        bits = block.second.requant.bits
+        yield f"add{index}", ResidualAdd(bits, skip_bits, signed, STREAM_BITS)
+    yield "head", HeadUnit(network.head, side * side, folding["head"][0])

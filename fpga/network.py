@@ -1,0 +1,292 @@
+"""The integer network: what the hardware computes, in numpy. This is the specification.
+
+A residual network on 8-bit streams: a convolution into the first stream, then blocks of two 3x3
+convolutions with 4-bit inputs, whose result is added to the stream; a global sum and a dense layer
+give logits. Every number is an integer; every stage after this one agrees bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from hawkvision.errors import EngineError, RepositoryError
+
+Ints = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.int8]
+STREAM_BITS = 8
+
+
+@dataclass(frozen=True)
+class Requant:
+    """`clip((x * multiplier + bias) >> shift)` to `bits`, per channel; the shift rounds down.
+
+    `multiplier` and `bias` int64 [C]; rounding to nearest is a half in the bias.
+    """
+
+    multiplier: Ints
+    bias: Ints
+    shift: int
+    bits: int
+    signed: bool = False
+
+    @property
+    def low(self) -> int:
+        """The smallest output."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def high(self) -> int:
+        """The largest output."""
+        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+
+    def __call__(self, x: Ints) -> Ints:
+        """Integers [..., C] in, integers [..., C] out."""
+        scaled = (x * self.multiplier + self.bias) >> self.shift
+        return np.asarray(np.clip(scaled, self.low, self.high))
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution without bias and what makes its sums narrow again.
+
+    `weights` int8 [Cout, Cin, K, K], `weight_bits` of which are used, symmetric ([-7, 7] for 4).
+    Inputs have `in_bits`, signed or not; the border is zero.
+    """
+
+    name: str
+    weights: Weights
+    weight_bits: int
+    stride: int
+    in_bits: int
+    in_signed: bool
+    requant: Requant
+
+    def __post_init__(self) -> None:
+        limit = (1 << (self.weight_bits - 1)) - 1
+        if np.abs(self.weights.astype(np.int16)).max(initial=0) > limit:
+            raise EngineError(f"{self.name}: weights beyond {-limit}..{limit}")
+        if self.kernel not in (1, 3) or self.stride not in (1, 2):
+            raise EngineError(f"{self.name}: kernel {self.kernel}, stride {self.stride}: not built")
+
+    @property
+    def out_channels(self) -> int:
+        """Cout."""
+        return int(self.weights.shape[0])
+
+    @property
+    def in_channels(self) -> int:
+        """Cin."""
+        return int(self.weights.shape[1])
+
+    @property
+    def kernel(self) -> int:
+        """K, 1 or 3."""
+        return int(self.weights.shape[2])
+
+    @property
+    def padding(self) -> int:
+        """Pixels of zero border on each side."""
+        return self.kernel // 2
+
+    def out_side(self, side: int) -> int:
+        """The side of the output for a square input."""
+        return (side + 2 * self.padding - self.kernel) // self.stride + 1
+
+    def macs(self, side: int) -> int:
+        """Multiply-adds for a square input."""
+        return self.weights.size * self.out_side(side) ** 2
+
+    @cached_property
+    def accumulator_bits(self) -> int:
+        """Bits of the signed sums, from the weights as they are."""
+        high = (1 << (self.in_bits - 1)) if self.in_signed else (1 << self.in_bits) - 1
+        largest = np.abs(self.weights.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0) * high
+        return int(largest).bit_length() + 1
+
+    @cached_property
+    def _matrix(self) -> npt.NDArray[np.float32]:
+        return self.weights.transpose(2, 3, 1, 0).reshape(-1, self.out_channels).astype(np.float32)
+
+    def sums(self, x: Ints) -> Ints:
+        """Accumulators int64 [N, H', W', Cout] for inputs [N, H, W, Cin].
+
+        The products are summed as float32, which is exact below 2^24.
+        """
+        if self.accumulator_bits > 24:
+            raise EngineError(f"{self.name}: sums of {self.accumulator_bits} bits")
+        k, s, p = self.kernel, self.stride, self.padding
+        padded = np.pad(x.astype(np.float32), ((0, 0), (p, p), (p, p), (0, 0)))
+        side = self.out_side(x.shape[1])
+        taps = [
+            padded[:, dy : dy + s * side : s, dx : dx + s * side : s][:, :side, :side]
+            for dy in range(k)
+            for dx in range(k)
+        ]
+        columns = np.concatenate(taps, axis=3)
+        return (columns @ self._matrix).astype(np.int64)
+
+    def __call__(self, x: Ints) -> Ints:
+        """Requantized output [N, H', W', Cout]."""
+        return self.requant(self.sums(x))
+
+
+@dataclass(frozen=True)
+class Block:
+    """`clip(second(first(entry(x))) + skip)`: entry narrows the 8-bit stream to 4 bits.
+
+    `skip` is a 1x1 convolution of the narrowed input, or None for the stream itself. The requant of
+    `second` and of `skip` give signed values in units of the stream that leaves the block.
+    """
+
+    entry: Requant
+    first: Conv
+    second: Conv
+    skip: Conv | None
+
+    def __call__(self, x: Ints) -> Ints:
+        """The next stream, uint8 values [N, H', W', C']."""
+        narrow = self.entry(x)
+        added = self.second(self.first(narrow)) + (x if self.skip is None else self.skip(narrow))
+        return np.asarray(np.clip(added, 0, (1 << STREAM_BITS) - 1))
+
+
+@dataclass(frozen=True)
+class Head:
+    """Sum over the picture, then logits `sums @ weights.T + bias`; `scale` makes them floats."""
+
+    weights: Weights
+    bias: Ints
+    scale: float
+
+    def __call__(self, x: Ints) -> Ints:
+        """Logits int64 [N, classes]."""
+        return np.asarray(x.sum(axis=(1, 2)) @ self.weights.astype(np.int64).T + self.bias)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The whole network; pictures are square, uint8 RGB, and enter as `x - 128`."""
+
+    name: str
+    side: int
+    stem: Conv
+    blocks: tuple[Block, ...]
+    head: Head
+
+    @property
+    def classes(self) -> int:
+        """How many logits there are."""
+        return len(self.head.weights)
+
+    def streams(self, images: npt.NDArray[np.uint8]) -> list[Ints]:
+        """What leaves the stem and each block, for uint8 images [N, side, side, 3]."""
+        x = self.stem(images.astype(np.int64) - 128)
+        found = [x]
+        for block in self.blocks:
+            x = block(x)
+            found.append(x)
+        return found
+
+    def __call__(self, images: npt.NDArray[np.uint8]) -> Ints:
+        """Integer logits [N, classes]."""
+        return self.head(self.streams(images)[-1])
+
+    def convolutions(self) -> list[tuple[Conv, int]]:
+        """Every convolution with the side of its input, in the order of the data."""
+        found = [(self.stem, self.side)]
+        side = self.stem.out_side(self.side)
+        for block in self.blocks:
+            if block.skip is not None:
+                found.append((block.skip, side))
+            found.append((block.first, side))
+            side = block.first.out_side(side)
+            found.append((block.second, side))
+        return found
+
+
+def save_network(network: Network, path: Path) -> None:
+    """Write a `.npz` without pickles: arrays, and the structure as JSON."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+
+    def requant(name: str, value: Requant) -> dict[str, object]:
+        arrays[f"{name}/multiplier"] = value.multiplier
+        arrays[f"{name}/bias"] = value.bias
+        return {"shift": value.shift, "bits": value.bits, "signed": value.signed}
+
+    def conv(value: Conv) -> dict[str, object]:
+        arrays[f"{value.name}/weights"] = value.weights
+        return {
+            "name": value.name,
+            "weight_bits": value.weight_bits,
+            "stride": value.stride,
+            "in_bits": value.in_bits,
+            "in_signed": value.in_signed,
+            "requant": requant(value.name, value.requant),
+        }
+
+    structure = {
+        "name": network.name,
+        "side": network.side,
+        "stem": conv(network.stem),
+        "blocks": [
+            {
+                "entry": requant(f"entry{index}", block.entry),
+                "first": conv(block.first),
+                "second": conv(block.second),
+                "skip": None if block.skip is None else conv(block.skip),
+            }
+            for index, block in enumerate(network.blocks)
+        ],
+        "scale": network.head.scale,
+    }
+    arrays["head/weights"], arrays["head/bias"] = network.head.weights, network.head.bias
+    text = np.frombuffer(json.dumps(structure).encode(), np.uint8)
+    np.savez_compressed(path, structure=text, **arrays)  # type: ignore[arg-type]
+
+
+def load_network(path: Path) -> Network:
+    """Read what `save_network` wrote. Raises RepositoryError for a damaged file."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        structure = json.loads(arrays["structure"].tobytes())
+        return _network(structure, arrays)
+    except (OSError, KeyError, ValueError, TypeError, EngineError, BadZipFile) as error:
+        raise RepositoryError(f"{path.name} is not an integer network: {error}") from error
+
+
+def _network(structure: dict[str, Any], arrays: dict[str, Any]) -> Network:
+    def requant(name: str, value: dict[str, Any]) -> Requant:
+        multiplier, bias = arrays[f"{name}/multiplier"], arrays[f"{name}/bias"]
+        return Requant(multiplier, bias, value["shift"], value["bits"], value["signed"])
+
+    def conv(value: dict[str, Any]) -> Conv:
+        return Conv(
+            value["name"],
+            arrays[f"{value['name']}/weights"],
+            value["weight_bits"],
+            value["stride"],
+            value["in_bits"],
+            value["in_signed"],
+            requant(value["name"], value["requant"]),
+        )
+
+    blocks = tuple(
+        Block(
+            requant(f"entry{index}", block["entry"]),
+            conv(block["first"]),
+            conv(block["second"]),
+            None if block["skip"] is None else conv(block["skip"]),
+        )
+        for index, block in enumerate(structure["blocks"])
+    )
+    head = Head(arrays["head/weights"], arrays["head/bias"], float(structure["scale"]))
+    return Network(structure["name"], structure["side"], conv(structure["stem"]), blocks, head)

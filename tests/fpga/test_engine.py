@@ -1,0 +1,82 @@
+"""The simulated hardware as an engine: the agent's answers are the integer network's."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
+
+from fpga.engine import network_beside, open_simulated
+from fpga.network import save_network
+from fpga.simulate import why_not
+from hawkvision.cli import cli
+from hawkvision.engines import ModelSpec
+from hawkvision.errors import EngineError
+from hawkvision.images import decode, fit
+from hawkvision.repository import Repository
+from tests.fpga.networks import images, random_network
+from tests.models import LABELS, SIDE, build_tiny_repository, coloured_jpeg
+from tests.processes import edge
+
+needs_verilator = pytest.mark.skipif(why_not() is not None, reason=f"no Verilator: {why_not()}")
+NETWORK = random_network(SIDE, (2, 4), 1, seed=9, classes=len(LABELS))
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Builds go to a folder of the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@needs_verilator
+def test_an_agent_answers_with_the_simulated_hardware(kept: Path) -> None:
+    repository = build_tiny_repository(kept / "repository")
+    rung = Repository(repository).open("tiny").rungs[0]
+    save_network(NETWORK, network_beside(rung.model.path))
+    photos = [coloured_jpeg(label, seed=seed) for seed, label in enumerate(LABELS)]
+    with edge(repository, "127.0.0.1:1", "--engine", "fpga-sim", "--audit-share", "0") as agent:
+        for photo in photos:
+            pixels = fit(decode(photo, min_side=SIDE), rung.geometry)
+            expected = int(NETWORK(pixels[None])[0].argmax())
+            request = urllib.request.Request(
+                f"http://{agent.address}/v1/classify?accuracy=0.3", data=photo
+            )
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                answer = json.load(reply)
+            assert answer["class_id"] == expected
+
+
+@needs_verilator
+def test_logits_are_the_integer_networks_times_its_scale(kept: Path) -> None:
+    path = kept / "edge.onnx"
+    with pytest.raises(EngineError, match=r"edge\.fpga\.npz"):
+        open_simulated(ModelSpec(path), threads=1)
+    save_network(NETWORK, network_beside(path))
+    engine = open_simulated(ModelSpec(path), threads=1)
+    pictures = images(3, SIDE, np.random.default_rng(1))
+    logits = engine.infer(pictures.transpose(0, 3, 1, 2))
+    assert np.allclose(logits, NETWORK(pictures) * NETWORK.head.scale)
+    assert 0 < engine.interval <= engine.latency < 200_000
+    with pytest.raises(EngineError, match="uint8"):
+        engine.infer(np.zeros((1, 3, 8, 8), np.uint8))
+
+
+@needs_verilator
+def test_the_command_says_what_it_found(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, report = kept / "n.npz", kept / "report.json"
+    save_network(NETWORK, path)
+    arguments = ["fpga", "simulate", str(path), "--images", "4", "--json", str(report)]
+    assert not cli(arguments, standalone_mode=False)
+    found = json.loads(report.read_text())
+    assert found["bit_exact_images"] == found["bit_exact_images_stalled"] == 4
+    assert str(found["latency_cycles"]) in capsys.readouterr().out
+    assert not cli(
+        ["fpga", "compile", str(path), "--out", str(kept / "n.v")], standalone_mode=False
+    )
+    assert "module hv_network" in (kept / "n.v").read_text()

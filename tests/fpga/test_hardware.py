@@ -1,0 +1,157 @@
+"""Blocks and networks in Verilator against numpy: every bit, with and without stalls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
+
+from fpga.blocks.arithmetic import ConvUnit, TableRequant, check_folding
+from fpga.blocks.head import HeadUnit
+from fpga.blocks.streams import Fifo
+from fpga.folding import cycles, fold, legal
+from fpga.generate import NetworkUnit, Plan, default_skip_depths
+from fpga.network import Head, Requant
+from fpga.simulate import Simulation, why_not
+from hawkvision.errors import EngineError
+from tests.fpga.networks import conv_for, images, random_network
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no Verilator: {why_not()}")
+STALLS = [(0, 0), (40, 0), (0, 40), (30, 30)]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("verilator")
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "out", "kernel", "stride", "weight_bits", "in_bits", "signed", "folding"),
+    [
+        (8, 4, 8, 3, 1, 4, 4, False, (4, 2)),
+        (8, 3, 4, 3, 1, 8, 8, True, (2, 3)),
+        (8, 4, 4, 3, 2, 4, 4, False, (4, 4)),
+        (7, 2, 4, 3, 2, 4, 4, False, (1, 1)),
+        (6, 4, 8, 1, 2, 4, 4, False, (1, 4)),
+        (5, 8, 2, 1, 1, 4, 4, False, (2, 8)),
+    ],
+)
+def test_a_convolution_is_bit_exact(
+    cache: Path,
+    side: int,
+    channels: int,
+    out: int,
+    kernel: int,
+    stride: int,
+    weight_bits: int,
+    in_bits: int,
+    signed: bool,
+    folding: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(side * channels + out)
+    low = -(1 << (in_bits - 1)) if signed else 0
+    x = rng.integers(low, low + (1 << in_bits), (4, side, side, channels))
+    x[0], x[1] = low, low + (1 << in_bits) - 1
+    conv = conv_for(
+        x,
+        out,
+        rng,
+        kernel=kernel,
+        stride=stride,
+        weight_bits=weight_bits,
+        in_bits=in_bits,
+        in_signed=signed,
+        out_bits=10,
+        out_signed=True,
+    )
+    expected = conv(x).ravel()
+    simulation = Simulation(ConvUnit(conv, side, *folding), cache=cache)
+    ideal = 4 * max(cycles(conv, side, *folding), side * side * channels)
+    for stall_in, stall_out in STALLS:
+        run = simulation.run(
+            x, len(expected), limit=20 * ideal, stall_in=stall_in, stall_out=stall_out
+        )
+        assert np.array_equal(run.outputs, expected)
+        if not stall_in and not stall_out and stride <= kernel:
+            assert run.cycles < 1.1 * ideal + 120
+
+
+@pytest.mark.parametrize("pe", [1, 2])
+def test_the_head_is_bit_exact(cache: Path, pe: int) -> None:
+    rng = np.random.default_rng(pe)
+    head = Head(rng.integers(-127, 128, (4, 6)).astype(np.int8), rng.integers(-999, 999, 4), 1.0)
+    x = rng.integers(0, 256, (5, 3, 3, 6))
+    simulation = Simulation(HeadUnit(head, 9, pe), cache=cache)
+    for stall_in, stall_out in STALLS:
+        run = simulation.run(x, 20, limit=5000, stall_in=stall_in, stall_out=stall_out)
+        assert np.array_equal(run.outputs, head(x).ravel())
+
+
+def test_the_table_and_the_fifo_keep_order_and_values(cache: Path) -> None:
+    requant = Requant(np.array([3000]), np.array([1 << 15]), 16, 4)
+    x = np.arange(256)
+    for unit, expected in (
+        (TableRequant(requant, 8), requant(x[:, None])[:, 0]),
+        (Fifo(8, 5), x),
+    ):
+        run = Simulation(unit, cache=cache).run(
+            x, 256, limit=4000, stall_in=20, stall_out=50, signed=False
+        )
+        assert np.array_equal(run.outputs, expected)
+
+
+def test_a_small_network_is_bit_exact_back_to_back_and_under_stalls(cache: Path) -> None:
+    network = random_network(8, (4, 8), 2, seed=1)
+    folding = fold(network, 640)
+    plan = Plan(network, folding, default_skip_depths(network))
+    simulation = Simulation(NetworkUnit(plan), cache=cache)
+    pictures = images(12, 8, np.random.default_rng(7))
+    expected = network(pictures).ravel()
+    for seed, (stall_in, stall_out) in enumerate(STALLS * 2):
+        run = simulation.run(
+            pictures,
+            len(expected),
+            limit=60_000,
+            stall_in=stall_in,
+            stall_out=stall_out,
+            seed=seed,
+        )
+        assert np.array_equal(run.outputs, expected)
+    quick = simulation.run(pictures, len(expected), limit=60_000)
+    leaving = quick.given_at[network.classes - 1 :: network.classes]
+    assert np.diff(leaving).max() <= 640 + 8
+
+
+def test_a_skip_fifo_that_is_too_small_is_found_as_a_deadlock(cache: Path) -> None:
+    network = random_network(8, (4,), 1, seed=2)
+    plan = Plan(network, fold(network, 1000), {0: 8})
+    simulation = Simulation(NetworkUnit(plan), cache=cache)
+    pictures = images(1, 8, np.random.default_rng(1))
+    with pytest.raises(EngineError, match="deadlock"):
+        simulation.run(pictures, network.classes, limit=50_000)
+
+
+def test_illegal_foldings_cannot_be_made() -> None:
+    rng = np.random.default_rng(1)
+    conv = conv_for(rng.integers(0, 16, (1, 4, 4, 6)), 4, rng)
+    for pe, simd in legal(conv):
+        assert conv.out_channels % pe == 0 and conv.in_channels % simd == 0
+        assert cycles(conv, 4, pe, simd) >= 16 * conv.out_channels
+    for pe, simd, named in ((3, 2, "PE 3"), (2, 4, "SIMD 4")):
+        with pytest.raises(ValueError, match=named):
+            check_folding(conv, pe, simd)
+    network = random_network(8, (4, 8), 1, seed=1)
+    with pytest.raises(EngineError, match="cannot take a picture in 10 cycles"):
+        fold(network, 10)
+
+
+def test_fewer_cycles_take_more_multipliers() -> None:
+    network = random_network(16, (4, 8), 1, seed=1)
+    products = [
+        sum(pe * simd for name, (pe, simd) in fold(network, interval).items() if name != "head")
+        for interval in (20_000, 5000, 2500)
+    ]
+    assert products == sorted(products) and products[0] < products[-1]
