@@ -99,9 +99,17 @@ class LossyStream(asyncio.DatagramProtocol):
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str = DEFAULT_URL, *, sending: Sending | None = None, **asked: Any
+        cls,
+        url: str = DEFAULT_URL,
+        *,
+        sending: Sending | None = None,
+        through: tuple[str, int] | None = None,
+        **asked: Any,
     ) -> AsyncIterator[LossyStream]:
-        """Ask the agent at `url` for a stream; `asked` are the fields of StreamRequest."""
+        """Ask the agent at `url` for a stream; `asked` are the fields of StreamRequest.
+
+        Datagrams go to the address that the agent offers, or to `through`, which forwards them.
+        """
         sending = sending or Sending()
         if "accuracy" in asked and asked["accuracy"] is not None:
             asked["accuracy"] = str(asked["accuracy"])
@@ -111,16 +119,16 @@ class LossyStream(asyncio.DatagramProtocol):
             offer = parse_offer(await client.open_stream(request_body(request)))
             stream = cls(client, offer, request, sending)
             try:
-                await stream.connect()
+                await stream.connect(through)
                 yield stream
             finally:
                 await stream.close()
 
-    async def connect(self) -> None:
+    async def connect(self, through: tuple[str, int] | None = None) -> None:
         """Open the UDP socket."""
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, remote_addr=(self.offer.host, self.offer.port)
+            lambda: self, remote_addr=through or (self.offer.host, self.offer.port)
         )
         transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER

@@ -17,6 +17,7 @@ from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.server import ServerBench, run_server_bench
 from loadtest.bench.transport import run_transport_bench, suites_of
+from loadtest.link.namespaces import why_not
 
 
 @click.group("bench")
@@ -123,13 +124,19 @@ def lossy(
     plot: Path | None,
     **options: Any,
 ) -> None:
-    """Time to answer over a lossy link: HTTP over TCP cubic and bbr against RTP. Needs root."""
+    """Time to answer over a lossy link: HTTP over TCP cubic and bbr against RTP.
+
+    With root in network namespaces; else behind relays, where TCP meets no loss.
+    """
     bench = LossyBench(
         task=task or ("roadsigns" if data is None else "imagenette"),
         data=data,
         parity=None if parity == "auto" else float(parity),
         **options,
     )
+    reason = why_not()
+    if reason is not None:
+        click.echo(f"behind relays, TCP without loss only: {reason}", err=True)
     console = Console() if Console().is_terminal else Console(width=140)
     result = run_lossy_bench(bench, lambda text: console.print(f"… {text}"))
     table = Table(title=f"15 Mbit/s, 20 ms each way; task {bench.task}, accuracy {bench.accuracy}")

@@ -114,8 +114,9 @@ async def _lossy_block(plan: dict[str, Any], images: list[tuple[int, bytes]]) ->
         "wait_ms": plan["wait_ms"],
     }
     sending = Sending(rate_bps=plan["pace_bps"], parity=plan["parity"])
+    relay = (plan["host"], plan["udp_port"]) if plan["udp_port"] else None
     try:
-        async with LossyStream.open(url, sending=sending, **asked) as stream:
+        async with LossyStream.open(url, sending=sending, through=relay, **asked) as stream:
             for index, (number, image) in enumerate(images):
                 await asyncio.sleep(plan["lossy_idle_s"])
                 start = time.perf_counter()

@@ -1,13 +1,15 @@
-"""A UDP relay on this machine with an emulated link in it; needs no rights.
+"""Relays on this machine with an emulated link in them; they need no rights.
 
-TCP cannot be measured this way (a proxy ends the connection and hides the loss from it): use
-`loadtest.link.namespaces` for that.
+UDP meets all of the link. TCP meets its rate and delay only, because a relay ends the connection
+and hides the loss from it: `loadtest.link.namespaces` is for that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
+import queue
 import selectors
 import socket
 import threading
@@ -90,3 +92,77 @@ def _udp() -> socket.socket:
     opened.setblocking(False)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     return opened
+
+
+class TcpRelay:
+    """Forwards TCP connections to `upstream` at the link's rate and delay; a context manager.
+
+    It ends each connection and opens another, so the kernels on both sides see no loss: only rate
+    and delay are emulated.
+    """
+
+    def __init__(self, upstream: tuple[str, int], settings: LinkSettings) -> None:
+        self._upstream = upstream
+        self._settings = settings
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._open: list[socket.socket] = []
+
+    def __enter__(self) -> TcpRelay:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(self._upstream, timeout=5)
+            except OSError:
+                near.close()
+                continue
+            far.settimeout(None)
+            for one in (near, far):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open += [near, far]
+            for source, target in ((near, far), (far, near)):
+                waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+                for work, end in ((self._read, source), (self._write, target)):
+                    threading.Thread(target=work, args=(end, waiting), daemon=True).start()
+
+    def _read(self, source: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]) -> None:
+        settings = self._settings
+        free_s = 0.0
+        while True:
+            try:
+                data = source.recv(1400)
+            except OSError:
+                data = b""
+            now = time.monotonic()
+            free_s = max(now, free_s) + len(data) * 8 / settings.rate_bps
+            waiting.put((free_s + settings.delay_s, data))
+            if not data:
+                return
+
+    def _write(
+        self, target: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]
+    ) -> None:
+        while True:
+            due, data = waiting.get()
+            time.sleep(max(0.0, due - time.monotonic()))
+            try:
+                if not data:
+                    target.shutdown(socket.SHUT_WR)
+                    return
+                target.sendall(data)
+            except OSError:
+                return

@@ -131,7 +131,7 @@ async def _follow(client: AsyncClient, stream_id: str, seen: dict[int, dict[str,
 async def test_what_a_client_may_send_again_is_sent_again(agent: Service) -> None:
     """Half of the packets are lost: no level certifies that, so the image comes over HTTP."""
     async with AsyncClient(url(agent)) as client:
-        asked = {"accuracy": 0.85, "resend": True, "task": "imagenette"}
+        asked: dict[str, Any] = {"accuracy": 0.85, "resend": True, "task": "imagenette"}
         async with LossyStream.open(url(agent), sending=Sending(parity=0), **asked) as stream:
             whole = stream._sender.frame
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from loadtest.bench.lossy import SIZES, summarise
 from loadtest.bench.lossy_client import Sample
 from loadtest.link.model import Direction, Fades, LinkSettings, both_ways
 from loadtest.link.namespaces import FAR_ADDRESS, linked_pair, why_not
+from loadtest.link.relay import TcpRelay, UdpRelay
 
 
 @given(st.lists(st.integers(40, 1500), min_size=1, max_size=50), st.floats(1e5, 1e9))
@@ -108,3 +111,30 @@ def test_cells_count_what_is_unanswered_as_late() -> None:
     assert (lossy["by_deadline"], lossy["unanswered"], lossy["n"]) == (0.3333, 1, 3)
     assert (lossy["top1"], lossy["accuracy"], lossy["accuracy_undamaged"]) == (0.5, 1.0, 0.5)
     assert (lossy["degraded_rate"], lossy["bytes"]) == (0.5, 15)
+
+
+def test_without_root_relays_carry_both_protocols() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            udp.bind(("127.0.0.1", port))
+            settings = LinkSettings(rate_bps=15e6, delay_s=0.02)
+            agent = ("127.0.0.1", port)
+            with UdpRelay(agent, settings) as lossy, TcpRelay(agent, settings) as reliable:
+                near = socket.create_connection(("127.0.0.1", reliable.port), timeout=5)
+                far, _ = server.accept()
+                far.settimeout(5)
+                udp.settimeout(5)
+                with near, far, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+                    start = time.monotonic()
+                    near.sendall(b"x" * 15_000)
+                    got = b""
+                    while len(got) < 15_000:
+                        got += far.recv(65_536)
+                    assert 0.027 < time.monotonic() - start < 0.2  # 20 ms and 8 ms on the wire
+                    far.sendall(b"back")
+                    assert near.recv(10) == b"back"
+                    start = time.monotonic()
+                    out.sendto(b"hello", ("127.0.0.1", lossy.port))
+                    assert udp.recv(10) == b"hello"
+                    assert time.monotonic() - start > 0.019
