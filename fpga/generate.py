@@ -24,11 +24,19 @@ SKIP_ROWS = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """A network with the folding of every layer and the depth of every skip FIFO."""
+    """A network with the folding of every layer and the depth of every skip FIFO.
+
+    `packed` names the layers that compute two products in one DSP block.
+    """
 
     network: Network
     folding: Folding
     skip_depths: Mapping[int, int]
+    packed: frozenset[str] = frozenset()
+
+    def unit(self, conv: Conv, side: int) -> ConvUnit:
+        """The hardware of one convolution for an input of this side."""
+        return ConvUnit(conv, side, *self.folding[conv.name], packed=conv.name in self.packed)
 
 
 def default_skip_depths(network: Network) -> dict[int, int]:
@@ -52,8 +60,8 @@ class BlockUnit(wiring.Component):
     Ports: `i`, `o`: streams of 8 bits; `level` (out), the skip FIFO's filling.
     """
 
-    def __init__(self, block: Block, side: int, folding: Folding, depth: int) -> None:
-        self.block, self.side, self.folding, self.depth = block, side, folding, depth
+    def __init__(self, plan: Plan, block: Block, side: int, depth: int) -> None:
+        self.plan, self.block, self.side, self.depth = plan, block, side, depth
         one = stream.Signature(unsigned(STREAM_BITS))
         super().__init__({"i": In(one), "o": Out(one), "level": Out(range(depth + 1))})
 
@@ -62,10 +70,8 @@ class BlockUnit(wiring.Component):
         m = Module()
         block, side = self.block, self.side
         entry = TableRequant(block.entry, STREAM_BITS)
-        first = ConvUnit(block.first, side, *self.folding[block.first.name])
-        second = ConvUnit(
-            block.second, block.first.out_side(side), *self.folding[block.second.name]
-        )
+        first = self.plan.unit(block.first, side)
+        second = self.plan.unit(block.second, block.first.out_side(side))
         skip_bits = STREAM_BITS if block.skip is None else block.skip.requant.bits
         fifo = Fifo(skip_bits, self.depth)
         add = ResidualAdd(block.second.requant.bits, skip_bits, block.skip is not None, STREAM_BITS)
@@ -79,7 +85,7 @@ class BlockUnit(wiring.Component):
             wiring.connect(m, entry.o, first.i)
         else:
             m.submodules.fork = fork = Fork(block.entry.bits)
-            m.submodules.skip = skip = ConvUnit(block.skip, side, *self.folding[block.skip.name])
+            m.submodules.skip = skip = self.plan.unit(block.skip, side)
             wiring.connect(m, wiring.flipped(self.i), entry.i)
             wiring.connect(m, entry.o, fork.i)
             wiring.connect(m, fork.a, first.i)
@@ -109,7 +115,7 @@ class NetworkUnit(wiring.Component):
         """Build it."""
         m = Module()
         network, folding = self.plan.network, self.plan.folding
-        stem = ConvUnit(network.stem, network.side, *folding[network.stem.name])
+        stem = self.plan.unit(network.stem, network.side)
         m.submodules.stem = stem
         m.d.comb += [
             stem.i.valid.eq(self.i.valid),
@@ -118,7 +124,7 @@ class NetworkUnit(wiring.Component):
         ]
         out, side = stem.o, network.stem.out_side(network.side)
         for index, block in enumerate(network.blocks):
-            unit = BlockUnit(block, side, folding, self.plan.skip_depths[index])
+            unit = BlockUnit(self.plan, block, side, self.plan.skip_depths[index])
             m.submodules[f"block_{index}"] = unit
             wiring.connect(m, out, unit.i)
             out, side = unit.o, block.first.out_side(side)
@@ -139,7 +145,7 @@ def parts(plan: Plan) -> Iterator[tuple[str, wiring.Component]]:
     network, folding = plan.network, plan.folding
 
     def unit(conv: Conv, side: int) -> tuple[str, wiring.Component]:
-        return conv.name, ConvUnit(conv, side, *folding[conv.name])
+        return conv.name, plan.unit(conv, side)
 
     yield unit(network.stem, network.side)
     side = network.stem.out_side(network.side)

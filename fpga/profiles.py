@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fpga.blocks.arithmetic import packable
 from fpga.folding import fold
-from fpga.generate import Plan, default_skip_depths
+from fpga.generate import Folding, Plan, default_skip_depths
 from fpga.network import Network
 from hawkvision.errors import EngineError
+
+DSP_BUDGET = 187
+"""Of the 220 blocks of an xc7z020, 15 % are left alone."""
 
 CLOCK_HZ = 100e6
 """Assumed: nothing here places or routes."""
@@ -31,7 +35,22 @@ def plan_for(network: Network, profile: str) -> Plan:
     found = PROFILES.get(profile)
     if found is None:
         raise EngineError(f"no profile {profile!r}", hint=f"One of {', '.join(PROFILES)}.")
-    return Plan(network, fold(network, found.interval), default_skip_depths(network))
+    folding = fold(network, found.interval)
+    return Plan(network, folding, default_skip_depths(network), packed_layers(network, folding))
+
+
+def packed_layers(network: Network, folding: Folding) -> frozenset[str]:
+    """The largest layers whose products fit into the DSP blocks, two to each, within the budget."""
+    layers = [conv for conv, _ in network.convolutions()]
+    stem = folding[network.stem.name]
+    left = DSP_BUDGET - len(layers) - stem[0] * stem[1] - folding["head"][0]
+    chosen: set[str] = set()
+    for conv in sorted(layers, key=lambda conv: -folding[conv.name][0] * folding[conv.name][1]):
+        pe, simd = folding[conv.name]
+        if packable(conv, pe) and pe * simd // 2 <= left:
+            chosen.add(conv.name)
+            left -= pe * simd // 2
+    return frozenset(chosen)
 
 
 def milliseconds(cycles: float) -> float:

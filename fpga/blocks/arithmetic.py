@@ -11,6 +11,9 @@ from amaranth.lib.wiring import In, Out
 from fpga.blocks.window import SlidingWindow
 from fpga.network import Conv, Requant
 
+_BLOCK_ROM = 64
+"""Words from which weights go to block RAM: look-up tables are what runs out."""
+
 _ADDS = 4
 """Operands of a sum between two registers."""
 
@@ -23,20 +26,28 @@ def check_folding(conv: Conv, pe: int, simd: int) -> None:
         raise ValueError(f"{conv.name}: SIMD {simd} does not divide {conv.in_channels} channels")
 
 
+def packable(conv: Conv, pe: int) -> bool:
+    """Whether two weights fit into one operand: 4-bit values, an even number of lanes."""
+    return conv.weight_bits == 4 and conv.in_bits == 4 and not conv.in_signed and pe % 2 == 0
+
+
 class ConvUnit(wiring.Component):
     """A convolution of `fpga.network.Conv`, bit for bit.
 
     Parameters: the convolution, the `side` of its input, `pe` output channels and `simd` input
-    channels at a time; they divide Cout and Cin.
+    channels at a time; they divide Cout and Cin. With `packed`, one DSP block computes the products
+    of one input with the weights of two output channels.
 
     Ports: `i`, stream of the input's bits (two's complement where signed); `o`, stream of the
     requantizer's bits. It takes K * K * Cin / simd * Cout / pe cycles for a pixel while its input
     is there and its output is taken, at least Cout.
     """
 
-    def __init__(self, conv: Conv, side: int, pe: int, simd: int) -> None:
+    def __init__(self, conv: Conv, side: int, pe: int, simd: int, *, packed: bool = False) -> None:
         check_folding(conv, pe, simd)
-        self.conv, self.side, self.pe, self.simd = conv, side, pe, simd
+        if packed and not packable(conv, pe):
+            raise ValueError(f"{conv.name}: two products in one DSP need 4-bit values, even PE")
+        self.conv, self.side, self.pe, self.simd, self.packed = conv, side, pe, simd, packed
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(conv.in_bits))),
@@ -64,7 +75,10 @@ class ConvUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), window.i)
         wiring.connect(m, requant.o, wiring.flipped(self.o))
         m.submodules.weights = rom = Memory(
-            shape=self.pe * self.simd * conv.weight_bits, depth=self._depth, init=self._rom()
+            shape=self.pe * self.simd * conv.weight_bits,
+            depth=self._depth,
+            init=self._rom(),
+            attrs={"ram_style": "block", "rom_style": "block"} if self._depth >= _BLOCK_ROM else {},
         )
         weights = rom.read_port(domain="sync")
         enable = Signal()
@@ -79,11 +93,14 @@ class ConvUnit(wiring.Component):
         m.d.comb += weights.addr.eq(Mux(window.valid, following, address))
 
         flags: list[Value] = [window.valid, window.first, window.last]
-        lanes = self._products(m, window.word, weights.data, enable)
+        make = self._packed_products if self.packed else self._products
+        lanes = make(m, window.word, weights.data, enable)
         flags = _delayed(m, flags, enable)
         while len(lanes[0]) > 1:
             lanes = [_partial_sums(m, lane, enable) for lane in lanes]
             flags = _delayed(m, flags, enable)
+        if self.packed:
+            lanes = [[half] for lane in lanes for half in self._unpacked(lane[0])]
         valid, first, last = flags
         done = Signal()
         m.d.comb += [done.eq(valid & last), enable.eq(~(done & ~requant.ready))]
@@ -136,6 +153,45 @@ class ConvUnit(wiring.Component):
                 row.append(product)
             lanes.append(row)
         return lanes
+
+    @property
+    def _spacing(self) -> int:
+        """Bits between two packed sums: enough for the lower one over `simd` products."""
+        return 1 + (7 * 15 * self.simd).bit_length()
+
+    def _packed_products(
+        self, m: Module, word: Signal, weights: Value, enable: Signal
+    ) -> list[list[Value]]:
+        """For each two lanes, x * (w1 << spacing + w0): both products in one multiplication.
+
+        w0 is sign-extended below w1, which lends one where w0 is negative. Weights are in [-7, 7],
+        so w1 - 1 still has four bits.
+        """
+        conv, spacing = self.conv, self._spacing
+        pairs: list[list[Value]] = []
+        for pe in range(0, self.pe, 2):
+            row: list[Value] = []
+            for index in range(self.simd):
+                x = word[index * conv.in_bits : (index + 1) * conv.in_bits]
+                low, high = (
+                    weights[at : at + 4].as_signed()
+                    for at in (4 * (lane * self.simd + index) for lane in (pe, pe + 1))
+                )
+                lent = Signal(signed(4), name=f"lent_{pe}_{index}")
+                m.d.comb += lent.eq(high - low[3])
+                both = Cat(low, *[low[3]] * (spacing - 4), lent).as_signed()
+                product = Signal(signed(spacing + 8), name=f"pp_{pe}_{index}")
+                with m.If(enable):
+                    m.d.sync += product.eq(both * x)
+                row.append(product)
+            pairs.append(row)
+        return pairs
+
+    def _unpacked(self, total: Value) -> tuple[Value, Value]:
+        """The sums of both lanes: the upper one gets back what the lower one has borrowed."""
+        spacing = self._spacing
+        low = total[:spacing].as_signed()
+        return low, total[spacing:].as_signed() + total[spacing - 1]
 
 
 def _delayed(m: Module, values: list[Value], enable: Signal) -> list[Value]:

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.blocks.arithmetic import ConvUnit, TableRequant, check_folding
+from fpga.blocks.arithmetic import ConvUnit, TableRequant, check_folding, packable
 from fpga.blocks.head import HeadUnit
 from fpga.blocks.streams import Fifo
 from fpga.folding import cycles, fold, legal
@@ -77,6 +77,22 @@ def test_a_convolution_is_bit_exact(
         assert np.array_equal(run.outputs, expected)
         if not stall_in and not stall_out and stride <= kernel:
             assert run.cycles < 1.1 * ideal + 120
+
+
+@pytest.mark.parametrize(("out", "channels", "folding"), [(4, 4, (2, 4)), (8, 2, (4, 1))])
+def test_two_products_in_one_multiplication_are_bit_exact(
+    cache: Path, out: int, channels: int, folding: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(out)
+    x = rng.integers(0, 16, (3, 6, 6, channels))
+    x[0] = 15
+    conv = conv_for(x, out, rng, out_bits=10, out_signed=True)
+    simulation = Simulation(ConvUnit(conv, 6, *folding, packed=True), cache=cache)
+    expected = conv(x).ravel()
+    for stall in (0, 30):
+        run = simulation.run(x, len(expected), limit=60_000, stall_in=stall, stall_out=stall)
+        assert np.array_equal(run.outputs, expected)
+    assert packable(conv, 2) and not packable(conv, 1)
 
 
 @pytest.mark.parametrize("pe", [1, 2])
