@@ -16,7 +16,7 @@ ALLOWED = {
     "edge_agent": {"edge_agent", "hawkvision"},
     "dc_gateway": {"dc_gateway", "hawkvision"},
     "fpga": {"fpga", "hawkvision"},
-    "models": {"models", "hawkvision"},
+    "models": {"models", "fpga", "hawkvision"},
 }
 OURS = {"hawkvision", "edge_agent", "dc_gateway", "fpga", "models", "loadtest", "tests"}
 

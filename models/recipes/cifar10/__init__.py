@@ -1,0 +1,1 @@
+"""CIFAR-10 for the FPGA: quantized residual networks and their integer form."""
