@@ -116,6 +116,11 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     )
     routes = Routes(classifier, bodies, metrics, accuracy, StreamRoutes(streams), config.delta)
     metrics.watch("hawkvision_streams", "Lossy streams open.", lambda: streams.open_streams)
+    metrics.watch(
+        "hawkvision_stream_datagrams_unknown",
+        "Datagrams that belong to no lossy stream.",
+        lambda: streams.unknown,
+    )
     metrics.watch("hawkvision_queue_images", "Images waiting or at work.", lambda: pool.pending)
     metrics.watch(
         "hawkvision_gateway_breaker_open",

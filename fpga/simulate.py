@@ -81,15 +81,14 @@ class Run:
 class Simulation:
     """A component with ports `i` and `o`, compiled. Builds are cached by their source."""
 
-    def __init__(self, unit: wiring.Component, *, cache: Path | None = None) -> None:
+    def __init__(self, unit: wiring.Component, *, cache: Path) -> None:
         reason = why_not()
         if reason is not None:
             raise EngineError(f"no simulation: {reason}", hint="apt-get install verilator g++ make")
         self.verilog = to_verilog(unit, _TOP)
         self._out_bits = len(unit.o.payload)
         in_bits = len(unit.i.payload)
-        folder = cache or Path(tempfile.gettempdir()) / f"hawkvision-fpga-{os.getuid()}"
-        library = _build(self.verilog + _wrapper(self.verilog, in_bits, self._out_bits), folder)
+        library = _build(self.verilog + _wrapper(self.verilog, in_bits, self._out_bits), cache)
         self._run = ctypes.CDLL(str(library)).run
         self._run.restype = ctypes.c_long
 

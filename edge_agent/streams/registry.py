@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
 import secrets
 import socket
 import time
@@ -23,7 +22,6 @@ from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.rtp import is_rtcp
 from hawkvision.lossy.srtp import Inbound, Outbound, new_key, suite_named
 
-_log = logging.getLogger(__name__)
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _SWEEP_S = 1.0
 _IDS = 16

@@ -168,11 +168,10 @@ class LossyStream(asyncio.DatagramProtocol):
         frame = result["frame"]
         if "error" in result:
             raise parse_error(result["error"])
-        resent = bool(result.get("resend")) and isinstance(image, bytes)
+        resent = bool(result.get("resend"))
         if resent:
-            assert isinstance(image, bytes)
             answer = await self._client.classify(
-                image,
+                image if isinstance(image, bytes) else self._sender.encoded(image),
                 accuracy=self._asked.accuracy,
                 task=self._asked.task,
                 app=self._asked.app,

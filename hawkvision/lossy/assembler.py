@@ -66,14 +66,12 @@ class _Buffer:
 
 @dataclass(slots=True)
 class AssemblyCounts:
-    """Why fragments were not used, and how frames ended."""
+    """Why fragments were not used."""
 
     late: int = 0
     duplicate: int = 0
     conflicting: int = 0
     over_limit: int = 0
-    frames_complete: int = 0
-    frames_partial: int = 0
 
 
 class Assembler:
@@ -190,10 +188,6 @@ class Assembler:
         self.counts.conflicting += overlapped
         have = sum(len(fragment.data) for fragment in fragments)
         complete = buffer.size is not None and have == buffer.size
-        if complete:
-            self.counts.frames_complete += 1
-        else:
-            self.counts.frames_partial += 1
         return Frame(
             timestamp=timestamp,
             layout=buffer.layout,

@@ -14,7 +14,7 @@ from hawkvision.lossy.layout import LARGEST_SIDE, Layout
 from hawkvision.lossy.packetize import advised_interval, payload_room
 from hawkvision.lossy.rtp import CLOCK_HZ
 from hawkvision.lossy.rtpjpeg import PAYLOAD_TYPE
-from hawkvision.lossy.srtp import DEFAULT_SUITE, PLAIN, Suite, suite_named
+from hawkvision.lossy.srtp import DEFAULT_SUITE, Suite, suite_named
 
 Concealment = Literal["interpolate", "previous"]
 _BYTES_PER_PIXEL = 0.22
@@ -221,11 +221,6 @@ def _ffmpeg_output(offer: StreamOffer, suite: Suite | None) -> str:
         f"-ssrc {offer.ssrc} -f rtp -srtp_out_suite {suite.name} -srtp_out_params {key} "
         f"'srtp://{address}'"
     )
-
-
-def plain_wanted(request: StreamRequest) -> bool:
-    """Whether the client asks for RTP without SRTP."""
-    return request.suite == PLAIN
 
 
 def request_body(request: StreamRequest) -> dict[str, Any]:

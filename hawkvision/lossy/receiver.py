@@ -25,9 +25,9 @@ class ReceiverCounts:
 
 
 class StreamReceiver:
-    """Packets of one SSRC. Without `crypto` they are plain RTP. `wait_s` as in Assembler.
+    """Packets of one SSRC: payload type 26 is JPEG, 122 parity. `wait_s` as in Assembler.
 
-    `payload_types` maps dynamic payload types of the session; 26 is JPEG, 122 parity.
+    Without `crypto` they are plain RTP.
     """
 
     def __init__(
@@ -80,8 +80,12 @@ class StreamReceiver:
         frames: list[Frame] = []
         self._uses_parity = True
         for recovered in self.parity.parity(parsed.payload, self.ssrc):
-            again = RtpPacket.parse(recovered)
-            fragment = JpegFragment.parse(again.payload)
+            try:
+                again = RtpPacket.parse(recovered)
+                fragment = JpegFragment.parse(again.payload)
+            except MalformedPacket:  # the others may have finished frames
+                self.counts.malformed += 1
+                continue
             frames += self.assembler.add(again.timestamp, again.marker, fragment, now)
         self.assembler.parity_seen(parsed.timestamp, now)
         return frames

@@ -19,6 +19,8 @@ from hawkvision.lossy.srtp import Outbound
 
 Image = npt.NDArray[np.uint8]
 FIRST_LOSS = 0.02
+_PARITY_OVERHEAD = struct.calcsize("!BBHIH") + 2 + 6
+"""Of a parity packet's headers (RFC 5109, sections 7.3 and 7.4, with the long mask)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,10 @@ class StreamSender:
         An encoded image (bytes) goes as it is where RTP/JPEG can carry it, else it is encoded
         again; an array is uint8 RGB [H,W,3]. Raises UnsupportedImage, CorruptImage.
         """
-        settings = self._settings
-        room = payload_room(settings.mtu, settings.tag_bytes)
-        share = settings.parity
-        if share is None or share > 0:
-            room -= _PARITY_OVERHEAD
-        scan = carriable(image, room, quality=settings.quality)
-        fragments = fragments_of(scan, room)
+        share = self._settings.parity
+        fragments = fragments_of(
+            carriable(image, self._room, quality=self._settings.quality), self._room
+        )
         last = len(fragments) - 1
         packets = [
             bytes(self._packet(PAYLOAD_TYPE, index == last, timestamp, bytes(fragment)))
@@ -84,6 +83,16 @@ class StreamSender:
         self.octets_sent += sum(len(packet) - HEADER_BYTES for packet in packets)
         protect = self._crypto.rtp if self._crypto else None
         return packets if protect is None else [protect(packet) for packet in packets]
+
+    @property
+    def _room(self) -> int:
+        """Entropy-coded bytes of a packet, so that its parity fits into a datagram too."""
+        room = payload_room(self._settings.mtu, self._settings.tag_bytes)
+        return room if self._settings.parity == 0 else room - _PARITY_OVERHEAD
+
+    def encoded(self, image: Image) -> bytes:
+        """An array as the JPEG that `frame` sends."""
+        return bytes(carriable(image, self._room, quality=self._settings.quality))
 
     def _packet(self, kind: int, marker: bool, timestamp: int, payload: bytes) -> RtpPacket:
         packet = RtpPacket(kind, marker, self._sequence, timestamp, self.ssrc, payload)
@@ -108,6 +117,3 @@ class StreamSender:
             parts.append(Goodbye((self.ssrc,)))
         compound = b"".join(bytes(part) for part in parts)  # type: ignore[call-overload]
         return compound if self._crypto is None else self._crypto.rtcp(compound)
-
-
-_PARITY_OVERHEAD = struct.calcsize("!BBHIH") + 2 + 6

@@ -8,13 +8,11 @@ the keystream, and because libsrtp cannot be told a rollover counter.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hawkvision.errors import HawkVisionError, InvalidRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +78,26 @@ def _library() -> Any:
     return pylibsrtp
 
 
+def _session(suite: Suite, key: bytes, ssrc: int) -> Any:
+    """A libsrtp session for one SSRC; nothing may be sent twice under one index."""
+    library = _library()
+    policy = library.Policy(
+        key=key,
+        ssrc_type=library.Policy.SSRC_SPECIFIC,
+        ssrc_value=ssrc,
+        srtp_profile=getattr(library.Policy, suite.profile),
+    )
+    policy.allow_repeat_tx = False
+    policy.window_size = _WINDOW
+    return library.Session(policy=policy)
+
+
 class Inbound:
     """Checks and decrypts one sender's packets; copies are refused."""
 
     def __init__(self, suite: Suite, key: bytes, ssrc: int) -> None:
-        library = _library()
-        policy = library.Policy(
-            key=key,
-            ssrc_type=library.Policy.SSRC_SPECIFIC,
-            ssrc_value=ssrc,
-            srtp_profile=getattr(library.Policy, suite.profile),
-        )
-        policy.window_size = _WINDOW
-        session = library.Session(policy=policy)
-        self._error: type[Exception] = library.Error
+        session = _session(suite, key, ssrc)
+        self._error: type[Exception] = _library().Error
         self._rtp: Callable[[bytes], bytes] = session.unprotect
         self._rtcp: Callable[[bytes], bytes] = session.unprotect_rtcp
 
@@ -116,15 +120,6 @@ class Outbound:
     """Encrypts and signs what is sent under one SSRC."""
 
     def __init__(self, suite: Suite, key: bytes, ssrc: int) -> None:
-        library = _library()
-        policy = library.Policy(
-            key=key,
-            ssrc_type=library.Policy.SSRC_SPECIFIC,
-            ssrc_value=ssrc,
-            srtp_profile=getattr(library.Policy, suite.profile),
-        )
-        policy.allow_repeat_tx = False
-        policy.window_size = _WINDOW
-        session = library.Session(policy=policy)
+        session = _session(suite, key, ssrc)
         self.rtp: Callable[[bytes], bytes] = session.protect
         self.rtcp: Callable[[bytes], bytes] = session.protect_rtcp

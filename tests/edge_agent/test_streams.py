@@ -28,7 +28,7 @@ from hawkvision.lossy.srtp import Outbound, suite_named
 from hawkvision.repository import shipped_repository
 from loadtest.link.model import LinkSettings
 from loadtest.link.relay import UdpRelay
-from tests.lossy.photos import jpeg, unaligned
+from tests.lossy.photos import jpeg, picture, unaligned
 from tests.processes import Service, edge, gateway
 
 TASK = ("--task", "imagenette")
@@ -128,7 +128,8 @@ async def _follow(client: AsyncClient, stream_id: str, seen: dict[int, dict[str,
             seen[data["frame"]["timestamp"]] = dict(data)
 
 
-async def test_what_a_client_may_send_again_is_sent_again(agent: Service) -> None:
+@pytest.mark.parametrize("image", [jpeg(3), picture(3)], ids=["encoded", "array"])
+async def test_what_a_client_may_send_again_is_sent_again(agent: Service, image: Any) -> None:
     """Half of the packets are lost: no level certifies that, so the image comes over HTTP."""
     async with AsyncClient(url(agent)) as client:
         asked: dict[str, Any] = {"accuracy": 0.85, "resend": True, "task": "imagenette"}
@@ -139,7 +140,7 @@ async def test_what_a_client_may_send_again_is_sent_again(agent: Service) -> Non
                 return whole(image, timestamp)[::2]
 
             stream._sender.frame = every_other  # type: ignore[method-assign]
-            found = await stream.classify(jpeg(3))
+            found = await stream.classify(image)
             reference = await client.classify(jpeg(3), accuracy=0.85)
     assert found.resent and found.lost_fraction > 0.3
     assert found.answer.certified and found.answer.label == reference.label

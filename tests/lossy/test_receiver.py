@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hawkvision.images import decode
+from hawkvision.lossy.parity import protect
 from hawkvision.lossy.rebuild import rebuild
 from hawkvision.lossy.receiver import StreamReceiver
+from hawkvision.lossy.reception import Reception
 from hawkvision.lossy.rtcp import Goodbye, ReceiverReport, SenderReport
-from hawkvision.lossy.rtp import CLOCK_HZ
+from hawkvision.lossy.rtp import CLOCK_HZ, RtpPacket
 from hawkvision.lossy.sender import SenderSettings, StreamSender
 from hawkvision.lossy.srtp import PLAIN, SUITES, Inbound, Outbound, new_key, suite_named
 from tests.lossy.photos import jpeg
@@ -55,6 +57,25 @@ def test_parity_makes_up_for_losses() -> None:
         for frame in receiver.rtp(datagram, 0.0) or []
     ]
     assert [frame.complete for frame in frames] == [True] and receiver.parity.recovered == 2
+
+
+def test_a_recovered_packet_that_is_nonsense_costs_only_itself() -> None:
+    """Both recovered at once: the first is no JPEG, the second completes a frame."""
+    sender, receiver = _pair(PLAIN)
+    receiver.expect_parity()
+    whole = sender.frame(jpeg(1), 1)
+    last = RtpPacket.parse(whole[-1])
+    bad = RtpPacket(26, False, (last.sequence + 1) & 0xFFFF, 2, SSRC, b"no jpeg")
+    for datagram in whole[:-1]:
+        receiver.rtp(datagram, 0.0)
+    both, one = (protect([bytes(last), bytes(bad)], members) for members in ([0, 1], [1]))
+    parities = [
+        bytes(RtpPacket(122, False, (last.sequence + 2 + index) & 0xFFFF, 1, SSRC, payload))
+        for index, payload in enumerate((both, one))
+    ]
+    frames = [frame for datagram in parities for frame in receiver.rtp(datagram, 0.0) or []]
+    assert [frame.complete for frame in frames] == [True]
+    assert receiver.counts.malformed == 1
 
 
 def test_parity_follows_the_measured_loss() -> None:
@@ -119,8 +140,6 @@ def test_lost_packets_and_jitter_are_reported() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 0xFFFF), st.lists(st.integers(0, 3), min_size=1, max_size=80))
 def test_expected_packets_survive_wrapping(start: int, skips: list[int]) -> None:
-    from hawkvision.lossy.reception import Reception
-
     reception = Reception(SSRC)
     sequence = start
     reception.packet(sequence, 0, 0.0)
