@@ -40,6 +40,7 @@ class LocalTask:
         if scores.curve(delta).highest_certifiable <= 0:
             raise CalibrationError(f"task {task.name} certifies no accuracy target at all")
         self.policy = CascadePolicy(scores, task.default_accuracy, delta=delta, tiers=task.tiers)
+        _ = self.policy.relative  # now, not while a request waits
         self.loss_policy = LossPolicy(scores, delta=delta, tiers=task.tiers)
 
     @classmethod

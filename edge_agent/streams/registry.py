@@ -102,20 +102,22 @@ class StreamRegistry(asyncio.DatagramProtocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(data, address)
 
-    def open(self, asked: StreamRequest, *, host: str, peer: str) -> LossyStream:
+    async def open(self, asked: StreamRequest, *, host: str, peer: str) -> LossyStream:
         """A new stream for a client at `peer`, who reached HTTP at `host`.
 
         Raises InvalidRequest (also for plain RTP off loopback), TargetUnreachable, Overloaded.
         """
         settings = self._settings
-        if len(self._by_id) >= settings.max_streams:
-            raise Overloaded(
-                f"{settings.max_streams} streams are open", retry_after_s=10, hint="Try later."
-            )
+        self._check_room()
         suite = suite_named(asked.suite)
         if suite is None and not is_loopback(peer):
             raise _plain_refused()
         wanted = self._wanted(asked)
+        local, target = wanted.request.local, wanted.request.target
+        await asyncio.to_thread(
+            local.loss_policy.prepare, wanted.accuracy, target.target, may_resend=asked.resend
+        )
+        self._check_room()
         ssrc = self._new_ssrc()
         key = new_key(suite) if suite else b""
         offer = StreamOffer(
@@ -143,6 +145,11 @@ class StreamRegistry(asyncio.DatagramProtocol):
         stream = LossyStream(offer, asked, wanted, receiver, outbound, self._frames, self._send)
         self._by_ssrc[ssrc] = self._by_id[offer.id] = stream
         return stream
+
+    def _check_room(self) -> None:
+        most = self._settings.max_streams
+        if len(self._by_id) >= most:
+            raise Overloaded(f"{most} streams are open", retry_after_s=10, hint="Try later.")
 
     def _wanted(self, asked: StreamRequest) -> FrameRequest:
         """Check task, app and target once for all frames."""

@@ -42,7 +42,7 @@ class StreamRoutes:
             raise ConnectionResetError
         peer = str(transport.get_extra_info("peername")[0])
         host = str(transport.get_extra_info("sockname")[0])
-        stream = self._registry.open(asked, host=host, peer=peer)
+        stream = await self._registry.open(asked, host=host, peer=peer)
         body = stream.offer.as_dict()
         if stream.offer.key and not is_loopback(peer) and request.scheme != "https":
             body["warning"] = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"

@@ -25,7 +25,7 @@ class LossDecision:
 
 
 class LossPolicy:
-    """The cascade's thresholds by loss level. Policies are computed when they are first needed."""
+    """The cascade's thresholds by loss level, computed when first needed, or by `prepare`."""
 
     def __init__(
         self, scores: CalibrationScores, *, delta: float = 0.05, tiers: tuple[float, ...] = ()
@@ -35,6 +35,11 @@ class LossPolicy:
         self._tiers = tiers
         self._policies: dict[tuple[int, bool], CascadePolicy] = {}
         self._decisions: dict[tuple[Accuracy, int | None, bool], LossDecision] = {}
+
+    def prepare(self, accuracy: Accuracy, echo: float | str, *, may_resend: bool) -> None:
+        """Compute the decisions for every level; up to a second for a relative target."""
+        for lost in self._scores.loss_levels:
+            self.decide(accuracy, echo, float(lost), may_resend=may_resend)
 
     def decide(
         self, accuracy: Accuracy, echo: float | str, lost_fraction: float, *, may_resend: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from hawkvision.calibration.curve import LowerConfidenceCurve
 from hawkvision.calibration.relative import RelativeCurve
@@ -85,12 +86,17 @@ class CascadePolicy:
         self.curve: LowerConfidenceCurve = scores.curve(
             self.delta, level=level, intact_resend=intact_resend
         )
-        self.relative: RelativeCurve = scores.relative_curve(
-            delta, level=level, intact_resend=intact_resend
+        self._relative = partial(
+            scores.relative_curve, delta, level=level, intact_resend=intact_resend
         )
         self._cache: dict[Accuracy, AccuracyTarget] = {}
         self.default_accuracy = min(default_target, self.highest_certifiable)
         self.default = self.resolve(self.default_accuracy)
+
+    @cached_property
+    def relative(self) -> RelativeCurve:
+        """The curve of relative targets; computing it takes tens of milliseconds, once."""
+        return self._relative()
 
     @property
     def highest_certifiable(self) -> float:

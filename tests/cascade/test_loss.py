@@ -70,6 +70,17 @@ def test_beyond_the_last_level_nothing_is_certified(policy: LossPolicy) -> None:
     assert (found.level, found.certified, found.resend) == (None, False, True)
 
 
+def test_what_is_prepared_is_not_computed_again(
+    policy: LossPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames find their thresholds ready: nothing is computed while they wait."""
+    relative = RelativeAccuracy(0.04)
+    policy.prepare(relative, "relative:0.04", may_resend=True)
+    monkeypatch.setattr(LossPolicy, "_policy", None)
+    for lost in (0.0, 0.05, 0.1, 0.2, 0.3):
+        assert policy.decide(relative, "relative:0.04", lost, may_resend=True).certified
+
+
 def test_relative_targets_have_levels_too(policy: LossPolicy) -> None:
     found = policy.decide(RelativeAccuracy(0.03), "relative:0.03", 0.1, may_resend=False)
     assert found.certified and found.target.target == "relative:0.03"
