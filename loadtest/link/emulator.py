@@ -18,7 +18,6 @@ import select
 import struct
 import sys
 import time
-from pathlib import Path
 
 from loadtest.link.model import Direction, LinkSettings, both_ways
 
@@ -94,7 +93,6 @@ def main() -> None:
     left, right = _open_tun(left_name, device), _open_tun(right_name, device)
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    sys.path.insert(0, str(Path(__file__).parents[2]))
     print("ready", flush=True)
     run(left, right, LinkSettings(**json.loads(settings)), int(seed))
 
