@@ -21,7 +21,10 @@ demo: $(VENV)/.core ## Set up, then images at several accuracy targets (TASK=ima
 	@mkdir -p build
 	@$(BIN)/hawkvision demo --task $(TASK) $(if $(DATA),--data $(DATA)) --json build/demo.json
 
-test: check ## Set up, then static checks and the whole test suite
+.venv-pynq/.ready: scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup pynq || echo "tests: no pynq; the tests of its driver will be skipped"
+
+test: check .venv-pynq/.ready ## Set up, then static checks and the whole test suite
 	@scripts/servers
 	@$(BIN)/python -m pytest
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import hawkvision
 from edge_agent.local import LocalTask
+from hawkvision.engines import Measuring
 
 
 def describe_server() -> dict[str, Any]:
@@ -15,7 +16,8 @@ def describe_server() -> dict[str, Any]:
 
 def describe_task(local: LocalTask) -> dict[str, Any]:
     """A task: its labels, and which accuracy targets it can certify."""
-    task, curve = local.task, local.policy.curve
+    task, curve, engine = local.task, local.policy.curve, local.engine
+    running = engine.metadata
     return {
         "name": task.name,
         "version": task.version,
@@ -27,6 +29,11 @@ def describe_task(local: LocalTask) -> dict[str, Any]:
         "tiers": list(task.tiers),
         "delta": curve.delta,
         "calibration_images": curve.images,
+        "engine": {
+            "device": running.device,
+            "precision": running.precision,
+            "measured": engine.measured() if isinstance(engine, Measuring) else {},
+        },
         "rungs": [
             {
                 "name": rung.name,

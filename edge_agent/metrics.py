@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from hawkvision.engines import Measuring
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -38,6 +42,12 @@ class AgentMetrics:
             "hawkvision_escalated_bytes",
             "Image bytes sent to the data center.",
             ("task",),
+            registry=self.registry,
+        )
+        self._engines = Gauge(
+            "hawkvision_engine_measured",
+            "What an engine's hardware counted for its last batch.",
+            ["task", "quantity"],
             registry=self.registry,
         )
         self._accuracy = Gauge(
@@ -79,6 +89,16 @@ class AgentMetrics:
         for name, value in values.items():
             self._accuracy.labels(task, target, name).set(value)
 
+    def watch_engine(self, task: str, engine: Measuring) -> None:
+        """Gauges of what an engine's hardware counts, read when they are scraped."""
+        for name in engine.measured():
+            read = partial(_quantity, engine, name)
+            self._engines.labels(task, name).set_function(read)
+
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
         Gauge(name, text, registry=self.registry).set_function(read)
+
+
+def _quantity(engine: Measuring, name: str) -> float:
+    return engine.measured().get(name, math.nan)

@@ -27,6 +27,7 @@ from edge_agent.streams.registry import StreamRegistry, StreamSettings
 from edge_agent.streams.routes import StreamRoutes
 from edge_agent.tracking import Tracking
 from edge_agent.workers import WorkerPool
+from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError, RepositoryError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.repository import Repository
@@ -115,6 +116,9 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
         ),
     )
     routes = Routes(classifier, bodies, metrics, accuracy, StreamRoutes(streams), config.delta)
+    for name, local in tasks.items():
+        if isinstance(local.engine, Measuring):
+            metrics.watch_engine(name, local.engine)
     metrics.watch("hawkvision_streams", "Lossy streams open.", lambda: streams.open_streams)
     metrics.watch(
         "hawkvision_stream_datagrams_unknown",

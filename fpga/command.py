@@ -1,144 +1,216 @@
-"""`hawkvision fpga`: an integer network to cycles and to the size of the hardware."""
+"""`hawkvision fpga`: a quantized model to hardware, step by step, and what that hardware does."""
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from fpga.engine import cache_folder
-from fpga.network import Network, load_network
-from hawkvision.commands.output import progress_bar, write_json
+from fpga.cache import cache_folder
+from hawkvision.commands.output import progress_bar, screen, write_json
+from hawkvision.datasets import open_labelled
 from hawkvision.errors import HawkVisionError
+from hawkvision.repository import Repository, shipped_repository
 
-_network = click.argument("network", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-_profile = click.option("--profile", type=click.Choice(["accurate", "fast"]), default="accurate")
+_PROFILES = ("accurate", "fast")
+_STEPS = ("import", "streamline", "fold", "fifos", "generate", "simulate", "size", "package")
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+_plan = click.argument("plan", type=_file)
 _json = click.option("--json", "json_file", type=click.Path(path_type=Path))
+_images = click.option("--images", type=click.IntRange(2, 10_000), default=100)
+_stalls = click.option("--stalls", type=click.IntRange(0, 90), default=30, help="Percent.")
+_seed = click.option("--seed", type=click.IntRange(0), default=1)
+_show = {"show_default": True}
 
 
 @click.group("fpga")
 def command() -> None:
-    """The FPGA edge: integer networks as streaming hardware."""
+    """The FPGA edge: quantized networks as streaming hardware."""
 
 
-@command.command("compile", context_settings={"show_default": True})
-@_network
-@_profile
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Verilog file.")
-def compile_(network: Path, profile: str, out: Path) -> None:
-    """Generate the Verilog of NETWORK, an integer network (.npz)."""
-    from fpga.generate import NetworkUnit, to_verilog
-    from fpga.profiles import plan_for
-
-    plan = plan_for(load_network(network), profile)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(to_verilog(NetworkUnit(plan), "hv_network"))
-    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
-
-
-@command.command("simulate", context_settings={"show_default": True})
-@_network
-@_profile
-@click.option("--images", type=click.IntRange(2, 10_000), default=20)
-@click.option("--stalls", type=click.IntRange(0, 90), default=30, help="Percent, second run.")
-@click.option("--seed", type=click.IntRange(0), default=1)
-@_json
-def simulate(
-    network: Path, profile: str, images: int, stalls: int, seed: int, json_file: Path | None
+@command.command("compile", context_settings=_show)
+@click.argument("source", type=_file)
+@click.option("--profile", type=click.Choice(_PROFILES), default="accurate")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Build folder.")
+@click.option("--step", "steps", multiple=True, type=click.Choice(_STEPS), help="Only these.")
+@click.option("--side", type=click.IntRange(4, 256), default=32, help="Pixels of a picture.")
+@_images
+@_stalls
+@_seed
+def compile_(
+    source: Path,
+    profile: str,
+    out: Path,
+    steps: tuple[str, ...],
+    side: int,
+    images: int,
+    stalls: int,
+    seed: int,
 ) -> None:
-    """Run random pictures back to back through Verilator and compare every bit."""
-    result = simulated(load_network(network), profile, images, stalls, seed)
-    click.echo(
-        f"{result['bit_exact_images']} of {images} pictures bit-exact, with {stalls} % stalls "
-        f"{result['bit_exact_images_stalled']}; latency {result['latency_cycles']} cycles "
-        f"({result['latency_ms']:.3f} ms at 100 MHz, assumed), one every "
-        f"{result['interval_cycles']} cycles"
+    """Compile SOURCE, a QONNX file, into a build folder; every step checks its own result."""
+    from fpga.steps import Build, run_step
+
+    build = Build(source, out, profile, cache_folder(), side, images, stalls, seed)
+    for name in steps or _STEPS:
+        start = time.monotonic()
+        click.echo(f"{name} …", nl=False)
+        said = run_step(name, build)
+        shown = ", ".join(f"{key} {_brief(value)}" for key, value in said.items())
+        click.echo(f"\r{name}: {shown} ({time.monotonic() - start:.0f} s)")
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"({len(value)})" if isinstance(value, dict | list) else str(value)
+
+
+@command.command("simulate", context_settings=_show)
+@_plan
+@_images
+@_stalls
+@_seed
+@_json
+def simulate(plan: Path, images: int, stalls: int, seed: int, json_file: Path | None) -> None:
+    """Run random pictures back to back through the simulated accelerator; compare every bit."""
+    from fpga.measure import simulate as measured
+    from fpga.plan import load_plan
+
+    result = measured(
+        load_plan(plan), cache_folder(), pictures=None, images=images, stalls=stalls, seed=seed
     )
+    click.echo(_simulated_line(result))
     write_json(json_file, result)
-    if min(result["bit_exact_images"], result["bit_exact_images_stalled"]) < images:
+    _require_exact(result)
+
+
+def _simulated_line(result: dict[str, Any]) -> str:
+    return (
+        f"{result['bit_exact_images']} of {result['images']} pictures bit-exact, with "
+        f"{result['stalls']} % stalls {result['bit_exact_images_stalled']}; latency "
+        f"{result['latency_cycles']:,} cycles ({result['latency_ms']:.3f} ms at 100 MHz, assumed), "
+        f"one picture every {result['interval_cycles']:,} cycles"
+    )
+
+
+def _require_exact(result: dict[str, Any]) -> None:
+    if min(result["bit_exact_images"], result["bit_exact_images_stalled"]) < result["images"]:
         raise HawkVisionError("the hardware differs from the integer network")
 
 
-def simulated(network: Network, profile: str, count: int, stalls: int, seed: int) -> dict[str, Any]:
-    """Both runs; `latency_cycles` is from the first value in to a picture's last logit out."""
-    from fpga.generate import NetworkUnit
-    from fpga.profiles import PROFILES, milliseconds, plan_for
-    from fpga.simulate import Simulation
-
-    rng = np.random.default_rng(seed)
-    pictures = rng.integers(0, 256, (count, network.side, network.side, 3)).astype(np.uint8)
-    expected = network(pictures)
-    simulation = Simulation(NetworkUnit(plan_for(network, profile)), cache=cache_folder())
-    limit = 10 * (count + 5) * PROFILES[profile].interval
-    runs = [
-        simulation.run(
-            pictures, expected.size, limit=limit, stall_in=stall, stall_out=stall, seed=seed
-        )
-        for stall in (0, stalls)
-    ]
-    exact = [
-        int((run.outputs.reshape(expected.shape) == expected).all(axis=1).sum()) for run in runs
-    ]
-    leaving = runs[0].given_at[network.classes - 1 :: network.classes]
-    latency = int(leaving[0] - runs[0].taken_at[0])
-    return {
-        "profile": profile,
-        "images": count,
-        "bit_exact_images": exact[0],
-        "bit_exact_images_stalled": exact[1],
-        "latency_cycles": latency,
-        "latency_ms": milliseconds(latency),
-        "interval_cycles": int(np.diff(leaving).max()),
-    }
-
-
-@command.command("size", context_settings={"show_default": True})
-@_network
-@_profile
+@command.command("size", context_settings=_show)
+@_plan
 @_json
-def size(network: Path, profile: str, json_file: Path | None) -> None:
-    """What each layer takes of an xc7z020, by yosys."""
-    from fpga.folding import cycles
-    from fpga.profiles import plan_for
-    from fpga.sizing import XC7Z020, Size, synthesize_plan, yosys_version
+def size(plan: Path, json_file: Path | None) -> None:
+    """What each part of a plan takes of an xc7z020, by yosys."""
+    from fpga.measure import RESOURCES, layer_rows
+    from fpga.plan import load_plan
+    from fpga.report import layer_table
 
-    loaded = load_network(network)
-    plan = plan_for(loaded, profile)
+    loaded = load_plan(plan)
+    sized = _sized(loaded)
+    rows = layer_rows(loaded, sized)
+    screen().print(layer_table(rows, sized))
+    click.echo(sized.tool)
+    total = {name: getattr(sized.total, name) for name in RESOURCES}
+    write_json(json_file, {**total, "synthesis": sized.tool, "parts": rows})
+
+
+def _sized(plan: Any) -> Any:
+    from fpga.measure import size as measured
+
     with progress_bar() as bar:
         line = bar.add_task("synthesis", total=None)
-        sizes = synthesize_plan(plan, cache_folder() / "sizes", lambda _name: bar.advance(line))
-    layers = {conv.name: (conv, side) for conv, side in loaded.convolutions()}
-    table = Table("part", "MACs", "PE x SIMD", "cycles", "LUT", "FF", "DSP", "BRAM36")
-    total = Size()
-    rows: list[dict[str, Any]] = []
-    for name, found in sizes.items():
-        total += found
-        row: dict[str, Any] = {"part": name, "lut": found.lut, "ff": found.ff}
-        row |= {"dsp": found.dsp, "bram36": found.bram36}
-        cells = ["", "", ""]
-        if name in layers:
-            conv, side = layers[name]
-            folding = plan.folding[name]
-            row |= {"macs": conv.macs(side), "cycles": cycles(conv, side, *folding)}
-            row |= {"pe": folding[0], "simd": folding[1]}
-            cells = [f"{row['macs']:,}", f"{folding[0]} x {folding[1]}", f"{row['cycles']:,}"]
-        rows.append(row)
-        resources = (f"{found.lut:,}", f"{found.ff:,}", str(found.dsp), f"{found.bram36:g}")
-        table.add_row(name, *cells, *resources)
-    shares = {
-        key: getattr(total, key) / getattr(XC7Z020, key) for key in ("lut", "ff", "dsp", "bram36")
-    }
-    table.add_section()
-    table.add_row(
-        "all", "", "", "", f"{total.lut:,}", f"{total.ff:,}", str(total.dsp), f"{total.bram36:g}"
+        return measured(plan, cache_folder(), lambda _name: bar.advance(line))
+
+
+@command.command("report", context_settings=_show)
+@click.option("--profile", type=click.Choice(_PROFILES), default="accurate")
+@click.option("--plan", "plan_file", type=_file, help="Another design than the shipped one.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="CIFAR-10, with test/.")
+@click.option("--split", default="test")
+@_images
+@_stalls
+@_seed
+@click.option("--figure", type=click.Path(path_type=Path), help="SVG of the layers.")
+@_json
+def report(
+    profile: str,
+    plan_file: Path | None,
+    data: Path | None,
+    split: str,
+    images: int,
+    stalls: int,
+    seed: int,
+    figure: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Measure a design whole: bits, cycles, size, accuracy; minutes the first time.
+
+    Photos come from --data or from cifar10.tar.gz in $HAWKVISION_DATA; without them accuracy stays
+    unmeasured and random pictures are simulated.
+    """
+    import numpy as np
+
+    from fpga.measure import accuracy, layer_rows, prepared
+    from fpga.measure import simulate as measured
+    from fpga.plan import load_plan
+    from fpga.report import anchor_table, layer_table, report_body, roofline
+
+    task = Repository(shipped_repository()).open("cifar10")
+    plan = load_plan(plan_file or task.folder / _SHIPPED[profile])
+    network = plan.network
+    found = data or _photos()
+    pictures, top1 = None, None
+    if found is None:
+        click.echo("no photos: accuracy is not measured (--data or HAWKVISION_DATA)", err=True)
+    else:
+        photos = open_labelled(found, split)
+        with progress_bar() as bar:
+            line = bar.add_task("integer network", total=len(photos))
+            top1 = accuracy(network, photos, task.class_ids, lambda n: bar.advance(line, n))
+        order = np.random.default_rng(seed).permutation(len(photos))[:images]
+        chosen = photos.part([photos.members[index] for index in sorted(order)])
+        pictures = np.concatenate([part for part, _ in prepared(network, chosen, task.class_ids)])
+    result = measured(
+        plan, cache_folder(), pictures=pictures, images=images, stalls=stalls, seed=seed
     )
-    table.add_row("of an xc7z020", "", "", "", *(f"{share:.0%}" for share in shares.values()))
-    Console().print(table, yosys_version())
-    body: dict[str, Any] = {"profile": profile, "yosys": yosys_version()}
-    body |= {"parts": rows, "shares": shares}
-    body |= {"lut": total.lut, "ff": total.ff, "dsp": total.dsp, "bram36": total.bram36}
+    click.echo(_simulated_line(result))
+    sized = _sized(plan)
+    rows = layer_rows(plan, sized)
+    body = report_body(result, sized, rows, top1)
+    screen().print(layer_table(rows, sized))
+    screen().print(anchor_table(body))
     write_json(json_file, body)
+    if figure is not None:
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        figure.write_text(roofline(rows, result["interval_cycles"], profile))
+    _require_exact(result)
+
+
+_SHIPPED = {"accurate": "edge.fpga.npz", "fast": "fast.fpga.npz"}
+"""Beside the edge rung of the task cifar10."""
+
+
+def _photos() -> Path | None:
+    folder = os.environ.get("HAWKVISION_DATA")
+    path = Path(folder, "cifar10.tar.gz") if folder else None
+    return path if path is not None and path.exists() else None
+
+
+@command.command("package", context_settings=_show)
+@click.option("--task", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--bit", type=_file, required=True, help="Bitstream, of Vivado.")
+@click.option("--hwh", type=_file, required=True, help="Hardware handoff, of Vivado.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Archive (.tar.gz).")
+def package(task: Path | None, bit: Path, hwh: Path, out: Path) -> None:
+    """Pack a task with its bitstream for a board: unpack it into a repository there."""
+    from fpga.vivado.project import package_board
+
+    folder = task or Repository(shipped_repository()).open("cifar10").folder
+    for name in package_board(folder, bit, hwh, out):
+        click.echo(name)
+    click.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

@@ -1,58 +1,59 @@
 """The engine `fpga-sim`: the generated hardware in cycle-accurate simulation, for serving.
 
-It runs the integer network beside a rung's file, `edge.fpga.npz` for `edge.onnx`. Building takes a
-minute or two the first time and is kept in the cache folder.
+The driver of the board drives a Verilator model of the accelerator with its buses. The network is
+the file beside a rung's, `edge.fpga.npz` for `edge.onnx`; building takes a minute or two the first
+time and is kept in the cache folder.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from pathlib import Path
 
 import numpy as np
 
-from fpga.network import Network, load_network
+from fpga.board.driver import MAX_BATCH, Accelerator, DriverError
+from fpga.board.simulated import SimulatedBoard
+from fpga.cache import cache_folder
+from fpga.folding import slowest_layer
+from fpga.network import network_beside
+from fpga.plan import Plan, load_plan
+from fpga.pynq_engine import pictures_of
 from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
 from hawkvision.errors import EngineError
 
 _log = logging.getLogger(__name__)
-_PROFILE = "HAWKVISION_FPGA_PROFILE"
-_LIMIT = 40
-
-
-def cache_folder() -> Path:
-    """Where builds are kept (XDG base directories)."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "hawkvision" / "fpga"
-
-
-def network_beside(path: Path) -> Path:
-    """The integer network of a rung's file."""
-    return path.with_name(f"{path.stem}.fpga.npz")
 
 
 class SimulatedFpga:
-    """One design in Verilator. `latency` and `interval` are in cycles, of the last batch."""
+    """One design in Verilator, behind the board's driver."""
 
-    def __init__(self, network: Network, profile: str) -> None:
+    def __init__(self, plan: Plan, cache: Path) -> None:
         try:
-            from fpga.generate import NetworkUnit
-            from fpga.profiles import plan_for
-            from fpga.simulate import Simulation
+            from fpga.axi_simulation import board_library
+            from fpga.profiles import milliseconds
         except ImportError as error:
             raise EngineError(
                 "the engine 'fpga-sim' needs Amaranth", hint="pip install 'hawkvision[fpga]'"
             ) from error
-        self._network = network
-        plan = plan_for(network, profile)
-        self._simulation = Simulation(NetworkUnit(plan), cache=cache_folder())
+        network = plan.network
+        self._network, self._milliseconds = network, milliseconds
+        library = board_library(plan, cache)
+        limit = 10 * (MAX_BATCH + 5) * slowest_layer(plan)
         self._lock = threading.Lock()
-        self.latency = self.interval = 0
-        blank = np.zeros((1, 3, network.side, network.side), np.uint8)
-        self.infer(blank)
-        _log.info("fpga-sim: %d cycles for a picture", self.latency)
+        try:
+            self._accelerator = Accelerator(SimulatedBoard(library, limit=limit), network.digest)
+        except DriverError as error:
+            raise EngineError(f"fpga-sim: {error}") from error
+        self._measured: dict[str, float] = {}
+        self.infer(np.zeros((1, 3, network.side, network.side), np.uint8))
+        _log.info(
+            "fpga-sim: profile %s, %d cycles for a picture, %.3f ms at the assumed clock",
+            plan.profile,
+            self._measured["latency_cycles"],
+            self._measured["latency_ms"],
+        )
 
     @property
     def metadata(self) -> EngineMetadata:
@@ -61,33 +62,30 @@ class SimulatedFpga:
         shape = (3, network.side, network.side)
         return EngineMetadata(shape, "uint8", network.classes, "fpga-sim", "int4")
 
+    def measured(self) -> dict[str, float]:
+        """Cycles of the last batch, as the hardware counts them, and ms at the assumed clock."""
+        return self._measured
+
     def infer(self, batch: Batch) -> Logits:
         """See `hawkvision.engines.base.Engine`; uint8 only."""
-        network = self._network
-        if batch.dtype != np.uint8 or batch.shape[1:] != (3, network.side, network.side):
-            raise EngineError(
-                f"fpga-sim takes uint8 [N,3,{network.side},{network.side}], "
-                f"not {batch.dtype} {list(batch.shape)}"
-            )
-        pictures = batch.transpose(0, 2, 3, 1).astype(np.uint8)
-        count = len(pictures) * network.classes
+        pictures = pictures_of(batch, self._network, "fpga-sim")
         with self._lock:
-            run = self._simulation.run(pictures, count, limit=_limit(network, len(pictures)))
-        leaving = run.given_at[network.classes - 1 :: network.classes]
-        self.latency = int(leaving[0] - run.taken_at[0])
-        if len(leaving) > 1:
-            self.interval = int(np.diff(leaving).max())
-        logits = run.outputs.reshape(-1, network.classes) * network.head.scale
-        return np.asarray(logits, np.float32)
+            try:
+                logits = self._accelerator.classify(pictures)
+                found = self._accelerator.measured()
+            except DriverError as error:
+                raise EngineError(f"fpga-sim: {error}") from error
+        self._measured = {
+            "latency_cycles": found.latency_cycles,
+            "interval_cycles": found.interval_cycles,
+            "latency_ms": self._milliseconds(found.latency_cycles),
+        }
+        return np.asarray(logits * self._network.head.scale, np.float32)
 
     def close(self) -> None:
         """See `hawkvision.engines.base.Engine`."""
-
-
-def _limit(network: Network, pictures: int) -> int:
-    """Cycles after which a run is given up: many times what any profile takes."""
-    slowest = max(conv.macs(side) for conv, side in network.convolutions())
-    return _LIMIT * (pictures + 2) * max(slowest // 16, 10_000)
+        with self._lock:
+            self._accelerator.close()
 
 
 def open_simulated(spec: ModelSpec, *, threads: int) -> SimulatedFpga:
@@ -98,4 +96,4 @@ def open_simulated(spec: ModelSpec, *, threads: int) -> SimulatedFpga:
             f"{spec.path.parent} holds no {path.name}",
             hint="The engine 'fpga-sim' serves rungs that have an integer network.",
         )
-    return SimulatedFpga(load_network(path), os.environ.get(_PROFILE, "accurate"))
+    return SimulatedFpga(load_plan(path), cache_folder())

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fpga.generate import Folding
 from fpga.network import Conv, Network
+from fpga.plan import Folding, Plan
 from hawkvision.errors import EngineError
 
 
@@ -34,6 +34,12 @@ def cycles(conv: Conv, side: int, pe: int, simd: int) -> int:
     pixels = conv.out_side(side) ** 2
     folds = (conv.out_channels // pe) * conv.kernel**2 * (conv.in_channels // simd)
     return pixels * max(folds, conv.out_channels)
+
+
+def slowest_layer(plan: Plan) -> int:
+    """Cycles for a picture of the layer that takes most."""
+    layers = plan.network.convolutions()
+    return max(cycles(conv, side, *plan.folding[conv.name]) for conv, side in layers)
 
 
 def fold(network: Network, interval: int, *, late: dict[str, int] | None = None) -> Folding:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from amaranth.back import verilog
 from amaranth.hdl import Module, unsigned
@@ -11,47 +10,16 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from fpga.blocks.arithmetic import ConvUnit, TableRequant
+from fpga.blocks.axi import bus_parts
 from fpga.blocks.head import LOGIT_BITS, HeadUnit
 from fpga.blocks.streams import Fifo, Fork, ResidualAdd
-from fpga.network import STREAM_BITS, Block, Conv, Network
-
-Folding = Mapping[str, tuple[int, int]]
-"""(PE, SIMD) by the name of a layer; `head` has (PE, 1)."""
-
-SKIP_ROWS = 4
-"""Rows that a skip FIFO holds: what both convolutions of a block may keep inside."""
+from fpga.network import STREAM_BITS, Block, Conv
+from fpga.plan import Plan
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A network with the folding of every layer and the depth of every skip FIFO.
-
-    `packed` names the layers that compute two products in one DSP block.
-    """
-
-    network: Network
-    folding: Folding
-    skip_depths: Mapping[int, int]
-    packed: frozenset[str] = frozenset()
-
-    def unit(self, conv: Conv, side: int) -> ConvUnit:
-        """The hardware of one convolution for an input of this side."""
-        return ConvUnit(conv, side, *self.folding[conv.name], packed=conv.name in self.packed)
-
-
-def default_skip_depths(network: Network) -> dict[int, int]:
-    """Depth in values by the index of the block."""
-    found = {}
-    side = network.stem.out_side(network.side)
-    for index, block in enumerate(network.blocks):
-        out = block.first.out_side(side)
-        channels = block.second.out_channels
-        if block.skip is None:
-            found[index] = SKIP_ROWS * side * channels
-        else:
-            found[index] = 2 * out * channels
-        side = out
-    return found
+def conv_unit(plan: Plan, conv: Conv, side: int) -> ConvUnit:
+    """The hardware of one convolution for an input of this side."""
+    return ConvUnit(conv, side, *plan.folding[conv.name], packed=conv.name in plan.packed)
 
 
 class BlockUnit(wiring.Component):
@@ -70,8 +38,8 @@ class BlockUnit(wiring.Component):
         m = Module()
         block, side = self.block, self.side
         entry = TableRequant(block.entry, STREAM_BITS)
-        first = self.plan.unit(block.first, side)
-        second = self.plan.unit(block.second, block.first.out_side(side))
+        first = conv_unit(self.plan, block.first, side)
+        second = conv_unit(self.plan, block.second, block.first.out_side(side))
         skip_bits = STREAM_BITS if block.skip is None else block.skip.requant.bits
         fifo = Fifo(skip_bits, self.depth)
         add = ResidualAdd(block.second.requant.bits, skip_bits, block.skip is not None, STREAM_BITS)
@@ -85,7 +53,7 @@ class BlockUnit(wiring.Component):
             wiring.connect(m, entry.o, first.i)
         else:
             m.submodules.fork = fork = Fork(block.entry.bits)
-            m.submodules.skip = skip = self.plan.unit(block.skip, side)
+            m.submodules.skip = skip = conv_unit(self.plan, block.skip, side)
             wiring.connect(m, wiring.flipped(self.i), entry.i)
             wiring.connect(m, entry.o, fork.i)
             wiring.connect(m, fork.a, first.i)
@@ -99,23 +67,31 @@ class BlockUnit(wiring.Component):
         return m
 
 
-class NetworkUnit(wiring.Component):
-    """The whole network. Ports: `i`, stream of 8-bit values (R, G, B, row by row); `o`, logits."""
+LEVEL_BITS = 32
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        super().__init__(
-            {
-                "i": In(stream.Signature(unsigned(8))),
-                "o": Out(stream.Signature(unsigned(LOGIT_BITS))),
-            }
-        )
+
+class NetworkUnit(wiring.Component):
+    """The whole network.
+
+    Ports: `i`, stream of 8-bit values (R, G, B, row by row); `o`, stream of logits; with `watched`,
+    `levels` (out), the filling of every skip FIFO, 32 bits each.
+    """
+
+    def __init__(self, plan: Plan, *, watched: bool = False) -> None:
+        self.plan, self.watched = plan, watched
+        ports = {
+            "i": In(stream.Signature(unsigned(8))),
+            "o": Out(stream.Signature(unsigned(LOGIT_BITS))),
+        }
+        if watched:
+            ports["levels"] = Out(LEVEL_BITS * len(plan.network.blocks))
+        super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
         network, folding = self.plan.network, self.plan.folding
-        stem = self.plan.unit(network.stem, network.side)
+        stem = conv_unit(self.plan, network.stem, network.side)
         m.submodules.stem = stem
         m.d.comb += [
             stem.i.valid.eq(self.i.valid),
@@ -126,6 +102,8 @@ class NetworkUnit(wiring.Component):
         for index, block in enumerate(network.blocks):
             unit = BlockUnit(self.plan, block, side, self.plan.skip_depths[index])
             m.submodules[f"block_{index}"] = unit
+            if self.watched:
+                m.d.comb += self.levels.word_select(index, LEVEL_BITS).eq(unit.level)
             wiring.connect(m, out, unit.i)
             out, side = unit.o, block.first.out_side(side)
         head = HeadUnit(network.head, side * side, folding["head"][0])
@@ -145,7 +123,7 @@ def parts(plan: Plan) -> Iterator[tuple[str, wiring.Component]]:
     network, folding = plan.network, plan.folding
 
     def unit(conv: Conv, side: int) -> tuple[str, wiring.Component]:
-        return conv.name, plan.unit(conv, side)
+        return conv.name, conv_unit(plan, conv, side)
 
     yield unit(network.stem, network.side)
     side = network.stem.out_side(network.side)
@@ -162,3 +140,4 @@ def parts(plan: Plan) -> Iterator[tuple[str, wiring.Component]]:
         bits = block.second.requant.bits
         yield f"add{index}", ResidualAdd(bits, skip_bits, signed, STREAM_BITS)
     yield "head", HeadUnit(network.head, side * side, folding["head"][0])
+    yield from bus_parts(network.side, network.classes)

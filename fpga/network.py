@@ -7,6 +7,7 @@ give logits. Every number is an integer; every stage after this one agrees bit f
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -186,6 +187,21 @@ class Network:
         """How many logits there are."""
         return len(self.head.weights)
 
+    @cached_property
+    def digest(self) -> int:
+        """32 bits of a SHA-256 over all that the network computes; its name does not count."""
+        found = hashlib.sha256()
+        requants = [block.entry for block in self.blocks]
+        for conv, side in self.convolutions():
+            found.update(repr((conv.weights.shape, conv.stride, conv.in_bits, side)).encode())
+            found.update(conv.weights.tobytes())
+            requants.append(conv.requant)
+        for requant in requants:
+            found.update(repr((requant.shift, requant.bits, requant.signed)).encode())
+            found.update(requant.multiplier.tobytes() + requant.bias.tobytes())
+        found.update(self.head.weights.tobytes() + self.head.bias.tobytes())
+        return int.from_bytes(found.digest()[:4], "little")
+
     def streams(self, images: npt.NDArray[np.uint8]) -> list[Ints]:
         """What leaves the stem and each block, for uint8 images [N, side, side, 3]."""
         x = self.stem(images.astype(np.int64) - 128)
@@ -212,8 +228,13 @@ class Network:
         return found
 
 
-def save_network(network: Network, path: Path) -> None:
-    """Write a `.npz` without pickles: arrays, and the structure as JSON."""
+def network_beside(path: Path) -> Path:
+    """Where the integer network of a rung's file lies: `edge.fpga.npz` beside `edge.onnx`."""
+    return path.with_name(f"{path.stem}.fpga.npz")
+
+
+def save_network(network: Network, path: Path, *, plan: dict[str, Any] | None = None) -> None:
+    """Write a `.npz` without pickles: arrays, and as JSON the structure and a plan to build it."""
     arrays: dict[str, npt.NDArray[np.generic]] = {}
 
     def requant(name: str, value: Requant) -> dict[str, object]:
@@ -246,6 +267,7 @@ def save_network(network: Network, path: Path) -> None:
             for index, block in enumerate(network.blocks)
         ],
         "scale": network.head.scale,
+        "plan": plan,
     }
     arrays["head/weights"], arrays["head/bias"] = network.head.weights, network.head.bias
     text = np.frombuffer(json.dumps(structure).encode(), np.uint8)
@@ -254,11 +276,16 @@ def save_network(network: Network, path: Path) -> None:
 
 def load_network(path: Path) -> Network:
     """Read what `save_network` wrote. Raises RepositoryError for a damaged file."""
+    return read_file(path)[0]
+
+
+def read_file(path: Path) -> tuple[Network, dict[str, Any] | None]:
+    """Network and plan of a file, the plan as it was written. Raises RepositoryError."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         structure = json.loads(arrays["structure"].tobytes())
-        return _network(structure, arrays)
+        return _network(structure, arrays), structure.get("plan")
     except (OSError, KeyError, ValueError, TypeError, EngineError, BadZipFile) as error:
         raise RepositoryError(f"{path.name} is not an integer network: {error}") from error
 

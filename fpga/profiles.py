@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from fpga.blocks.arithmetic import packable
 from fpga.folding import fold
-from fpga.generate import Folding, Plan, default_skip_depths
 from fpga.network import Network
+from fpga.plan import Folding, Plan, generous_skip_depths
 from hawkvision.errors import EngineError
 
 DSP_BUDGET = 187
@@ -30,13 +30,17 @@ PROFILES = {
 }
 
 
-def plan_for(network: Network, profile: str) -> Plan:
-    """The design of a network. Raises EngineError for an unknown profile."""
+def first_plan(network: Network, profile: str) -> Plan:
+    """The design of a network with FIFOs that are deeper than it needs.
+
+    Raises EngineError for an unknown profile, and where no folding is fast enough.
+    """
     found = PROFILES.get(profile)
     if found is None:
         raise EngineError(f"no profile {profile!r}", hint=f"One of {', '.join(PROFILES)}.")
     folding = fold(network, found.interval)
-    return Plan(network, folding, default_skip_depths(network), packed_layers(network, folding))
+    packed = packed_layers(network, folding)
+    return Plan(network, folding, generous_skip_depths(network), packed, profile)
 
 
 def packed_layers(network: Network, folding: Folding) -> frozenset[str]:

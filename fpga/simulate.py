@@ -35,7 +35,8 @@ static uint32_t draw() {  // xorshift64*
     return (state * 2685821657736338717ull) >> 32;
 }
 extern "C" long run(const uint32_t* in, long ins, uint32_t* out, long outs, int stall_in,
-                    int stall_out, uint64_t seed, long limit, long* taken_at, long* given_at) {
+                    int stall_out, uint64_t seed, long limit, long* taken_at, long* given_at,
+                    uint32_t* peaks) {
     VerilatedContext context;
     Vhv_sim top{&context};
     state = seed * 2654435769u + 88172645463325252ull;
@@ -53,6 +54,9 @@ extern "C" long run(const uint32_t* in, long ins, uint32_t* out, long outs, int 
         top.eval();
         bool took = top.i_valid && top.i_ready, gave = top.o_valid && top.o_ready;
         if (gave) { out[given] = top.o_payload; given_at[given++] = cycle; }
+#if LEVELS
+        for (int k = 0; k < LEVELS; k++) if (top.levels[k] > peaks[k]) peaks[k] = top.levels[k];
+#endif
         top.clk = 1; top.eval();
         if (took) { taken_at[taken++] = cycle; offering = false; }
     }
@@ -70,25 +74,32 @@ def why_not() -> str | None:
 
 @dataclass(frozen=True)
 class Run:
-    """Outputs, and the cycle in which each input was taken and each output given."""
+    """Outputs, and the cycle in which each input was taken and each output given.
+
+    `peaks` are the high-water marks of what the component shows as `levels`.
+    """
 
     outputs: Values
     taken_at: Values
     given_at: Values
     cycles: int
+    peaks: tuple[int, ...] = ()
 
 
 class Simulation:
-    """A component with ports `i` and `o`, compiled. Builds are cached by their source."""
+    """A component with ports `i` and `o`, perhaps `levels`, compiled.
+
+    Builds are cached by their source.
+    """
 
     def __init__(self, unit: wiring.Component, *, cache: Path) -> None:
-        reason = why_not()
-        if reason is not None:
-            raise EngineError(f"no simulation: {reason}", hint="apt-get install verilator g++ make")
         self.verilog = to_verilog(unit, _TOP)
         self._out_bits = len(unit.o.payload)
         in_bits = len(unit.i.payload)
-        library = _build(self.verilog + _wrapper(self.verilog, in_bits, self._out_bits), cache)
+        self._levels = len(unit.levels) // 32 if hasattr(unit, "levels") else 0
+        source = self.verilog + _wrapper(self.verilog, in_bits, self._out_bits, self._levels)
+        harness = f"#define LEVELS {self._levels}\n{_HARNESS}"
+        library = build_library(source, "hv_sim", harness, cache)
         self._run = ctypes.CDLL(str(library)).run
         self._run.restype = ctypes.c_long
 
@@ -110,6 +121,7 @@ class Simulation:
         data = np.ascontiguousarray(inputs.ravel().astype(np.int64) & 0xFFFFFFFF, np.uint32)
         out = np.zeros(outputs, np.uint32)
         taken, given = np.zeros(len(data), np.int64), np.zeros(outputs, np.int64)
+        peaks = np.zeros(max(1, self._levels), np.uint32)
         cycles = self._run(
             data.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_long(len(data)),
@@ -121,6 +133,7 @@ class Simulation:
             ctypes.c_long(limit),
             taken.ctypes.data_as(ctypes.c_void_p),
             given.ctypes.data_as(ctypes.c_void_p),
+            peaks.ctypes.data_as(ctypes.c_void_p),
         )
         if cycles < 0:
             raise EngineError(
@@ -130,25 +143,35 @@ class Simulation:
         if signed:
             top = 1 << (self._out_bits - 1)
             values = np.where(values >= top, values - 2 * top, values)
-        return Run(values, taken, given, int(cycles))
+        found = tuple(int(peak) for peak in peaks[: self._levels])
+        return Run(values, taken, given, int(cycles), found)
 
 
-def _wrapper(source: str, in_bits: int, out_bits: int) -> str:
+def _wrapper(source: str, in_bits: int, out_bits: int, levels: int) -> str:
     """A module around the top whose ports have names that Verilator does not change."""
+    # Three words and more are an array in Verilator's C++.
+    shown = f",\n              output [{32 * max(3, levels) - 1}:0] levels" if levels else ""
+    linked = ", .levels(levels)" if levels else ""
     clocked = ".clk(clk), .rst(rst), " if re.search(r"^\s*input clk;", source, re.M) else ""
     return f"""
 module hv_sim(input clk, input rst,
               input i_valid, output i_ready, input [{in_bits - 1}:0] i_payload,
-              output o_valid, input o_ready, output [{out_bits - 1}:0] o_payload);
+              output o_valid, input o_ready, output [{out_bits - 1}:0] o_payload{shown});
   {_TOP} top({clocked}.i__valid(i_valid), .i__ready(i_ready), .i__payload(i_payload),
-             .o__valid(o_valid), .o__ready(o_ready), .o__payload(o_payload));
+             .o__valid(o_valid), .o__ready(o_ready), .o__payload(o_payload){linked});
 endmodule
 """
 
 
-def _build(source: str, cache: Path) -> Path:
-    """The shared library for a source, compiled once."""
-    digest = hashlib.sha256(f"{_BUILD_VERSION}{_HARNESS}{source}".encode()).hexdigest()[:24]
+def build_library(source: str, top: str, harness: str, cache: Path) -> Path:
+    """A shared library of Verilog and a C++ harness around `V{top}`, compiled once.
+
+    Raises EngineError.
+    """
+    reason = why_not()
+    if reason is not None:
+        raise EngineError(f"no simulation: {reason}", hint="apt-get install verilator g++ make")
+    digest = hashlib.sha256(f"{_BUILD_VERSION}{harness}{source}".encode()).hexdigest()[:24]
     library = cache / digest / "libhv.so"
     if library.exists():
         return library
@@ -158,10 +181,10 @@ def _build(source: str, cache: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         folder = Path(scratch)
         (folder / "top.v").write_text(source)
-        (folder / "harness.cpp").write_text(_HARNESS)
+        (folder / "harness.cpp").write_text(harness)
         lint = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--noassert"]
         start = ["--x-assign", "fast", "--x-initial", "fast", "-O3"]
-        shape = ["--output-split", "20000", "--top-module", "hv_sim", "-Mdir", "obj"]
+        shape = ["--output-split", "20000", "--top-module", top, "-Mdir", "obj"]
         _run(["verilator", "--cc", *lint, *start, *shape, "top.v"], folder)
         sources = ["harness.cpp", *(f"obj/{path.name}" for path in folder.glob("obj/*.cpp"))]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -39,27 +41,30 @@ class HeadUnit(wiring.Component):
         m = Module()
         channels = self.channels
         sum_bits = STREAM_BITS + (self.pixels - 1).bit_length()
-        banks = Array(
-            Array(Signal(sum_bits, name=f"sum_{bank}_{c}") for c in range(channels))
-            for bank in range(2)
-        )
+        # Two banks of sums in distributed memory: one is filled while the other is multiplied.
+        channel, pixel = Signal(range(max(2, channels))), Signal(range(max(2, self.pixels)))
+        m.submodules.sums = sums = Memory(shape=sum_bits, depth=2 << len(channel), init=[])
+        old, new = sums.read_port(domain="comb"), sums.write_port()
         full = Signal(2)
         into, out_of = Signal(), Signal()
-        channel, pixel = Signal(range(channels)), Signal(range(max(2, self.pixels)))
-        m.d.comb += self.i.ready.eq(~full.bit_select(into, 1))
+        m.d.comb += [
+            self.i.ready.eq(~full.bit_select(into, 1)),
+            old.addr.eq(Cat(channel, into)),
+            new.addr.eq(Cat(channel, into)),
+            new.data.eq(Mux(pixel == 0, 0, old.data) + self.i.payload),
+            new.en.eq(self.i.valid & self.i.ready),
+        ]
         with m.If(self.i.valid & self.i.ready):
             last = channel == channels - 1
             m.d.sync += channel.eq(Mux(last, 0, channel + 1))
-            before = Mux(pixel == 0, 0, banks[into][channel])
-            m.d.sync += banks[into][channel].eq(before + self.i.payload)
             with m.If(last):
                 m.d.sync += pixel.eq(Mux(pixel == self.pixels - 1, 0, pixel + 1))
                 with m.If(pixel == self.pixels - 1):
                     m.d.sync += [full.bit_select(into, 1).eq(1), into.eq(~into)]
-        self._dense(m, banks, full, out_of, sum_bits)
+        self._dense(m, sums.read_port(domain="comb"), full, out_of)
         return m
 
-    def _dense(self, m: Module, banks: Array, full: Signal, out_of: Signal, sum_bits: int) -> None:
+    def _dense(self, m: Module, sums: Any, full: Signal, out_of: Signal) -> None:
         """Multiply the full bank by the weights, `pe` classes at a time, and send them out."""
         channels, pe = self.channels, self.pe
         groups = self.classes // pe
@@ -80,14 +85,14 @@ class HeadUnit(wiring.Component):
             )
             for g in range(groups)
         )
-        address, channel = Signal(range(max(2, len(rows)))), Signal(range(channels))
+        address, channel = Signal(range(max(2, len(rows)))), Signal(range(max(2, channels)))
         group = Signal(range(max(2, groups)))
         held, left = Signal(LOGIT_BITS * pe), Signal(range(pe + 1))
         totals = [Signal(signed(LOGIT_BITS), name=f"total_{lane}") for lane in range(pe)]
         ready_bank = full.bit_select(out_of, 1)
         # Three stages: address, operands, products into totals.
         m.d.comb += read.addr.eq(address)
-        value, fresh, closing, active = Signal(sum_bits), Signal(), Signal(), Signal()
+        value, fresh, closing, active = Signal(len(sums.data)), Signal(), Signal(), Signal()
         drained = Signal()
         m.d.comb += drained.eq(left == 0)
         running, waiting = Signal(), Signal()
@@ -97,7 +102,8 @@ class HeadUnit(wiring.Component):
             fresh.eq(channel == 0),
             closing.eq(channel == channels - 1),
         ]
-        m.d.sync += value.eq(banks[out_of][channel])
+        m.d.comb += sums.addr.eq(Cat(channel, out_of))
+        m.d.sync += value.eq(sums.data)
         with m.If(running):
             m.d.sync += [
                 channel.eq(Mux(channel == channels - 1, 0, channel + 1)),

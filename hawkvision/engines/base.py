@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -63,4 +63,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the network's memory; later calls of `infer` fail."""
+        ...
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """An engine whose hardware counts for itself."""
+
+    def measured(self) -> dict[str, float]:
+        """Quantities of the last batch by name, as `latency_cycles` or `watts`; never waits."""
         ...

@@ -13,8 +13,9 @@ from fpga.blocks.arithmetic import ConvUnit, TableRequant, check_folding, packab
 from fpga.blocks.head import HeadUnit
 from fpga.blocks.streams import Fifo
 from fpga.folding import cycles, fold, legal
-from fpga.generate import NetworkUnit, Plan, default_skip_depths
+from fpga.generate import NetworkUnit
 from fpga.network import Head, Requant
+from fpga.plan import Plan, generous_skip_depths
 from fpga.simulate import Simulation, why_not
 from hawkvision.errors import EngineError
 from tests.fpga.networks import conv_for, images, random_network
@@ -122,7 +123,7 @@ def test_the_table_and_the_fifo_keep_order_and_values(cache: Path) -> None:
 def test_a_small_network_is_bit_exact_back_to_back_and_under_stalls(cache: Path) -> None:
     network = random_network(8, (4, 8), 2, seed=1)
     folding = fold(network, 640)
-    plan = Plan(network, folding, default_skip_depths(network))
+    plan = Plan(network, folding, generous_skip_depths(network))
     simulation = Simulation(NetworkUnit(plan), cache=cache)
     pictures = images(12, 8, np.random.default_rng(7))
     expected = network(pictures).ravel()

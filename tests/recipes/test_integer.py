@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,15 @@ pytest.importorskip("brevitas", reason="Brevitas is not installed (extra train)"
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_integers_answer_as_the_quantized_network(blocks: int) -> None:
+def test_integers_answer_as_the_quantized_network(tmp_path: Path, blocks: int) -> None:
     import torch
+
+    from fpga.qonnx import import_qonnx
+    from fpga.streamline import streamline
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from models.recipes.cifar10.integer import to_integer
+        from models.recipes.cifar10.export import write_qonnx
         from models.recipes.cifar10.nets import QuantResNet
 
     torch.manual_seed(blocks)
@@ -35,7 +39,9 @@ def test_integers_answer_as_the_quantized_network(blocks: int) -> None:
             net(prepared(images[start : start + 4]))
         net.eval()
         wanted = net(prepared(images[:64])).numpy()
-    network = to_integer(net, "test")
+    path = tmp_path / "net.qonnx"
+    write_qonnx(net, path)
+    network = streamline(import_qonnx(path), "test", 32)
     found = network(images[:64]) * network.head.scale
     assert np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
     assert (found.argmax(axis=1) == wanted.argmax(axis=1)).mean() > 0.9

@@ -17,7 +17,8 @@ from brevitas.quant import (
 )
 from torch import Tensor, nn
 
-WIDTHS = (16, 32, 64)
+WIDTHS = {1: (16, 40, 80), 2: (16, 40, 80)}
+"""Channels of the three stages, by the blocks of a stage."""
 INPUT_SCALE = 1 / 64
 """Networks take (x - 128) / 64 for 8-bit x."""
 
@@ -42,6 +43,54 @@ def _relu(bits: int) -> nn.Module:
 def scale_of(quantizer: nn.Module) -> Tensor:
     """The step of an activation quantizer, a scalar; known once it has seen data."""
     return torch.as_tensor(quantizer.act_quant.scale())
+
+
+class FloatBlock(nn.Module):
+    """Two 3x3 convolutions and a way around them, in floats; names as in `QuantBlock`."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.skip: nn.Sequential | None = None
+        if stride != 1 or channels != out:
+            around = nn.Conv2d(channels, out, 1, stride, bias=False)
+            self.skip = nn.Sequential(around, nn.BatchNorm2d(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Stream in, stream out."""
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(y + (x if self.skip is None else self.skip(x)))
+
+
+class FloatResNet(nn.Module):
+    """The same network in floats, from which `QuantResNet` starts; the same parameters."""
+
+    def __init__(self, blocks: int, classes: int = 10) -> None:
+        super().__init__()
+        widths = WIDTHS[blocks]
+        self.conv0 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+        self.bn0 = nn.BatchNorm2d(widths[0])
+        layers: list[nn.Module] = []
+        channels = widths[0]
+        for stage, width in enumerate(widths):
+            for index in range(blocks):
+                stride = 2 if stage and index == 0 else 1
+                layers.append(FloatBlock(channels, width, stride))
+                channels = width
+        self.blocks = nn.Sequential(*layers)
+        self.head = nn.Linear(channels, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(x - 128) / 64 as float [N,3,32,32] to logits [N,classes]."""
+        x = torch.relu(self.bn0(self.conv0(x)))
+        logits: Tensor = self.head(self.blocks(x).mean(dim=(2, 3)))
+        return logits
 
 
 class QuantBlock(nn.Module):
@@ -77,11 +126,12 @@ class QuantResNet(nn.Module):
 
     def __init__(self, blocks: int, classes: int = 10) -> None:
         super().__init__()
-        self.conv0, self.bn0 = _conv(3, WIDTHS[0], 3, 1, 8), nn.BatchNorm2d(WIDTHS[0])
-        self.streams = nn.ModuleList(_relu(8) for _ in WIDTHS)
+        widths = WIDTHS[blocks]
+        self.conv0, self.bn0 = _conv(3, widths[0], 3, 1, 8), nn.BatchNorm2d(widths[0])
+        self.streams = nn.ModuleList(_relu(8) for _ in widths)
         layers: list[nn.Module] = []
-        channels = WIDTHS[0]
-        for stage, width in enumerate(WIDTHS):
+        channels = widths[0]
+        for stage, width in enumerate(widths):
             for index in range(blocks):
                 stride = 2 if stage and index == 0 else 1
                 layers.append(QuantBlock(channels, width, stride, self.streams[stage]))

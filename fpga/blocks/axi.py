@@ -1,0 +1,314 @@
+"""The network behind standard buses: AXI4-Stream for pictures and logits, AXI4-Lite for control.
+
+Signals and their order follow Arm IHI 0051A (AXI4-Stream) and IHI 0022E (AXI4-Lite).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import Flow, In, Out
+
+from fpga.board import registers
+
+WORD = 32
+IN_FLIGHT = 16
+"""Pictures that may be inside at once; more than any network holds."""
+
+
+class WidthConverter(wiring.Component):
+    """Words of `ratio` values to single values, lowest first, one a cycle.
+
+    Ports: `i`, stream of `ratio * bits`; `o`, stream of `bits`. A word is held while its values
+    leave; the next one is taken with the last of them.
+    """
+
+    def __init__(self, bits: int, ratio: int) -> None:
+        self.bits, self.ratio = bits, ratio
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(bits * ratio))),
+                "o": Out(stream.Signature(unsigned(bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        held, left = Signal(self.bits * self.ratio), Signal(range(self.ratio + 1))
+        m.d.comb += [
+            self.o.valid.eq(left != 0),
+            self.o.payload.eq(held[: self.bits]),
+            self.i.ready.eq((left == 0) | ((left == 1) & self.o.ready)),
+        ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [held.eq(held >> self.bits), left.eq(left - 1)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [held.eq(self.i.payload), left.eq(self.ratio)]
+        return m
+
+
+class Framer(wiring.Component):
+    """Counts pictures in and logits out, carries `last` past the network, measures cycles.
+
+    Parameters: `words` of 32 bits in a picture, `classes`.
+
+    Ports: `i`, stream of words with `last` and `whole` (all bytes of the word are there); `feed`,
+    stream of words to the network; `logits`, stream from it; `o`, stream of logits with `last`,
+    which follows the last logit of a picture that ended with `last`. Out: `latency`, `interval`,
+    `pictures`, `busy`, `misframed`, `cycles`, as in `fpga.board.registers`.
+    """
+
+    def __init__(self, words: int, classes: int) -> None:
+        self.words, self.classes = words, classes
+        incoming = data.StructLayout({"word": WORD, "last": 1, "whole": 1})
+        outgoing = data.StructLayout({"word": WORD, "last": 1})
+        one = stream.Signature(unsigned(WORD))
+        counter = Out(WORD)
+        super().__init__(
+            {
+                "i": In(stream.Signature(incoming)),
+                "feed": Out(one),
+                "logits": In(one),
+                "o": Out(stream.Signature(outgoing)),
+                "latency": counter,
+                "interval": counter,
+                "pictures": counter,
+                "cycles": counter,
+                "busy": Out(1),
+                "misframed": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        m.d.sync += self.cycles.eq(self.cycles + 1)
+        # Each picture leaves its first cycle when it begins and its `last` when it ends.
+        m.submodules.begun = begun = SyncFIFOBuffered(width=WORD, depth=IN_FLIGHT)
+        m.submodules.ended = ended = SyncFIFOBuffered(width=1, depth=IN_FLIGHT)
+        word, first, final = Signal(range(self.words)), Signal(), Signal()
+        room = Signal()
+        m.d.comb += [
+            first.eq(word == 0),
+            final.eq(word == self.words - 1),
+            room.eq((~first | begun.w_rdy) & (~final | ended.w_rdy)),
+            self.feed.valid.eq(self.i.valid & room),
+            self.feed.payload.eq(self.i.payload.word),
+            self.i.ready.eq(self.feed.ready & room),
+        ]
+        taken = self.i.valid & self.i.ready
+        m.d.comb += [
+            begun.w_en.eq(taken & first),
+            begun.w_data.eq(self.cycles),
+            ended.w_en.eq(taken & final),
+            ended.w_data.eq(self.i.payload.last),
+        ]
+        with m.If(taken):
+            m.d.sync += word.eq(Mux(final, 0, word + 1))
+            with m.If((self.i.payload.last & ~final) | ~self.i.payload.whole):
+                m.d.sync += self.misframed.eq(1)
+        self._outgoing(m, begun, ended)
+        return m
+
+    def _outgoing(self, m: Module, begun: SyncFIFOBuffered, ended: SyncFIFOBuffered) -> None:
+        index = Signal(range(max(2, self.classes)))
+        final, gone = Signal(), Signal()
+        seen, before = Signal(), Signal(WORD)
+        m.d.comb += [
+            final.eq(index == self.classes - 1),
+            self.o.valid.eq(self.logits.valid),
+            self.o.payload.word.eq(self.logits.payload),
+            self.o.payload.last.eq(final & ended.r_data),
+            self.logits.ready.eq(self.o.ready),
+            gone.eq(self.o.valid & self.o.ready),
+            begun.r_en.eq(gone & final),
+            ended.r_en.eq(gone & final),
+            self.busy.eq(begun.r_rdy),
+        ]
+        with m.If(gone):
+            m.d.sync += index.eq(Mux(final, 0, index + 1))
+        with m.If(gone & final):
+            m.d.sync += [
+                self.latency.eq(self.cycles - begun.r_data),
+                self.pictures.eq(self.pictures + 1),
+                before.eq(self.cycles),
+                seen.eq(1),
+            ]
+            with m.If(seen):
+                m.d.sync += self.interval.eq(self.cycles - before)
+
+
+LITE = {
+    "awaddr": In(12),
+    "awvalid": In(1),
+    "awready": Out(1),
+    "wdata": In(WORD),
+    "wstrb": In(4),
+    "wvalid": In(1),
+    "wready": Out(1),
+    "bvalid": Out(1),
+    "bready": In(1),
+    "araddr": In(12),
+    "arvalid": In(1),
+    "arready": Out(1),
+    "rdata": Out(WORD),
+    "rvalid": Out(1),
+    "rready": In(1),
+}
+"""AXI4-Lite without `prot` and the responses, which are always OKAY."""
+
+
+class ControlPort(wiring.Component):
+    """An AXI4-Lite slave over registers that can be read, one scratch register and a reset pulse.
+
+    Ports: those of `LITE`; `values` (in): one word for each entry of `offsets`; `reset` (out): high
+    for one cycle. An unknown address reads as zero, and every answer is OKAY.
+    """
+
+    def __init__(self, offsets: tuple[int, ...]) -> None:
+        self.offsets = offsets
+        super().__init__(
+            {
+                **LITE,
+                "values": In(WORD * len(offsets)),
+                "reset": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        scratch = Signal(WORD)
+        write = Signal()
+        m.d.comb += [
+            write.eq(self.awvalid & self.wvalid & (~self.bvalid | self.bready)),
+            self.awready.eq(write),
+            self.wready.eq(write),
+        ]
+        with m.If(self.bready):
+            m.d.sync += self.bvalid.eq(0)
+        m.d.sync += self.reset.eq(0)
+        with m.If(write):
+            m.d.sync += self.bvalid.eq(1)
+            with m.Switch(self.awaddr[2:]):
+                with m.Case(registers.SCRATCH >> 2):
+                    for byte in range(4):
+                        with m.If(self.wstrb[byte]):
+                            place = slice(8 * byte, 8 * byte + 8)
+                            m.d.sync += scratch[place].eq(self.wdata[place])
+                with m.Case(registers.CONTROL >> 2):
+                    m.d.sync += self.reset.eq(self.wdata[0] & self.wstrb[0])
+        m.d.comb += self.arready.eq(~self.rvalid | self.rready)
+        with m.If(self.rready):
+            m.d.sync += self.rvalid.eq(0)
+        with m.If(self.arvalid & self.arready):
+            m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0)]
+            with m.Switch(self.araddr[2:]):
+                with m.Case(registers.SCRATCH >> 2):
+                    m.d.sync += self.rdata.eq(scratch)
+                for index, offset in enumerate(self.offsets):
+                    with m.Case(offset >> 2):
+                        m.d.sync += self.rdata.eq(self.values.word_select(index, WORD))
+        return m
+
+
+def bus_parts(side: int, classes: int) -> Iterator[tuple[str, wiring.Component]]:
+    """What is around the network, unit by unit, by name."""
+    yield "framer", Framer(side * side * 3 // 4, classes)
+    yield "width_converter", WidthConverter(8, 4)
+    yield "control", ControlPort(_READABLE)
+
+
+_READABLE = (
+    registers.STATUS,
+    registers.LATENCY,
+    registers.INTERVAL,
+    registers.PICTURES,
+    registers.CYCLES,
+    registers.ID,
+    registers.VERSION,
+    registers.SIDE,
+    registers.CLASSES,
+    registers.DIGEST,
+)
+_STREAM_IN = {"tdata": In(WORD), "tkeep": In(4), "tlast": In(1), "tvalid": In(1), "tready": Out(1)}
+_STREAM_OUT = {
+    "tdata": Out(WORD),
+    "tkeep": Out(4),
+    "tlast": Out(1),
+    "tvalid": Out(1),
+    "tready": In(1),
+}
+
+
+class Accelerator(wiring.Component):
+    """A network with AXI ports `s_axis`, `m_axis` and `s_axi`.
+
+    Parameters: `network`, a component with a stream `i` of bytes and a stream `o` of 32-bit logits;
+    `side`, `classes`, `digest` (32 bits).
+
+    A packet on `s_axis` holds whole pictures, R, G, B by row, four bytes a word; the packet on
+    `m_axis` holds their logits, int32.
+    """
+
+    def __init__(self, network: wiring.Component, side: int, classes: int, digest: int) -> None:
+        if side * side * 3 % 4:
+            raise ValueError(f"pictures of side {side} do not fill words of four bytes")
+        self.network, self.side, self.classes, self.digest = network, side, classes, digest
+        ports = {f"s_axis_{name}": flow for name, flow in _STREAM_IN.items()}
+        ports |= {f"m_axis_{name}": flow for name, flow in _STREAM_OUT.items()}
+        ports |= {f"s_axi_{name}": flow for name, flow in LITE.items()}
+        ports |= {"s_axi_bresp": Out(2), "s_axi_rresp": Out(2)}
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:
+        """Build it."""
+        m = Module()
+        framer = Framer(self.side * self.side * 3 // 4, self.classes)
+        measured = {
+            registers.STATUS: Cat(framer.busy, framer.misframed),
+            registers.LATENCY: framer.latency,
+            registers.INTERVAL: framer.interval,
+            registers.PICTURES: framer.pictures,
+            registers.CYCLES: framer.cycles,
+            registers.ID: registers.IDENTITY,
+            registers.VERSION: registers.CURRENT_VERSION,
+            registers.SIDE: self.side,
+            registers.CLASSES: self.classes,
+            registers.DIGEST: self.digest,
+        }
+        m.submodules.control = control = ControlPort(_READABLE)
+        for index, offset in enumerate(_READABLE):
+            m.d.comb += control.values.word_select(index, WORD).eq(measured[offset])
+        for name, member in LITE.items():
+            inside, outside = getattr(control, name), getattr(self, f"s_axi_{name}")
+            into = member.flow is Flow.In
+            m.d.comb += inside.eq(outside) if into else outside.eq(inside)
+
+        inner = Module()
+        inner.submodules.framer = framer
+        inner.submodules.converter = converter = WidthConverter(8, 4)
+        inner.submodules.network = self.network
+        wiring.connect(inner, framer.feed, converter.i)
+        wiring.connect(inner, converter.o, self.network.i)
+        wiring.connect(inner, self.network.o, framer.logits)
+        m.submodules.inner = ResetInserter(control.reset)(inner)
+        # What arrives in the cycle of a reset is not taken: the packet begins anew after it.
+        open_ = ~control.reset
+        m.d.comb += [
+            framer.i.valid.eq(self.s_axis_tvalid & open_),
+            framer.i.payload.word.eq(self.s_axis_tdata),
+            framer.i.payload.last.eq(self.s_axis_tlast),
+            framer.i.payload.whole.eq(self.s_axis_tkeep.all()),
+            self.s_axis_tready.eq(framer.i.ready & open_),
+            self.m_axis_tvalid.eq(framer.o.valid & open_),
+            self.m_axis_tdata.eq(framer.o.payload.word),
+            self.m_axis_tlast.eq(framer.o.payload.last),
+            self.m_axis_tkeep.eq(0xF),
+            framer.o.ready.eq(self.m_axis_tready & open_),
+        ]
+        return m

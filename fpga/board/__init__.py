@@ -1,0 +1,5 @@
+"""What talks to the accelerator: driver, PYNQ board, simulated board, the worker process.
+
+It runs with the board's own Python too (3.10, numpy 1, pynq), so nothing here imports anything but
+the standard library, numpy and, in one file, pynq.
+"""

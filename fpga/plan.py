@@ -1,0 +1,85 @@
+"""How a network is built: the folding of its layers, what shares DSP blocks, how deep FIFOs are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fpga.network import Network, read_file, save_network
+from hawkvision.errors import RepositoryError
+
+Folding = Mapping[str, tuple[int, int]]
+"""(PE, SIMD) by the name of a layer; `head` has (PE, 1)."""
+
+SKIP_ROWS = 4
+"""Rows that a skip FIFO can have to hold: what both convolutions of a block may keep inside."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network with the folding of every layer and the depth of every skip FIFO.
+
+    `packed` names the layers that compute two products in one DSP block; `profile` says for what
+    the folding was chosen.
+    """
+
+    network: Network
+    folding: Folding
+    skip_depths: Mapping[int, int]
+    packed: frozenset[str] = frozenset()
+    profile: str = ""
+
+    def with_depths(self, depths: Mapping[int, int]) -> Plan:
+        """The same with other FIFOs."""
+        return replace(self, skip_depths=dict(depths))
+
+
+def generous_skip_depths(network: Network) -> dict[int, int]:
+    """Depths in values, by the index of the block, that hold all that a block can keep inside.
+
+    Where simulations begin that find out what is needed.
+    """
+    found = {}
+    side = network.stem.out_side(network.side)
+    for index, block in enumerate(network.blocks):
+        out = block.first.out_side(side)
+        channels = block.second.out_channels
+        found[index] = SKIP_ROWS * max(out, side if block.skip is None else out) * channels
+        side = out
+    return found
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    """Write network and plan into one `.npz`."""
+    save_network(
+        plan.network,
+        path,
+        plan={
+            "folding": {name: list(pair) for name, pair in plan.folding.items()},
+            "skip_depths": [plan.skip_depths[index] for index in range(len(plan.skip_depths))],
+            "packed": sorted(plan.packed),
+            "profile": plan.profile,
+        },
+    )
+
+
+def load_plan(path: Path) -> Plan:
+    """Read what `save_plan` wrote. Raises RepositoryError."""
+    network, kept = read_file(path)
+    if kept is None:
+        raise RepositoryError(
+            f"{path.name} holds a network without a plan",
+            hint="`hawkvision fpga compile` makes one.",
+        )
+    try:
+        folding = {str(name): (int(pe), int(simd)) for name, (pe, simd) in kept["folding"].items()}
+        depths = {index: int(depth) for index, depth in enumerate(kept["skip_depths"])}
+        packed = frozenset(map(str, kept["packed"]))
+        plan = Plan(network, folding, depths, packed, str(kept["profile"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RepositoryError(f"{path.name}: the plan is damaged: {error}") from error
+    wanted = {conv.name for conv, _ in network.convolutions()} | {"head"}
+    if set(folding) != wanted or len(depths) != len(network.blocks):
+        raise RepositoryError(f"{path.name}: the plan is of another network")
+    return plan

@@ -1,0 +1,1 @@
+"""The Vivado project around the generated Verilog; written, not run here."""

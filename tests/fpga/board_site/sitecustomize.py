@@ -1,0 +1,8 @@
+"""Puts the simulated board under pynq where the worker process starts; see `simulated_device`."""
+
+import os
+
+if os.environ.get("HAWKVISION_TEST_BOARD"):
+    import simulated_device  # type: ignore[import-not-found]
+
+    simulated_device.install(os.environ["HAWKVISION_TEST_BOARD"])
