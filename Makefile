@@ -5,7 +5,7 @@ TASK ?= roadsigns
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check format bench protos clean
+.PHONY: help demo test check format bench fpga protos clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -40,6 +40,11 @@ format: $(VENV)/.dev ## Format the code and fix what can be fixed
 bench: $(VENV)/.dev ## The headline benchmarks; reports in build/bench/
 	@mkdir -p build/bench
 	@$(BIN)/hawkvision bench server --json build/bench/server.json
+
+fpga: $(VENV)/.dev ## Measure both FPGA designs whole, 15 minutes the first time; results in docs/fpga/
+	@scripts/servers
+	@for profile in accurate fast; do $(BIN)/hawkvision fpga report --profile $$profile --images 100 \
+		$(if $(DATA),--data $(DATA)) --json docs/fpga/$$profile.json --figure docs/fpga/$$profile.svg || exit 1; done
 
 protos: $(VENV)/.dev ## Generate the gRPC stubs from hawkvision/oip/open_inference.proto
 	@$(BIN)/python scripts/generate_protos.py

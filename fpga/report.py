@@ -129,7 +129,7 @@ def roofline(rows: list[dict[str, Any]], interval: int, name: str) -> str:
     A layer cannot take more than one value a cycle (the slope), nor compute more than PE x SIMD
     MACs (its own roof, grey); the point is what it does at one picture every `interval` cycles.
     """
-    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg
+    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
 
     figure, axis = new_figure(6.8, 3.8)
     layers = [row for row in rows if "macs" in row]
@@ -143,7 +143,7 @@ def roofline(rows: list[dict[str, Any]], interval: int, name: str) -> str:
     axis.set(xscale="log", yscale="log", xlabel="MACs for each value that enters")
     axis.set(ylabel="MACs a cycle", title=f"{name}: layers", ylim=(1, max(built) * 4))
     axis.legend(loc="upper left")
-    return to_svg(figure, f"fpga-{name}")
+    return to_svg_file(figure, f"fpga-{name}")
 
 
 def report_body(

@@ -52,6 +52,11 @@ def to_svg(figure: Figure, name: str) -> str:
     return svg.replace("xlink:href", "href")
 
 
+def to_svg_file(figure: Figure, name: str) -> str:
+    """As `to_svg`, for a file of its own."""
+    return to_svg(figure, name).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
 def target_plot(
     targets: Sequence[float],
     escalation: Sequence[float],

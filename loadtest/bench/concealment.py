@@ -139,7 +139,7 @@ def _cascade(
 
 def write_plot(result: dict[str, Any], path: Path) -> None:
     """Accuracy and escalation against the share lost, as SVG (extra `report`)."""
-    from hawkvision.report.plots import BLUE, GREEN, GREY, ORANGE, RED, new_figure, to_svg
+    from hawkvision.report.plots import BLUE, GREEN, GREY, ORANGE, RED, new_figure, to_svg_file
 
     rows = result["rows"]
     x = [100 * row["lost_measured"] for row in rows]
@@ -167,5 +167,5 @@ def write_plot(result: dict[str, Any], path: Path) -> None:
     for axis in axes:
         axis.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
-    svg = to_svg(figure, "loss").replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    svg = to_svg_file(figure, "loss")
     path.write_text(svg, "utf-8")

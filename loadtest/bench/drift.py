@@ -263,7 +263,7 @@ def _blocks(values: npt.NDArray[Any]) -> list[float]:
 
 def write_plot(result: dict[str, Any], path: Path) -> None:
     """Accuracy, escalation and threshold over requests, as SVG (extra `report`)."""
-    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg
+    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
 
     blocks = result["blocks"]
     figure, axes = new_figure(9.6, 3.2, 3)
@@ -283,5 +283,5 @@ def write_plot(result: dict[str, Any], path: Path) -> None:
         axis.set(xlabel="requests")
         axis.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
-    svg = to_svg(figure, "drift").replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    svg = to_svg_file(figure, "drift")
     path.write_text(svg, "utf-8")

@@ -337,7 +337,7 @@ def summarise(
 
 def write_plot(result: dict[str, Any], path: Path) -> None:
     """P50 and P99 by loss for each transport and size, as SVG (extra `report`)."""
-    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg
+    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
 
     figure, axes = new_figure(9.6, 3.4, len(SIZES))
     colours = {"http_cubic": GREY, "http_bbr": ORANGE, "lossy": BLUE}
@@ -374,7 +374,7 @@ def write_plot(result: dict[str, Any], path: Path) -> None:
         axis.set_xticklabels([_short(name) for name in conditions], fontsize=8)
         axis.legend(fontsize=7, loc="upper left")
     path.parent.mkdir(parents=True, exist_ok=True)
-    svg = to_svg(figure, "lossy").replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    svg = to_svg_file(figure, "lossy")
     path.write_text(svg, "utf-8")
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from hawkvision.quantization import quantize
 from models.recipes.nets import ResidualNet
@@ -38,7 +39,7 @@ def load_net(recipe: Recipe, classes: int, checkpoint: Path) -> ResidualNet:
     return net.eval()
 
 
-def _export(net: ResidualNet, side: int, folder: Path) -> Path:
+def _export(net: nn.Module, side: int, folder: Path) -> Path:
     path = folder / "plain.onnx"
     torch.onnx.export(
         net,
@@ -64,7 +65,7 @@ def _with_pixel_input(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
 
 
 def export_int8(
-    net: ResidualNet,
+    net: nn.Module,
     side: int,
     images: Iterable[Image],
     folder: Path,
@@ -80,7 +81,7 @@ def export_int8(
     quantize(_export(net, side, folder), quantized, network_inputs(images))
     model = take_pixels(onnx.load(quantized), side)
     if mirror:
-        model = average_with_mirror(model, net.head.out_features)
+        model = average_with_mirror(model, len(labels))
     helper.set_model_props(model, {"labels": json.dumps(list(labels))})
     return model
 
