@@ -114,9 +114,17 @@ def size(plan: Path, json_file: Path | None) -> None:
     sized = _sized(loaded)
     rows = layer_rows(loaded, sized)
     screen().print(layer_table(rows, sized))
-    click.echo(sized.tool)
+    _say_tool(sized.tool)
     total = {name: getattr(sized.total, name) for name in RESOURCES}
     write_json(json_file, {**total, "synthesis": sized.tool, "parts": rows})
+
+
+def _say_tool(tool: str) -> None:
+    from fpga.sizing import PINNED
+
+    click.echo(tool)
+    if f"Yosys {PINNED} " not in tool:
+        click.echo(f"the recorded sizes are yosys {PINNED}'s; do not compare", err=True)
 
 
 def _sized(plan: Any) -> Any:
@@ -184,6 +192,7 @@ def report(
     body = report_body(result, sized, rows, top1)
     screen().print(layer_table(rows, sized))
     screen().print(anchor_table(body))
+    _say_tool(sized.tool)
     write_json(json_file, body)
     if figure is not None:
         figure.parent.mkdir(parents=True, exist_ok=True)

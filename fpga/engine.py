@@ -94,6 +94,6 @@ def open_simulated(spec: ModelSpec, *, threads: int) -> SimulatedFpga:
     if not path.exists():
         raise EngineError(
             f"{spec.path.parent} holds no {path.name}",
-            hint="The engine 'fpga-sim' serves rungs that have an integer network.",
+            hint="fpga-sim serves rungs that have a plan for hardware; choose tasks by --task.",
         )
     return SimulatedFpga(load_plan(path), cache_folder())

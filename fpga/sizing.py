@@ -52,6 +52,10 @@ def why_not() -> str | None:
     return None if shutil.which("yosys") else "yosys is not installed"
 
 
+PINNED = "0.23"
+"""The version of yosys whose counts are recorded; others count differently, by up to a quarter."""
+
+
 def yosys_version() -> str:
     """As yosys says it."""
     done = subprocess.run(["yosys", "-V"], capture_output=True, text=True, check=True)

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 WIDTHS = {1: (16, 40, 80), 2: (16, 40, 80)}
 """Channels of the three stages, by the blocks of a stage."""
-INPUT_SCALE = 1 / 64
-"""Networks take (x - 128) / 64 for 8-bit x."""
+_WATCHED = 60
+"""Batches over which an activation quantizer finds its first step; each is slow."""
 
 
 def _conv(channels: int, out: int, kernel: int, stride: int, bits: int) -> nn.Module:
@@ -37,7 +37,9 @@ def _conv(channels: int, out: int, kernel: int, stride: int, bits: int) -> nn.Mo
 
 
 def _relu(bits: int) -> nn.Module:
-    return qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, bit_width=bits)
+    return qnn.QuantReLU(
+        act_quant=Uint8ActPerTensorFloat, bit_width=bits, collect_stats_steps=_WATCHED
+    )
 
 
 def scale_of(quantizer: nn.Module) -> Tensor:
