@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
+from fpga.axi_simulation import board_library
+from fpga.cache import cache_folder
 from fpga.engine import open_simulated
 from fpga.folding import fold
 from fpga.network import network_beside
@@ -22,6 +24,7 @@ from hawkvision.errors import EngineError
 from hawkvision.images import decode, fit
 from hawkvision.repository import Repository
 from tests.fpga.networks import images, random_network
+from tests.fpga.test_pynq import needs_board, put_board
 from tests.models import LABELS, SIDE, build_tiny_repository, coloured_jpeg
 from tests.processes import edge
 
@@ -30,20 +33,31 @@ NETWORK = random_network(SIDE, (2, 4), 1, seed=9, classes=len(LABELS))
 PLAN = Plan(NETWORK, fold(NETWORK, 20_000), generous_skip_depths(NETWORK), profile="small")
 
 
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this module's designs are compiled."""
+    return tmp_path_factory.mktemp("builds")
+
+
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Builds go to a folder of the test."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def kept(tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the test; builds go to the module's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(builds))
     return tmp_path
 
 
 @needs_verilator
-def test_an_agent_answers_with_the_simulated_hardware(kept: Path) -> None:
+@pytest.mark.parametrize("engine", ["fpga-sim", pytest.param("pynq", marks=needs_board)])
+def test_an_agent_answers_with_the_hardware(
+    kept: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repository = build_tiny_repository(kept / "repository")
     rung = Repository(repository).open("tiny").rungs[0]
     save_plan(PLAN, network_beside(rung.model.path))
+    if engine == "pynq":
+        put_board(rung.model.path, board_library(PLAN, cache_folder()), monkeypatch)
     photos = [coloured_jpeg(label, seed=seed) for seed, label in enumerate(LABELS)]
-    with edge(repository, "127.0.0.1:1", "--engine", "fpga-sim", "--audit-share", "0") as agent:
+    with edge(repository, "127.0.0.1:1", "--engine", engine, "--audit-share", "0") as agent:
         for photo in photos:
             pixels = fit(decode(photo, min_side=SIDE), rung.geometry)
             expected = int(NETWORK(pixels[None])[0].argmax())
@@ -54,10 +68,12 @@ def test_an_agent_answers_with_the_simulated_hardware(kept: Path) -> None:
                 answer = json.load(reply)
             assert answer["class_id"] == expected
         with urllib.request.urlopen(f"http://{agent.address}/v1/tasks", timeout=30) as reply:
-            engine = json.load(reply)["tasks"][0]["engine"]
-        assert engine["device"] == "fpga-sim"
-        assert 20_000 < engine["measured"]["latency_cycles"] < 200_000
-        assert engine["measured"]["latency_ms"] == engine["measured"]["latency_cycles"] / 1e5
+            running = json.load(reply)["tasks"][0]["engine"]
+        assert running["device"] == engine
+        cycles = running["measured"]["latency_cycles"]
+        assert 20_000 < cycles < 200_000
+        if engine == "fpga-sim":
+            assert running["measured"]["latency_ms"] == cycles / 1e5
         with urllib.request.urlopen(f"http://{agent.address}/metrics", timeout=30) as reply:
             lines = reply.read().decode()
         assert 'hawkvision_engine_measured{quantity="latency_cycles",task="tiny"}' in lines

@@ -59,12 +59,17 @@ def rung(tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> Mode
     """A rung with a bitstream, and the simulated board under pynq."""
     path = tmp_path / "edge.onnx"
     save_network(NETWORK, network_beside(path))
-    (tmp_path / "edge.bit").write_bytes(b"BIT of a test")
-    (tmp_path / "edge.hwh").write_text(handoff())
+    put_board(path, library, monkeypatch)
+    return ModelSpec(path)
+
+
+def put_board(path: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bitstream and handoff beside a rung's file; the simulated board under pynq."""
+    path.with_suffix(".bit").write_bytes(b"BIT of a test")
+    path.with_suffix(".hwh").write_text(handoff())
     monkeypatch.setenv("HAWKVISION_PYNQ_PYTHON", str(PYTHON))
     monkeypatch.setenv("PYTHONPATH", str(SITE))
     monkeypatch.setenv("HAWKVISION_TEST_BOARD", str(library))
-    return ModelSpec(path)
 
 
 def batch(count: int, seed: int = 1) -> np.ndarray:
