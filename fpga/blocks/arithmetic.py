@@ -14,7 +14,7 @@ from fpga.network import Conv, Requant
 _BLOCK_ROM = 64
 """Words from which weights go to block RAM: look-up tables are what runs out."""
 
-_ADDS = 2
+_ADDS = 4
 """Operands of a sum between two registers."""
 
 
