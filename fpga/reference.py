@@ -45,14 +45,16 @@ def plain_onnx(model: Any) -> Any:
         ]
     del graph.node[:]
     graph.node.extend(nodes)
+    inputs = [value for value in graph.input if value.name not in constants]
+    del graph.input[:], graph.value_info[:]
+    graph.input.extend(inputs)
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("", 17))
     model.ir_version = min(model.ir_version, 10)
     for value in (*graph.input, *graph.output):
-        if value.name not in constants:
-            dimension = value.type.tensor_type.shape.dim[0]
-            dimension.Clear()
-            dimension.dim_param = "n"
+        dimension = value.type.tensor_type.shape.dim[0]
+        dimension.Clear()
+        dimension.dim_param = "n"
     return model
 
 
@@ -63,8 +65,10 @@ def run_qonnx(path: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float
     """
     try:
         model = plain_onnx(onnx.load(str(path)))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # it says much of constants that are no longer used
         session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # each library has its own
         raise RepositoryError(f"{path.name} cannot be executed: {error}") from error
