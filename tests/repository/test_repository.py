@@ -85,7 +85,7 @@ def test_versions_sort_as_people_count() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["imagenette", "roadsigns"])
+@pytest.mark.parametrize("name", ["cifar10", "imagenette", "roadsigns"])
 def test_the_shipped_tasks_are_good_and_have_something_to_do(name: str) -> None:
     task = Repository(shipped_repository()).open(name)
     scores = task.scores()
