@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.lib.wiring import Flow
 
-from fpga.blocks.axi import Accelerator
+from fpga.blocks.axi import Accelerator, words_of_picture
 from fpga.generate import NetworkUnit, to_verilog
 from fpga.plan import Plan
 
@@ -24,6 +24,7 @@ _RESET = (
 def accelerator(plan: Plan) -> Accelerator:
     """The design of a plan with its buses. Raises ValueError where its pictures fill no words."""
     network = plan.network
+    words_of_picture(network.side)
     return Accelerator(NetworkUnit(plan), network.side, network.classes, network.digest)
 
 

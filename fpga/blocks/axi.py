@@ -19,6 +19,13 @@ IN_FLIGHT = 16
 """Pictures that may be inside at once; more than any network holds."""
 
 
+def words_of_picture(side: int) -> int:
+    """32-bit words of a square RGB picture. Raises ValueError where its bytes do not fill them."""
+    if side * side * 3 % 4:
+        raise ValueError(f"pictures of side {side} do not fill words of four bytes")
+    return side * side * 3 // 4
+
+
 class WidthConverter(wiring.Component):
     """Words of `ratio` values to single values, lowest first, one a cycle.
 
@@ -218,7 +225,7 @@ class ControlPort(wiring.Component):
 
 def bus_parts(side: int, classes: int) -> Iterator[tuple[str, wiring.Component]]:
     """What is around the network, unit by unit, by name."""
-    yield "framer", Framer(side * side * 3 // 4, classes)
+    yield "framer", Framer(words_of_picture(side), classes)
     yield "width_converter", WidthConverter(8, 4)
     yield "control", ControlPort(_READABLE)
 
@@ -256,8 +263,6 @@ class Accelerator(wiring.Component):
     """
 
     def __init__(self, network: wiring.Component, side: int, classes: int, digest: int) -> None:
-        if side * side * 3 % 4:
-            raise ValueError(f"pictures of side {side} do not fill words of four bytes")
         self.network, self.side, self.classes, self.digest = network, side, classes, digest
         ports = {f"s_axis_{name}": flow for name, flow in _STREAM_IN.items()}
         ports |= {f"m_axis_{name}": flow for name, flow in _STREAM_OUT.items()}
@@ -268,7 +273,7 @@ class Accelerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
-        framer = Framer(self.side * self.side * 3 // 4, self.classes)
+        framer = Framer(words_of_picture(self.side), self.classes)
         measured = {
             registers.STATUS: Cat(framer.busy, framer.misframed),
             registers.LATENCY: framer.latency,

@@ -11,13 +11,12 @@ import pytest
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
 from fpga.axi_simulation import board_library
-from fpga.blocks.axi import Accelerator, WidthConverter
+from fpga.blocks.axi import WidthConverter, words_of_picture
 from fpga.board import registers
 from fpga.board.driver import MAX_BATCH, DriverError
 from fpga.board.driver import Accelerator as Driver
 from fpga.board.simulated import SimulatedBoard
 from fpga.folding import fold
-from fpga.generate import NetworkUnit
 from fpga.measure import simulate
 from fpga.plan import Plan, generous_skip_depths
 from fpga.simulate import Simulation, why_not
@@ -120,4 +119,5 @@ def test_words_are_taken_apart_lowest_byte_first(cache: Path) -> None:
 
 def test_pictures_that_fill_no_words_are_refused() -> None:
     with pytest.raises(ValueError, match="words of four bytes"):
-        Accelerator(NetworkUnit(PLAN), 7, 4, 0)
+        words_of_picture(7)
+    assert words_of_picture(32) == 768
