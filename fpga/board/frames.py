@@ -22,8 +22,8 @@ class Source(Protocol):
 class Sink(Protocol):
     """Something that takes bytes."""
 
-    def write(self, data: bytes, /) -> object:
-        """All of them."""
+    def write(self, data: memoryview, /) -> int | None:
+        """How many were taken; a raw pipe may take a part."""
         ...
 
     def flush(self) -> None:
@@ -34,7 +34,9 @@ class Sink(Protocol):
 def write_frame(stream: Sink, head: dict[str, Any], body: bytes = b"") -> None:
     """Send one message."""
     text = json.dumps(head).encode()
-    stream.write(_LENGTHS.pack(len(text), len(body)) + text + body)
+    left = memoryview(_LENGTHS.pack(len(text), len(body)) + text + body)
+    while left:
+        left = left[stream.write(left) or 0 :]
     stream.flush()
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,6 +181,18 @@ def test_a_clock_without_a_frequency_gets_one(
 ) -> None:
     clock: dict[str, object] = {"enable": 1, "divisor0": 5, "divisor1": 2, "frequency": given}
     assert clocks_with_frequencies(_Overlay(parameters, clock))[0]["frequency"] == wanted
+
+
+class _Slow(io.BytesIO):
+    def write(self, data: Any, /) -> int:
+        return super().write(bytes(data)[:3])
+
+
+def test_a_pipe_that_takes_parts_gets_all() -> None:
+    stream = _Slow()
+    write_frame(stream, {"pictures": 1}, b"0123456789")
+    stream.seek(0)
+    assert read_frame(stream) == ({"pictures": 1}, b"0123456789")
 
 
 def test_frames_survive_and_damage_is_found() -> None:
