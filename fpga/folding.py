@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fpga.blocks.packing import blocks_per_column
 from fpga.network import Conv, Network
 from fpga.plan import Folding, Plan
 from hawkvision.errors import EngineError
+
+_BLOCK_LUTS, _LANE_LUTS = 100, 45
+"""Look-up tables that a DSP block saves elsewhere, and that a lane takes: its accumulator and its
+place before the requantizer. Of equal numbers of multipliers the cheaper is built."""
 
 
 def legal(conv: Conv) -> Iterator[tuple[int, int]]:
@@ -21,8 +26,12 @@ def legal(conv: Conv) -> Iterator[tuple[int, int]]:
         for simd in _divisors(conv.in_channels)
         if pe <= conv.kernel**2 * conv.in_channels // simd
     ]
-    # Of equal numbers the wide SIMD: fewer accumulators, fewer lanes to requantize.
-    return iter(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[0])))
+
+    def price(pair: tuple[int, int]) -> tuple[int, int]:
+        pe, simd = pair
+        return pe * simd, _BLOCK_LUTS * blocks_per_column(conv, pe) * simd + _LANE_LUTS * pe
+
+    return iter(sorted(pairs, key=price))
 
 
 def _divisors(number: int) -> list[int]:

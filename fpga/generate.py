@@ -19,7 +19,7 @@ from fpga.plan import Plan
 
 def conv_unit(plan: Plan, conv: Conv, side: int) -> ConvUnit:
     """The hardware of one convolution for an input of this side."""
-    return ConvUnit(conv, side, *plan.folding[conv.name], packed=conv.name in plan.packed)
+    return ConvUnit(conv, side, *plan.folding[conv.name], packed=plan.packed.get(conv.name, 0))
 
 
 class BlockUnit(wiring.Component):

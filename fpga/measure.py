@@ -107,7 +107,7 @@ def layer_rows(plan: Plan, sized: Sized | None) -> list[dict[str, Any]]:
                 "in_bits": conv.in_bits,
                 "pe": pe,
                 "simd": simd,
-                "packed": name in plan.packed,
+                "packed": plan.packed.get(name, 0),
                 "cycles": cycles(conv, side, pe, simd),
                 "values_in": conv.in_channels * side * side,
             }

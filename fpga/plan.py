@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fpga.network import Network, read_file, save_network
@@ -20,14 +20,14 @@ SKIP_ROWS = 4
 class Plan:
     """A network with the folding of every layer and the depth of every skip FIFO.
 
-    `packed` names the layers that compute two products in one DSP block; `profile` says for what
-    the folding was chosen.
+    `packed` gives, by the name of a layer, how many of its SIMD input channels are multiplied in
+    DSP blocks; `profile` says for what the folding was chosen.
     """
 
     network: Network
     folding: Folding
     skip_depths: Mapping[int, int]
-    packed: frozenset[str] = frozenset()
+    packed: Mapping[str, int] = field(default_factory=dict)
     profile: str = ""
 
     def with_depths(self, depths: Mapping[int, int]) -> Plan:
@@ -58,7 +58,7 @@ def save_plan(plan: Plan, path: Path) -> None:
         plan={
             "folding": {name: list(pair) for name, pair in plan.folding.items()},
             "skip_depths": [plan.skip_depths[index] for index in range(len(plan.skip_depths))],
-            "packed": sorted(plan.packed),
+            "packed": dict(plan.packed),
             "profile": plan.profile,
         },
     )
@@ -75,7 +75,7 @@ def load_plan(path: Path) -> Plan:
     try:
         folding = {str(name): (int(pe), int(simd)) for name, (pe, simd) in kept["folding"].items()}
         depths = {index: int(depth) for index, depth in enumerate(kept["skip_depths"])}
-        packed = frozenset(map(str, kept["packed"]))
+        packed = {str(name): int(columns) for name, columns in kept["packed"].items()}
         plan = Plan(network, folding, depths, packed, str(kept["profile"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RepositoryError(f"{path.name}: the plan is damaged: {error}") from error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fpga.blocks.arithmetic import packable
+from fpga.blocks.packing import blocks_per_column, packable
 from fpga.folding import fold
-from fpga.network import Network
+from fpga.network import Conv, Network
 from fpga.plan import Folding, Plan, generous_skip_depths
 from hawkvision.errors import EngineError
 
@@ -26,7 +26,7 @@ class Profile:
 
 
 PROFILES = {
-    profile.name: profile for profile in (Profile("accurate", 36_864), Profile("fast", 18_432))
+    profile.name: profile for profile in (Profile("accurate", 36_864), Profile("fast", 23_040))
 }
 
 
@@ -39,22 +39,33 @@ def first_plan(network: Network, profile: str) -> Plan:
     if found is None:
         raise EngineError(f"no profile {profile!r}", hint=f"One of {', '.join(PROFILES)}.")
     folding = fold(network, found.interval)
-    packed = packed_layers(network, folding)
+    packed = packed_channels(network, folding)
     return Plan(network, folding, generous_skip_depths(network), packed, profile)
 
 
-def packed_layers(network: Network, folding: Folding) -> frozenset[str]:
-    """The largest layers whose products fit into the DSP blocks, two to each, within the budget."""
+def packed_channels(network: Network, folding: Folding) -> dict[str, int]:
+    """By layer, the input channels that are multiplied in DSP blocks, within the budget.
+
+    First where a block computes most products. The stem comes before all others: products of 8 bits
+    take a block each if they are left alone. Every requantizer takes a block as well, the stem's
+    wide one two.
+    """
     layers = [conv for conv, _ in network.convolutions()]
-    stem = folding[network.stem.name]
-    left = DSP_BUDGET - len(layers) - stem[0] * stem[1] - folding["head"][0]
-    chosen: set[str] = set()
-    for conv in sorted(layers, key=lambda conv: -folding[conv.name][0] * folding[conv.name][1]):
+    left = DSP_BUDGET - len(layers) - 1 - folding["head"][0]
+    chosen: dict[str, int] = {}
+
+    def gain(conv: Conv) -> tuple[bool, float, int]:
         pe, simd = folding[conv.name]
-        if packable(conv, pe) and pe * simd // 2 <= left:
-            chosen.add(conv.name)
-            left -= pe * simd // 2
-    return frozenset(chosen)
+        return conv.name == network.stem.name, pe / blocks_per_column(conv, pe), pe * simd
+
+    for conv in sorted(layers, key=gain, reverse=True):
+        pe, simd = folding[conv.name]
+        each = blocks_per_column(conv, pe)
+        channels = min(simd, left // each)
+        if channels > 0 and pe > 1 and packable(conv):
+            chosen[conv.name] = channels
+            left -= channels * each
+    return chosen
 
 
 def milliseconds(cycles: float) -> float:

@@ -76,7 +76,7 @@ def layer_table(rows: list[dict[str, Any]], sized: Sized | None) -> Table:
     for row in rows:
         layer = ("", "", "", "")
         if "macs" in row:
-            packed = " packed" if row["packed"] else ""
+            packed = f" ({row['packed']} in DSP)" if row["packed"] else ""
             layer = (
                 f"{row['macs']:,}",
                 f"W{row['weight_bits']}A{row['in_bits']}",

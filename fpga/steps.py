@@ -102,7 +102,7 @@ def fold_step(build: Build) -> Said:
     save_plan(plan, build.plan_file)
     macs = sum(pe * simd for name, (pe, simd) in plan.folding.items() if name != "head")
     folding = {name: list(pair) for name, pair in plan.folding.items()}
-    return {"macs_per_cycle": macs, "folding": folding, "packed": sorted(plan.packed)}
+    return {"macs_per_cycle": macs, "folding": folding, "packed": dict(plan.packed)}
 
 
 def fifos_step(build: Build) -> Said:

@@ -7,15 +7,22 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, s
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
 
+from fpga.blocks.packing import (
+    ADDENDS,
+    digits,
+    lanes_per_block,
+    operand,
+    packable,
+    spacing,
+    taken_apart,
+)
 from fpga.blocks.window import SlidingWindow
 from fpga.network import Conv, Requant
 
 _BLOCK_ROM = 64
 """Words from which weights go to block RAM: look-up tables are what runs out."""
-
-_ADDS = 4
-"""Operands of a sum between two registers."""
 
 
 def check_folding(conv: Conv, pe: int, simd: int) -> None:
@@ -26,27 +33,23 @@ def check_folding(conv: Conv, pe: int, simd: int) -> None:
         raise ValueError(f"{conv.name}: SIMD {simd} does not divide {conv.in_channels} channels")
 
 
-def packable(conv: Conv, pe: int) -> bool:
-    """Whether two weights fit into one operand: 4-bit values, an even number of lanes."""
-    return conv.weight_bits == 4 and conv.in_bits == 4 and not conv.in_signed and pe % 2 == 0
-
-
 class ConvUnit(wiring.Component):
     """A convolution of `fpga.network.Conv`, bit for bit.
 
     Parameters: the convolution, the `side` of its input, `pe` output channels and `simd` input
-    channels at a time; they divide Cout and Cin. With `packed`, one DSP block computes the products
-    of one input with the weights of two output channels.
+    channels at a time; they divide Cout and Cin. The products of the first `packed` of those input
+    channels are computed in DSP blocks, several to each (`fpga.blocks.packing`), the others in
+    look-up tables.
 
     Ports: `i`, stream of the input's bits (two's complement where signed); `o`, stream of the
     requantizer's bits. It takes K * K * Cin / simd * Cout / pe cycles for a pixel while its input
     is there and its output is taken, at least Cout.
     """
 
-    def __init__(self, conv: Conv, side: int, pe: int, simd: int, *, packed: bool = False) -> None:
+    def __init__(self, conv: Conv, side: int, pe: int, simd: int, *, packed: int = 0) -> None:
         check_folding(conv, pe, simd)
-        if packed and not packable(conv, pe):
-            raise ValueError(f"{conv.name}: two products in one DSP need 4-bit values, even PE")
+        if not 0 <= packed <= simd or (packed and not packable(conv)):
+            raise ValueError(f"{conv.name}: {packed} of {simd} channels cannot be packed")
         self.conv, self.side, self.pe, self.simd, self.packed = conv, side, pe, simd, packed
         super().__init__(
             {
@@ -93,14 +96,21 @@ class ConvUnit(wiring.Component):
         m.d.comb += weights.addr.eq(Mux(window.valid, following, address))
 
         flags: list[Value] = [window.valid, window.first, window.last]
-        make = self._packed_products if self.packed else self._products
-        lanes = make(m, window.word, weights.data, enable)
+        groups = self._packed_products(m, window.word, weights.data, enable)
+        lanes = self._products(m, window.word, weights.data, enable)
         flags = _delayed(m, flags, enable)
+        if self.simd > 1:
+            groups = [_partial_sums(m, group, enable) for group in groups]
+            lanes = [_partial_sums(m, lane, enable) for lane in lanes]
+            flags = _delayed(m, flags, enable)
+        for start, group in zip(self._groups, groups, strict=True):
+            for total in group:
+                apart = taken_apart(total, self._lanes_of(start), spacing(conv))
+                for lane, value in enumerate(apart, start):
+                    lanes[lane].append(value)
         while len(lanes[0]) > 1:
             lanes = [_partial_sums(m, lane, enable) for lane in lanes]
             flags = _delayed(m, flags, enable)
-        if self.packed:
-            lanes = [[half] for lane in lanes for half in self._unpacked(lane[0])]
         valid, first, last = flags
         done = Signal()
         m.d.comb += [done.eq(valid & last), enable.eq(~(done & ~requant.ready))]
@@ -130,68 +140,72 @@ class ConvUnit(wiring.Component):
                     for channel in range(0, conv.in_channels, self.simd):
                         part = w[fold : fold + self.pe, channel : channel + self.simd, ky, kx]
                         word = 0
-                        for index, value in enumerate(part.ravel().tolist()):
+                        for index, value in enumerate(self._stored(part).ravel().tolist()):
                             word |= (value & mask) << (index * conv.weight_bits)
                         out.append(word)
         return out
 
+    @property
+    def _groups(self) -> range:
+        """The first lanes of those that share DSP blocks."""
+        return range(0, self.pe, lanes_per_block(self.conv))
+
+    def _lanes_of(self, first: int) -> int:
+        return min(lanes_per_block(self.conv), self.pe - first)
+
+    def _stored(self, part: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Weights [PE,SIMD] as the memory holds them: those of packed channels as digits."""
+        stored = part.copy()
+        for column in range(self.packed):
+            for first in self._groups:
+                lanes = slice(first, first + self._lanes_of(first))
+                stored[lanes, column] = digits(part[lanes, column].tolist())
+        return stored
+
+    def _input(self, word: Signal, column: int) -> Value:
+        conv = self.conv
+        value = word[column * conv.in_bits : (column + 1) * conv.in_bits]
+        return value.as_signed() if conv.in_signed else value
+
+    def _weight(self, weights: Value, lane: int, column: int) -> Value:
+        at = (lane * self.simd + column) * self.conv.weight_bits
+        return weights[at : at + self.conv.weight_bits]
+
     def _products(
         self, m: Module, word: Signal, weights: Value, enable: Signal
     ) -> list[list[Value]]:
+        """For each lane, the products of the channels that are not packed, in registers."""
         conv = self.conv
-        x = [word[i * conv.in_bits : (i + 1) * conv.in_bits] for i in range(self.simd)]
-        inputs = [value.as_signed() if conv.in_signed else value for value in x]
         lanes: list[list[Value]] = []
-        for pe in range(self.pe):
+        for lane in range(self.pe):
             row: list[Value] = []
-            for index, value in enumerate(inputs):
-                at = (pe * self.simd + index) * conv.weight_bits
-                weight = weights[at : at + conv.weight_bits].as_signed()
-                product = Signal(signed(conv.weight_bits + conv.in_bits), name=f"p_{pe}_{index}")
+            for column in range(self.packed, self.simd):
+                weight = self._weight(weights, lane, column).as_signed()
+                product = Signal(signed(conv.weight_bits + conv.in_bits), name=f"p_{lane}_{column}")
                 with m.If(enable):
-                    m.d.sync += product.eq(weight * value)
+                    m.d.sync += product.eq(weight * self._input(word, column))
                 row.append(product)
             lanes.append(row)
         return lanes
 
-    @property
-    def _spacing(self) -> int:
-        """Bits between two packed sums: enough for the lower one over `simd` products."""
-        return 1 + (7 * 15 * self.simd).bit_length()
-
     def _packed_products(
         self, m: Module, word: Signal, weights: Value, enable: Signal
     ) -> list[list[Value]]:
-        """For each two lanes, x * (w1 << spacing + w0): both products in one multiplication.
-
-        w0 is sign-extended below w1, which lends one where w0 is negative. Weights are in [-7, 7],
-        so w1 - 1 still has four bits.
-        """
-        conv, spacing = self.conv, self._spacing
-        pairs: list[list[Value]] = []
-        for pe in range(0, self.pe, 2):
+        """For each group of lanes, the products of the packed channels, in registers."""
+        conv, apart = self.conv, spacing(self.conv)
+        groups: list[list[Value]] = []
+        for first in self._groups:
+            lanes = range(first, first + self._lanes_of(first))
+            bits = conv.weight_bits + (len(lanes) - 1) * apart + conv.in_bits
             row: list[Value] = []
-            for index in range(self.simd):
-                x = word[index * conv.in_bits : (index + 1) * conv.in_bits]
-                low, high = (
-                    weights[at : at + 4].as_signed()
-                    for at in (4 * (lane * self.simd + index) for lane in (pe, pe + 1))
-                )
-                lent = Signal(signed(4), name=f"lent_{pe}_{index}")
-                m.d.comb += lent.eq(high - low[3])
-                both = Cat(low, *[low[3]] * (spacing - 4), lent).as_signed()
-                product = Signal(signed(spacing + 8), name=f"pp_{pe}_{index}")
+            for column in range(self.packed):
+                both = operand([self._weight(weights, lane, column) for lane in lanes], apart)
+                product = Signal(signed(bits), name=f"pp_{first}_{column}")
                 with m.If(enable):
-                    m.d.sync += product.eq(both * x)
+                    m.d.sync += product.eq(both * self._input(word, column))
                 row.append(product)
-            pairs.append(row)
-        return pairs
-
-    def _unpacked(self, total: Value) -> tuple[Value, Value]:
-        """The sums of both lanes: the upper one gets back what the lower one has borrowed."""
-        spacing = self._spacing
-        low = total[:spacing].as_signed()
-        return low, total[spacing:].as_signed() + total[spacing - 1]
+            groups.append(row)
+        return groups
 
 
 def _delayed(m: Module, values: list[Value], enable: Signal) -> list[Value]:
@@ -206,9 +220,9 @@ def _delayed(m: Module, values: list[Value], enable: Signal) -> list[Value]:
 
 def _partial_sums(m: Module, values: list[Value], enable: Signal) -> list[Value]:
     out: list[Value] = []
-    for start in range(0, len(values), _ADDS):
+    for start in range(0, len(values), ADDENDS):
         total = values[start]
-        for value in values[start + 1 : start + _ADDS]:
+        for value in values[start + 1 : start + ADDENDS]:
             total = total + value
         register = Signal(signed(len(total)))
         with m.If(enable):

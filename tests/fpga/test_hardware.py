@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,9 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.blocks.arithmetic import ConvUnit, TableRequant, check_folding, packable
+from fpga.blocks.arithmetic import ConvUnit, TableRequant, check_folding
 from fpga.blocks.head import HeadUnit
+from fpga.blocks.packing import digits, lanes_per_block, spacing
 from fpga.blocks.streams import Fifo
 from fpga.folding import cycles, fold, legal
 from fpga.generate import NetworkUnit
@@ -80,20 +83,68 @@ def test_a_convolution_is_bit_exact(
             assert run.cycles < 1.1 * ideal + 120
 
 
-@pytest.mark.parametrize(("out", "channels", "folding"), [(4, 4, (2, 4)), (8, 2, (4, 1))])
-def test_two_products_in_one_multiplication_are_bit_exact(
-    cache: Path, out: int, channels: int, folding: tuple[int, int]
+@pytest.mark.parametrize(
+    ("out", "channels", "folding", "packed", "bits"),
+    [
+        (6, 5, (3, 5), 5, 4),  # three lanes, four channels and then one more
+        (8, 6, (8, 6), 3, 4),  # groups of 3, 3, 2; half of the channels in look-up tables
+        (4, 2, (4, 1), 1, 4),  # no sum before the products are taken apart
+        (4, 4, (4, 4), 4, 8),  # two lanes of 8 bits
+    ],
+)
+def test_products_that_share_a_dsp_block_are_bit_exact(
+    cache: Path, out: int, channels: int, folding: tuple[int, int], packed: int, bits: int
 ) -> None:
     rng = np.random.default_rng(out)
-    x = rng.integers(0, 16, (3, 6, 6, channels))
-    x[0] = 15
-    conv = conv_for(x, out, rng, out_bits=10, out_signed=True)
-    simulation = Simulation(ConvUnit(conv, 6, *folding, packed=True), cache=cache)
+    x = rng.integers(0, 1 << bits, (3, 6, 6, channels)) - (128 if bits == 8 else 0)
+    x[0] = x.max()
+    conv = conv_for(
+        x,
+        out,
+        rng,
+        weight_bits=bits,
+        in_bits=bits,
+        in_signed=bits == 8,
+        out_bits=10,
+        out_signed=True,
+    )
+    weights = conv.weights.copy()
+    weights[: out // 2] = 1 - (1 << bits - 1)
+    conv = replace(conv, weights=weights)
+    simulation = Simulation(ConvUnit(conv, 6, *folding, packed=packed), cache=cache)
     expected = conv(x).ravel()
     for stall in (0, 30):
         run = simulation.run(x, len(expected), limit=60_000, stall_in=stall, stall_out=stall)
         assert np.array_equal(run.outputs, expected)
-    assert packable(conv, 2) and not packable(conv, 1)
+
+
+@pytest.mark.parametrize(
+    ("bits", "signed", "lanes"), [(4, False, 3), (8, True, 2), (8, False, 1), (2, False, 4)]
+)
+def test_stored_weights_hold_the_products_apart(bits: int, signed: bool, lanes: int) -> None:
+    rng = np.random.default_rng(bits)
+    x = np.zeros((1, 4, 4, 2), np.int64)
+    conv = conv_for(x, 2, rng, weight_bits=bits, in_bits=max(bits, 4), in_signed=signed)
+    apart, largest = spacing(conv), (1 << bits - 1) - 1
+    most = 1 << conv.in_bits - 1 if signed else (1 << conv.in_bits) - 1
+    assert lanes_per_block(conv) == lanes
+    for weights in itertools.product((-largest, 0, largest), repeat=lanes):
+        wide = sum(value << lane * apart for lane, value in enumerate(weights))
+        stored = digits(weights)
+        fields = [value & ((1 << apart) - 1) for value in stored[:-1]]
+        assembled = sum(value << lane * apart for lane, value in enumerate(fields))
+        assert assembled + (stored[-1] << (lanes - 1) * apart) == wide
+        assert all(-(1 << bits - 1) <= value <= largest for value in stored)
+        assert abs(wide) < 1 << 24  # the operand of a DSP48E1 has 25 bits
+    assert 4 * most * largest < 1 << apart - 1
+
+
+def test_the_most_negative_weight_cannot_be_packed() -> None:
+    rng = np.random.default_rng(1)
+    conv = conv_for(np.zeros((1, 4, 4, 2), np.int64), 2, rng)
+    weights = np.full_like(conv.weights, -(1 << conv.weight_bits - 1))
+    with pytest.raises(ValueError, match="cannot be packed"):
+        ConvUnit(replace(conv, weights=weights), 4, 2, 2, packed=1)
 
 
 @pytest.mark.parametrize("pe", [1, 2])

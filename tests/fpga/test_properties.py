@@ -14,9 +14,10 @@ pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from fpga.blocks.arithmetic import ConvUnit, TableRequant, packable
+from fpga.blocks.arithmetic import ConvUnit, TableRequant
 from fpga.blocks.axi import WidthConverter
 from fpga.blocks.head import HeadUnit
+from fpga.blocks.packing import packable
 from fpga.blocks.streams import Fifo, ResidualAdd
 from fpga.folding import cycles, legal
 from fpga.network import Head, Requant
@@ -101,9 +102,16 @@ def convolutions(draw: Any) -> dict[str, Any]:
 
 
 @few
-@given(shape=convolutions(), pick=st.integers(0, 99), into=stalls, out=stalls, seed=seeds)
+@given(
+    shape=convolutions(),
+    pick=st.integers(0, 99),
+    share=st.integers(0, 4),
+    into=stalls,
+    out=stalls,
+    seed=seeds,
+)
 def test_any_convolution_with_any_legal_folding(
-    shape: dict[str, Any], pick: int, into: int, out: int, seed: int
+    shape: dict[str, Any], pick: int, share: int, into: int, out: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     side, channels, bits = shape.pop("side"), shape.pop("channels"), shape["in_bits"]
@@ -113,7 +121,7 @@ def test_any_convolution_with_any_legal_folding(
     conv = conv_for(x, shape.pop("out"), rng, **shape)
     choices = list(legal(conv))
     pe, simd = choices[pick % len(choices)]
-    packed = packable(conv, pe) and bool(seed % 2)
+    packed = share * simd // 4 if packable(conv) else 0
     expected = conv(x).ravel()
     ideal = 2 * max(cycles(conv, side, pe, simd), side * side * channels)
     found, _ = run(

@@ -13,8 +13,8 @@ pytest.importorskip("brevitas", reason="Brevitas is not installed (extra train)"
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("blocks", [1, 2])
-def test_integers_answer_as_the_quantized_network(tmp_path: Path, blocks: int) -> None:
+@pytest.mark.parametrize("blocks", [(1, 2, 1), (2, 2, 2)])
+def test_integers_answer_as_the_quantized_network(tmp_path: Path, blocks: tuple[int, ...]) -> None:
     import torch
 
     from fpga.qonnx import import_qonnx
@@ -25,8 +25,8 @@ def test_integers_answer_as_the_quantized_network(tmp_path: Path, blocks: int) -
         from models.recipes.cifar10.export import write_qonnx
         from models.recipes.cifar10.nets import QuantResNet
 
-    torch.manual_seed(blocks)
-    rng = np.random.default_rng(blocks)
+    torch.manual_seed(sum(blocks))
+    rng = np.random.default_rng(sum(blocks))
     net = QuantResNet(blocks)
     images = rng.integers(0, 256, (320 * 4, 32, 32, 3)).astype(np.uint8)
 

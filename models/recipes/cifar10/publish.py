@@ -1,8 +1,8 @@
 """Publish the task cifar10: `python -m models.recipes.cifar10.publish --data cifar10.tar.gz`.
 
-The edge rung is the integer network of the trained `quant14`, as a file for CPUs and as one for the
-FPGA with its plan; `quant8` becomes the plan of the profile `fast`. Two thirds of the test images,
-by the hash of their names, calibrate; all of them report.
+The edge rung is the integer network of the trained `quant-accurate`, as a file for CPUs and as one
+for the FPGA with its plan; `quant-fast` becomes the plan of the profile `fast`. Two thirds of the
+test images, by the hash of their names, calibrate; all of them report.
 """
 
 from __future__ import annotations
@@ -39,14 +39,12 @@ from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
 from models.recipes.cifar10 import data as pictures
 from models.recipes.cifar10.export import SIDE, FoldedAirbench, write_qonnx
-from models.recipes.cifar10.nets import QuantResNet
+from models.recipes.cifar10.nets import BLOCKS, QuantResNet
 from models.recipes.cifar10.teach import SEED, load_teacher
 from models.recipes.cifar10.train import to_input
 from models.recipes.export import export_int8
 from models.recipes.samples import Sample
 
-RUNGS = {"accurate": 2, "fast": 1}
-"""Blocks of a stage, by profile."""
 LEAST_AGREEMENT = 0.999
 QUANTIZATION_IMAGES = 256
 TARGETS = (0.80, 0.85, 0.88, 0.89, 0.90, 0.91, 0.92)
@@ -69,9 +67,8 @@ def integer_network(
     profile: str, checkpoints: Path, x: torch.Tensor, y: torch.Tensor
 ) -> tuple[Network, dict[str, Any]]:
     """Export to QONNX, read that again, compare both on the test images uint8 [N,3,32,32]."""
-    blocks = RUNGS[profile]
-    name = f"quant{6 * blocks + 2}"
-    net = QuantResNet(blocks)
+    name = f"quant-{profile}"
+    net = QuantResNet(BLOCKS[profile])
     net.load_state_dict(torch.load(checkpoints / f"{name}.pt", weights_only=False)["net"])
     TRAINED.mkdir(exist_ok=True)
     path = TRAINED / f"{profile}.qonnx"
@@ -88,7 +85,7 @@ def integer_network(
     truth = y.numpy()
     record = {
         **json.loads((checkpoints / f"{name}.json").read_text()),
-        "start": json.loads((checkpoints / f"float{6 * blocks + 2}.json").read_text()),
+        "start": json.loads((checkpoints / "float-accurate.json").read_text()),
         "trained_top1": round(float((wanted == truth).mean()), 4),
         "integer_top1": round(float((found == truth).mean()), 4),
         "agreement": round(agreement, 5),
@@ -164,7 +161,7 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
     _, train, _ = pictures.load(data, "train")
     calibrating, reporting = test_parts(data)
     networks, records = {}, {}
-    for profile in RUNGS:
+    for profile in BLOCKS:
         networks[profile], records[profile] = integer_network(profile, checkpoints, x, y)
         print(profile, records[profile], flush=True)
     with tempfile.TemporaryDirectory() as scratch:

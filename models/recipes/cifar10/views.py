@@ -1,11 +1,13 @@
-"""What the data-center rung says of fixed views: `python -m models.recipes.cifar10.views --data …`.
+"""What the data-center rung says of mixtures: `python -m models.recipes.cifar10.views --data …`.
 
-Students see the same views, so the large network answers each of them once and not in every epoch.
+Students see the same mixtures of moved pictures, so the large network answers each of them once and
+not in every epoch. Mixing matters: on plain views of the pictures that it was trained on, the large
+network is right 99.4 times of 100, and a student that copies that learns them by heart as well
+("A good teacher is patient and consistent", arXiv 2106.05237).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -16,61 +18,51 @@ from torch import Tensor
 from models.recipes.cifar10 import data as pictures
 from models.recipes.cifar10.teach import SEED, load_teacher
 
-COUNT = 6
+COUNT = 16
 REACH = 3
 """Pixels by which a view is shifted at most."""
 
 
-@dataclass(frozen=True)
-class Taught:
-    """Views of all pictures and the logits float32 [V,N,classes] for them."""
+def mixtures(epoch: int, count: int, size: int) -> pictures.Mixtures:
+    """The mixtures of an epoch, of `count` square pictures of `size` px; always the same."""
+    generator = torch.Generator().manual_seed(SEED + 1 + epoch % COUNT)
+    return pictures.Mixtures.draw(count, size, REACH, generator)
 
-    views: tuple[pictures.Views, ...]
-    logits: Tensor
 
-    def view(self, epoch: int) -> tuple[pictures.Views, Tensor]:
-        """One of them, in turn."""
-        index = epoch % len(self.views)
-        return self.views[index], self.logits[index]
+def path_of(folder: Path, epoch: int) -> Path:
+    """Where the answers are that an epoch learns from; the sets come in turn."""
+    return folder / "views" / f"{epoch % COUNT:02}.npz"
 
-    @classmethod
-    def load(cls, path: Path) -> Taught:
-        """Read what `main` wrote."""
-        with np.load(path) as file:
-            moved = torch.from_numpy(file["moved"]).long()
-            mirrored = torch.from_numpy(file["mirrored"])
-            logits = torch.from_numpy(file["logits"]).float()
-        views = tuple(
-            pictures.Views(down, right, flip, REACH)
-            for (down, right), flip in zip(moved, mirrored, strict=True)
-        )
-        return cls(views, logits)
+
+def answers(folder: Path, epoch: int) -> Tensor:
+    """Logits float32 [N,classes] of the large network for the mixtures of that epoch."""
+    with np.load(path_of(folder, epoch)) as file:
+        return torch.from_numpy(file["logits"]).float()
 
 
 @click.command()
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/train/cifar10"))
 def main(data: Path, out: Path) -> None:
-    """Write `views.npz` with the answers of `dc.pt`."""
+    """Write `views/` with the answers of `dc.pt`; what is there stays."""
     torch.set_num_threads(1)
     teacher = load_teacher(out / "dc.pt")
     _, x, _ = pictures.load(data, "train")
-    generator = torch.Generator().manual_seed(SEED + 1)
-    moved, mirrored, logits = [], [], []
+    (out / "views").mkdir(exist_ok=True)
     for index in range(COUNT):
-        views = pictures.Views.draw(len(x), REACH, generator)
+        path = path_of(out, index)
+        if path.exists():
+            continue
+        mixed = mixtures(index, len(x), x.shape[-1])
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             parts = [
-                teacher(views.of(x, chosen)).to(torch.float16)
+                teacher(mixed.of(x, chosen)).to(torch.float16)
                 for chosen in torch.arange(len(x)).split(500)
             ]
-        logits.append(torch.cat(parts).numpy())
-        moved.append(torch.stack([views.down, views.right]).to(torch.uint8).numpy())
-        mirrored.append(views.mirrored.numpy())
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, logits=torch.cat(parts).numpy())
+        partial.replace(path)
         print(f"view {index + 1}/{COUNT}", flush=True)
-    partial = out / "views.partial.npz"
-    np.savez(partial, moved=np.stack(moved), mirrored=np.stack(mirrored), logits=np.stack(logits))
-    partial.replace(out / "views.npz")
 
 
 if __name__ == "__main__":
