@@ -51,18 +51,16 @@ def slowest_layer(plan: Plan) -> int:
     return max(cycles(conv, side, *plan.folding[conv.name]) for conv, side in layers)
 
 
-def fold(network: Network, interval: int, *, late: dict[str, int] | None = None) -> Folding:
+def fold(network: Network, interval: int) -> Folding:
     """The smallest folding with at most `interval` cycles for a picture in every layer.
 
-    `late` gives other intervals by name: layers whose first output waits for many rows gain
-    latency by being faster than the others. Raises EngineError where no folding is fast enough.
+    Raises EngineError where no folding is fast enough.
     """
     found: dict[str, tuple[int, int]] = {}
     for conv, side in network.convolutions():
-        wanted = (late or {}).get(conv.name, interval)
-        choice = next((pair for pair in legal(conv) if cycles(conv, side, *pair) <= wanted), None)
+        choice = next((pair for pair in legal(conv) if cycles(conv, side, *pair) <= interval), None)
         if choice is None:
-            raise EngineError(f"{conv.name} cannot take a picture in {wanted} cycles")
+            raise EngineError(f"{conv.name} cannot take a picture in {interval} cycles")
         found[conv.name] = choice
     classes = network.classes
     width = len(network.head.weights[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fpga.blocks.packing import blocks_per_column, packable
+from fpga.blocks.packing import blocks_per_column
 from fpga.folding import fold
 from fpga.network import Conv, Network
 from fpga.plan import Folding, Plan, generous_skip_depths
@@ -62,7 +62,7 @@ def packed_channels(network: Network, folding: Folding) -> dict[str, int]:
         pe, simd = folding[conv.name]
         each = blocks_per_column(conv, pe)
         channels = min(simd, left // each)
-        if channels > 0 and pe > 1 and packable(conv):
+        if channels > 0 and pe > 1:
             chosen[conv.name] = channels
             left -= channels * each
     return chosen

@@ -14,7 +14,6 @@ from fpga.blocks.packing import (
     digits,
     lanes_per_block,
     operand,
-    packable,
     spacing,
     taken_apart,
 )
@@ -48,7 +47,7 @@ class ConvUnit(wiring.Component):
 
     def __init__(self, conv: Conv, side: int, pe: int, simd: int, *, packed: int = 0) -> None:
         check_folding(conv, pe, simd)
-        if not 0 <= packed <= simd or (packed and not packable(conv)):
+        if not 0 <= packed <= simd:
             raise ValueError(f"{conv.name}: {packed} of {simd} channels cannot be packed")
         self.conv, self.side, self.pe, self.simd, self.packed = conv, side, pe, simd, packed
         super().__init__(

@@ -29,11 +29,6 @@ def lanes_per_block(conv: Conv) -> int:
     return 1 + (_OPERAND_BITS - conv.weight_bits) // spacing(conv)
 
 
-def packable(conv: Conv) -> bool:
-    """Whether its weights leave room for what the ones below them take."""
-    return int(conv.weights.min()) > -(1 << conv.weight_bits - 1)
-
-
 def blocks_per_column(conv: Conv, pe: int) -> int:
     """DSP blocks that multiply one input channel with the weights of `pe` output channels."""
     return -(-pe // lanes_per_block(conv))
@@ -42,8 +37,8 @@ def blocks_per_column(conv: Conv, pe: int) -> int:
 def digits(weights: Sequence[int]) -> list[int]:
     """Weights as they are stored: each is one less where the one below it, so stored, is negative.
 
-    The sign of a stored weight is extended up to the next one, which takes one from it. None may be
-    the most negative value of its bits.
+    The sign of a stored weight is extended up to the next one, which takes one from it. Weights
+    are symmetric (`fpga.network.Conv`), so one less still has their bits.
     """
     stored: list[int] = []
     for weight in weights:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from models.recipes.augment import intact_view, maybe_damaged
+from models.recipes.checkpoints import save_checkpoint
 from models.recipes.nets import ResidualNet, count_macs, count_parameters
 from models.recipes.samples import Sample, training_samples
 from models.recipes.specs import RECIPES, Recipe
@@ -101,9 +102,8 @@ class Run:
         self.images = 0
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint atomically."""
-        partial = path.with_suffix(".partial")
-        torch.save(
+        """Write the checkpoint."""
+        save_checkpoint(
             {
                 "net": self.net.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
@@ -112,9 +112,8 @@ class Run:
                 "epoch": self.epoch,
                 "images": self.images,
             },
-            partial,
+            path,
         )
-        partial.replace(path)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint that `save` wrote."""

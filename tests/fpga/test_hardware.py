@@ -139,14 +139,6 @@ def test_stored_weights_hold_the_products_apart(bits: int, signed: bool, lanes: 
     assert 4 * most * largest < 1 << apart - 1
 
 
-def test_the_most_negative_weight_cannot_be_packed() -> None:
-    rng = np.random.default_rng(1)
-    conv = conv_for(np.zeros((1, 4, 4, 2), np.int64), 2, rng)
-    weights = np.full_like(conv.weights, -(1 << conv.weight_bits - 1))
-    with pytest.raises(ValueError, match="cannot be packed"):
-        ConvUnit(replace(conv, weights=weights), 4, 2, 2, packed=1)
-
-
 @pytest.mark.parametrize("pe", [1, 2])
 def test_the_head_is_bit_exact(cache: Path, pe: int) -> None:
     rng = np.random.default_rng(pe)

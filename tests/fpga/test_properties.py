@@ -17,7 +17,6 @@ from amaranth.sim import Simulator
 from fpga.blocks.arithmetic import ConvUnit, TableRequant
 from fpga.blocks.axi import WidthConverter
 from fpga.blocks.head import HeadUnit
-from fpga.blocks.packing import packable
 from fpga.blocks.streams import Fifo, ResidualAdd
 from fpga.folding import cycles, legal
 from fpga.network import Head, Requant
@@ -121,7 +120,7 @@ def test_any_convolution_with_any_legal_folding(
     conv = conv_for(x, shape.pop("out"), rng, **shape)
     choices = list(legal(conv))
     pe, simd = choices[pick % len(choices)]
-    packed = share * simd // 4 if packable(conv) else 0
+    packed = share * simd // 4
     expected = conv(x).ravel()
     ideal = 2 * max(cycles(conv, side, pe, simd), side * side * channels)
     found, _ = run(

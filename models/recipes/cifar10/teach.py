@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.recipes.checkpoints import save_checkpoint
 from models.recipes.cifar10 import data as pictures
 
 SEED = 20261121
@@ -135,8 +136,7 @@ class Run:
         self.step, self.epoch, self.seconds = 0, 0, 0.0
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint atomically."""
-        partial = path.with_suffix(".partial")
+        """Write the checkpoint."""
         state = {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -147,8 +147,7 @@ class Run:
             "epoch": self.epoch,
             "seconds": self.seconds,
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        save_checkpoint(state, path)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint that `save` wrote."""

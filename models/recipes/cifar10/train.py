@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.recipes.checkpoints import save_checkpoint
 from models.recipes.cifar10 import data as pictures
 from models.recipes.cifar10.nets import BLOCKS, FloatResNet, QuantResNet, without_blocks
 from models.recipes.cifar10.views import answers, mixtures
@@ -79,8 +80,7 @@ class Run:
         self.epoch, self.seconds = 0, 0.0
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint atomically."""
-        partial = path.with_suffix(".partial")
+        """Write the checkpoint."""
         state = {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -88,8 +88,7 @@ class Run:
             "epoch": self.epoch,
             "seconds": self.seconds,
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        save_checkpoint(state, path)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint that `save` wrote."""
