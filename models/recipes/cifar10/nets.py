@@ -75,7 +75,8 @@ class _QuantReLU(qnn.QuantReLU):  # type: ignore[misc]
         quantizer = self.act_quant.fused_activation_quant_proxy.tensor_quant
         scaling = quantizer.scaling_impl
         if not self.training or scaling.counter <= scaling.collect_stats_steps:
-            return torch.as_tensor(super().forward(x))
+            plain: Tensor = super().forward(x)
+            return plain
         levels = quantizer.int_scaling_impl(quantizer.msb_clamp_bit_width_impl())
         out: Tensor = _Quantize.apply(x, scaling(x, levels), self._most)  # type: ignore[no-untyped-call]
         return out
