@@ -42,7 +42,7 @@ def _conv(channels: int, out: int, kernel: int, stride: int, bits: int) -> nn.Mo
 
 
 class _Quantize(torch.autograd.Function):
-    """As Brevitas computes it with straight-through rounding, in four passes instead of thirty."""
+    """As Brevitas computes it with straight-through rounding, in a few passes."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, most: int) -> Tensor:
@@ -61,7 +61,7 @@ class _Quantize(torch.autograd.Function):
         return passed, step.float(), None
 
 
-class _QuantReLU(qnn.QuantReLU):  # type: ignore[misc]
+class QuantReLU(qnn.QuantReLU):  # type: ignore[misc]
     """Brevitas' layer, with a shorter way to the same values and gradients while it trains."""
 
     def __init__(self, bits: int) -> None:
@@ -83,7 +83,7 @@ class _QuantReLU(qnn.QuantReLU):  # type: ignore[misc]
 
 
 def _relu(bits: int) -> nn.Module:
-    return _QuantReLU(bits)
+    return QuantReLU(bits)
 
 
 def scale_of(quantizer: nn.Module) -> Tensor:
@@ -203,7 +203,6 @@ class QuantResNet(nn.Module):
         self.blocks = nn.Sequential(
             *(QuantBlock(*form, self.streams[stage]) for stage, form in _forms(blocks))
         )
-        self.stages = [stage for stage, _ in _forms(blocks)]
         channels = WIDTHS[-1]
         self.head = qnn.QuantLinear(
             channels,

@@ -4,8 +4,8 @@ In this order: the data-center rung (`models.recipes.cifar10.teach`), what it sa
 (`models.recipes.cifar10.views`), `float accurate` from scratch, `quant` of both profiles from that
 network with Brevitas, `fast` without some of its blocks. Networks learn from the labels until
 `--taught-from`, then from the large rung on those mixtures. A checkpoint after every epoch; the
-same command resumes. One thread; an allocator that keeps its pages (tcmalloc by LD_PRELOAD) saves a
-fifth of the time.
+same command resumes. One thread; an allocator that keeps its pages (tcmalloc by LD_PRELOAD) saves
+some of the time.
 """
 
 from __future__ import annotations
