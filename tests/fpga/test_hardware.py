@@ -86,9 +86,7 @@ def test_a_convolution_is_bit_exact(
 @pytest.mark.parametrize(
     ("out", "channels", "folding", "packed", "bits"),
     [
-        (6, 5, (3, 5), 5, 4),  # three lanes, four channels and then one more
         (8, 6, (8, 6), 3, 4),  # groups of 3, 3, 2; half of the channels in look-up tables
-        (4, 2, (4, 1), 1, 4),  # no sum before the products are taken apart
         (4, 4, (4, 4), 4, 8),  # two lanes of 8 bits
     ],
 )

@@ -23,7 +23,7 @@ from fpga.network import Head, Requant
 from tests.fpga.networks import conv_for
 
 few = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=24, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 stalls = st.integers(0, 60)
 seeds = st.integers(0, 2**31)

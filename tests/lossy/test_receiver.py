@@ -94,7 +94,7 @@ def test_replayed_forged_and_foreign_packets_change_nothing(suite: str) -> None:
         assert receiver.rtp(datagram, 0.0) == []
     before = (receiver.counts.accepted, receiver.reception.highest, receiver.assembler.in_flight)
     forged = [bytes([*one[:-1], one[-1] ^ 1]) for one in datagrams[4:]]
-    rewritten = [one[:20] + b"\0" + one[21:] for one in datagrams[4:]]
+    rewritten = [one[:20] + bytes([one[20] ^ 1]) + one[21:] for one in datagrams[4:]]
     for hostile in (
         *datagrams[:4],
         *forged,

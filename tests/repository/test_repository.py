@@ -91,5 +91,5 @@ def test_the_shipped_tasks_are_good_and_have_something_to_do(name: str) -> None:
     scores = task.scores()
     edge = scores.edge_correct[0].mean()
     dc = scores.dc_correct[0].mean()
-    assert 0.7 < edge < dc - 0.03
+    assert 0.7 < edge < dc - 0.02
     assert scores.curve().highest_certifiable > 0.88
