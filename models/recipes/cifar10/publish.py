@@ -39,9 +39,10 @@ from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
 from models.recipes.cifar10 import data as pictures
 from models.recipes.cifar10.export import SIDE, FoldedAirbench, write_qonnx
+from models.recipes.cifar10.large import load_large
 from models.recipes.cifar10.nets import BLOCKS, QuantResNet
-from models.recipes.cifar10.teach import SEED, load_teacher
 from models.recipes.cifar10.train import to_input
+from models.recipes.cifar10.views import SEED
 from models.recipes.export import export_int8
 from models.recipes.samples import Sample
 
@@ -104,7 +105,7 @@ def planned(network: Network, profile: str) -> Plan:
 
 def data_center_model(checkpoints: Path, train: torch.Tensor, labels: list[str], out: Path) -> None:
     """The large rung in int8; each picture and its mirror image are averaged."""
-    net = FoldedAirbench(load_teacher(checkpoints / "dc.pt")).eval()  # type: ignore[arg-type]
+    net = FoldedAirbench(load_large(checkpoints, "dc")).eval()
     order = np.random.default_rng(SEED).permutation(len(train))[:QUANTIZATION_IMAGES]
     rows = train[order].permute(0, 2, 3, 1).numpy()
     with tempfile.TemporaryDirectory() as scratch:
@@ -183,6 +184,7 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
     large = answers(folder / "dc.onnx", x.permute(0, 2, 3, 1).numpy())
     records["dc"] = {
         **json.loads((checkpoints / "dc.json").read_text()),
+        "start": json.loads((checkpoints / "teacher.json").read_text()),
         "int8_top1": round(float((large.argmax(axis=1) == y.numpy()).mean()), 4),
         "mirror_averaging": True,
     }

@@ -1,9 +1,9 @@
 """Train the residual networks of CIFAR-10: `python -m models.recipes.cifar10.train float …`.
 
-In this order: the data-center rung (`models.recipes.cifar10.teach`), what it says of mixed pictures
-(`models.recipes.cifar10.views`), `float accurate` from scratch, `quant` of both profiles from that
+In this order: a large network (`models.recipes.cifar10.teach teacher`), what it says of mixed
+pictures (`models.recipes.cifar10.views`), `float accurate` from scratch, `quant` of both profiles from that
 network with Brevitas, `fast` without some of its blocks. Networks learn from the labels until
-`--taught-from`, then from the large rung on those mixtures. A checkpoint after every epoch; the
+`--taught-from`, then from the large network on those mixtures. A checkpoint after every epoch; the
 same command resumes. One thread; an allocator that keeps its pages (tcmalloc by LD_PRELOAD) saves
 some of the time.
 """
@@ -101,7 +101,7 @@ class Run:
     def train_epoch(self, x: Tensor, y: Tensor, epochs: int, taught: Tensor | None) -> float:
         """One pass over uint8 [N,3,32,32]; the mean loss.
 
-        `taught` holds the large rung's answers for the mixtures of this epoch.
+        `taught` holds the large network's answers for the mixtures of this epoch.
         """
         views: pictures.Views | pictures.Mixtures
         if taught is None:

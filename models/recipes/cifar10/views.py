@@ -1,4 +1,4 @@
-"""What the data-center rung says of mixtures: `python -m models.recipes.cifar10.views --data …`.
+"""What the large network says of mixtures: `python -m models.recipes.cifar10.views --data …`.
 
 Students see the same mixtures of moved pictures, so the large network answers each of them once and
 not in every epoch. Mixing matters: on plain views of the pictures that it was trained on, the large
@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from models.recipes.cifar10 import data as pictures
-from models.recipes.cifar10.teach import SEED, load_teacher
+from models.recipes.cifar10.large import load_large
 
 COUNT = 16
+SEED = 20261121
 REACH = 3
 """Pixels by which a view is shifted at most."""
 
@@ -44,9 +45,9 @@ def answers(folder: Path, epoch: int) -> Tensor:
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/train/cifar10"))
 def main(data: Path, out: Path) -> None:
-    """Write `views/` with the answers of `dc.pt`; what is there stays."""
+    """Write `views/` with the answers of `teacher.pt`; what is there stays."""
     torch.set_num_threads(1)
-    teacher = load_teacher(out / "dc.pt")
+    teacher = load_large(out, "teacher")
     _, x, _ = pictures.load(data, "train")
     (out / "views").mkdir(exist_ok=True)
     for index in range(COUNT):
