@@ -26,7 +26,8 @@ demo: $(VENV)/.core ## Set up, then images at several accuracy targets (TASK=ima
 
 test: check .venv-pynq/.ready ## Set up, then static checks and the whole test suite
 	@scripts/servers
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --ignore=tests/fpga; rest=$$?; \
+		$(BIN)/python -m pytest -n logical --dist worksteal tests/fpga && exit $$rest
 
 check: $(VENV)/.dev ## Format, lint, types, links in the documentation
 	@$(BIN)/ruff format --check --quiet .

@@ -8,7 +8,6 @@ only reports.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import platform
@@ -27,9 +26,8 @@ import onnxruntime
 import torch
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import binomtest
 
-from hawkvision.calibration import CalibrationScores, expected_calibration_error
+from hawkvision.calibration import expected_calibration_error
 from hawkvision.cascade import softmax
 from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labelled
 from hawkvision.engines import open_engine
@@ -38,6 +36,7 @@ from hawkvision.repository import Rung, Task, read_task, write_task
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
 from models.recipes.export import Image, export_int8, load_net
+from models.recipes.held_out import target_rows, thirds
 from models.recipes.nets import ResidualNet
 from models.recipes.samples import Sample, training_samples
 from models.recipes.specs import RECIPES, Recipe
@@ -108,13 +107,7 @@ def held_out(task: str, data: Path | None) -> tuple[LabelledSet, LabelledSet]:
         return halves[0], halves[1]
     if data is None:
         raise click.UsageError(f"task {task} needs --data")
-    found = open_labelled(data, "val")
-    ranked = sorted(
-        found.members,
-        key=lambda member: hashlib.sha256(Path(member[0]).name.encode()).digest(),
-    )
-    border = 2 * len(ranked) // 3
-    return found.part(ranked[:border]), found.part(ranked[border:])
+    return thirds(open_labelled(data, "val"))
 
 
 def pixels(images: list[bytes], geometry: InputGeometry) -> Iterator[Image]:
@@ -222,32 +215,6 @@ def report_rung(
     return Reported(guess == labels, softmax(logits, temperature).max(axis=1), record)
 
 
-def target_rows(scores: CalibrationScores, edge: Reported, dc: Reported) -> list[dict[str, Any]]:
-    """For each target: threshold, and what it gives on the report part."""
-    curve = scores.curve()
-    rows: list[dict[str, Any]] = []
-    for target in TARGETS:
-        if target > curve.highest_certifiable:
-            rows.append({"target": target, "certified": False})
-            continue
-        threshold = curve.threshold_for(target)
-        local = edge.confidence >= threshold
-        right = np.where(local, edge.right, dc.right)
-        interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, "exact")
-        rows.append(
-            {
-                "target": target,
-                "certified": True,
-                "threshold": round(threshold, 4),
-                "achieved": round(float(right.mean()), 4),
-                "ci_low": round(float(interval.low), 4),
-                "ci_high": round(float(interval.high), 4),
-                "escalation_rate": round(float(1 - local.mean()), 4),
-            }
-        )
-    return rows
-
-
 def with_records(task: Task, reported: dict[str, Reported]) -> Task:
     """The task with parameters and multiply-adds among what was measured of its rungs."""
     rungs = []
@@ -312,7 +279,8 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
     }
     folder = built.task.folder
     write_task(with_records(read_task(folder), reported))
-    rows = target_rows(built.scores, reported["edge"], reported["dc"])
+    edge, dc = reported["edge"], reported["dc"]
+    rows = target_rows(built.scores, TARGETS, edge.confidence, edge.right, dc.right)
     record = {
         "task": task,
         "recipes": {name: dataclasses.asdict(RECIPES[task, name]) for name in exported},

@@ -8,7 +8,6 @@ test images, by the hash of their names, calibrate; all of them report.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import platform
 import tempfile
@@ -44,6 +43,8 @@ from models.recipes.cifar10.nets import BLOCKS, QuantResNet
 from models.recipes.cifar10.train import to_input
 from models.recipes.cifar10.views import SEED
 from models.recipes.export import export_int8
+from models.recipes.held_out import target_rows, thirds
+from models.recipes.nets import count_macs, count_parameters
 from models.recipes.samples import Sample
 
 LEAST_AGREEMENT = 0.999
@@ -51,17 +52,6 @@ QUANTIZATION_IMAGES = 256
 TARGETS = (0.80, 0.85, 0.88, 0.89, 0.90, 0.91, 0.92)
 TRAINED = Path(__file__).parent / "trained"
 Ints = npt.NDArray[np.int64]
-
-
-def test_parts(data: Path) -> tuple[LabelledSet, LabelledSet]:
-    """The test images that calibrate, and those that only report."""
-    found = open_labelled(data, "test")
-    ranked = sorted(
-        found.members,
-        key=lambda member: hashlib.sha256(Path(member[0]).name.encode()).digest(),
-    )
-    border = 2 * len(ranked) // 3
-    return found.part(ranked[:border]), found.part(ranked[border:])
 
 
 def integer_network(
@@ -103,14 +93,18 @@ def planned(network: Network, profile: str) -> Plan:
     return size_fifos(first_plan(network, profile), cache_folder()).plan
 
 
-def data_center_model(checkpoints: Path, train: torch.Tensor, labels: list[str], out: Path) -> None:
-    """The large rung in int8; each picture and its mirror image are averaged."""
+def data_center_model(
+    checkpoints: Path, train: torch.Tensor, labels: list[str], out: Path
+) -> dict[str, Any]:
+    """The large rung in int8; each picture and its mirror image are averaged. What it costs."""
     net = FoldedAirbench(load_large(checkpoints, "dc")).eval()
     order = np.random.default_rng(SEED).permutation(len(train))[:QUANTIZATION_IMAGES]
     rows = train[order].permute(0, 2, 3, 1).numpy()
     with tempfile.TemporaryDirectory() as scratch:
         model = export_int8(net, SIDE, iter(rows), Path(scratch), mirror=True, labels=labels)
     onnx.save(model, out)
+    macs = 2 * count_macs(net, (3, SIDE, SIDE))
+    return {"mirror_averaging": True, "parameters": count_parameters(net), "macs": macs}
 
 
 def answers(path: Path, rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -123,32 +117,33 @@ def answers(path: Path, rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def target_rows(task: Task, scores: CalibrationScores, data: LabelledSet) -> list[dict[str, Any]]:
-    """Each target's threshold, and what it gives on images that did not calibrate."""
+def reported_targets(
+    task: Task, scores: CalibrationScores, data: LabelledSet
+) -> list[dict[str, Any]]:
+    """What each target gives on images that did not calibrate."""
     images = [Sample(image.data, task.class_ids[image.label]) for image in data]
     rows = np.stack([image.decode() for image in images])
     truth = np.array([image.class_id for image in images])
     edge, dc = (answers(rung.model.path, rows) for rung in task.rungs)
-    sure = softmax(edge, task.rungs[0].temperature).max(axis=1)
-    curve = scores.curve()
-    found: list[dict[str, Any]] = []
-    for target in TARGETS:
-        if target > curve.highest_certifiable:
-            found.append({"target": target, "certified": False})
-            continue
-        threshold = curve.threshold_for(target)
-        local = sure >= threshold
-        right = np.where(local, edge.argmax(axis=1), dc.argmax(axis=1)) == truth
-        found.append(
-            {
-                "target": target,
-                "certified": True,
-                "threshold": round(threshold, 4),
-                "achieved": round(float(right.mean()), 4),
-                "escalation_rate": round(float(1 - local.mean()), 4),
-            }
-        )
-    return found
+    confidence = softmax(edge, task.rungs[0].temperature).max(axis=1)
+    right = [logits.argmax(axis=1) == truth for logits in (edge, dc)]
+    return target_rows(scores, TARGETS, confidence, *right)
+
+
+def measured_of(records: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """What is known of each rung, on all test images."""
+    return {
+        "edge": {
+            "accuracy": records["accurate"]["integer_top1"],
+            "parameters": records["accurate"]["parameters"],
+            "mmac": round(records["accurate"]["macs"] / 1e6, 1),
+        },
+        "dc": {
+            "accuracy": records["dc"]["int8_top1"],
+            "parameters": records["dc"]["parameters"],
+            "mmac": round(records["dc"]["macs"] / 1e6, 1),
+        },
+    }
 
 
 @click.command()
@@ -160,7 +155,7 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
     torch.set_num_threads(1)
     labels, x, y = pictures.load(data, "test")
     _, train, _ = pictures.load(data, "train")
-    calibrating, reporting = test_parts(data)
+    calibrating, reporting = thirds(open_labelled(data, "test"))
     networks, records = {}, {}
     for profile in BLOCKS:
         networks[profile], records[profile] = integer_network(profile, checkpoints, x, y)
@@ -168,7 +163,7 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         edge, dc = Path(scratch) / "edge.onnx", Path(scratch) / "dc.onnx"
         onnx.save(cpu_model(networks["accurate"], labels), edge)
-        data_center_model(checkpoints, train, labels, dc)
+        records["dc"] = data_center_model(checkpoints, train, labels, dc)
         sources = tuple(
             ModelSource(path, fit="stretch", output="logits", name=path.stem) for path in (edge, dc)
         )
@@ -186,16 +181,9 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
         **json.loads((checkpoints / "dc.json").read_text()),
         "start": json.loads((checkpoints / "teacher.json").read_text()),
         "int8_top1": round(float((large.argmax(axis=1) == y.numpy()).mean()), 4),
-        "mirror_averaging": True,
+        **records["dc"],
     }
-    measured = {
-        "edge": {
-            "accuracy": records["accurate"]["integer_top1"],
-            "parameters": records["accurate"]["parameters"],
-            "mmac": round(records["accurate"]["macs"] / 1e6, 1),
-        },
-        "dc": {"accuracy": records["dc"]["int8_top1"]},
-    }
+    measured = measured_of(records)
     task = read_task(folder)
     rungs = tuple(
         dataclasses.replace(rung, measured={**rung.measured, **measured[rung.name]})
@@ -208,7 +196,7 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
         "notes": list(built.notes),
         "images": {"thresholds": len(built.scores), "report": len(reporting)},
         "highest_certifiable": round(built.scores.curve().highest_certifiable, 4),
-        "targets_reported": target_rows(built.task, built.scores, reporting),
+        "targets_reported": reported_targets(built.task, built.scores, reporting),
         "command": "python -m models.recipes.cifar10.publish --data cifar10.tar.gz",
         "machine": f"{platform.machine()}, one thread, torch {torch.__version__}",
         "date": time.strftime("%Y-%m-%d"),

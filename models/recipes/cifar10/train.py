@@ -1,11 +1,11 @@
 """Train the residual networks of CIFAR-10: `python -m models.recipes.cifar10.train float …`.
 
 In this order: a large network (`models.recipes.cifar10.teach teacher`), what it says of mixed
-pictures (`models.recipes.cifar10.views`), `float accurate` from scratch, `quant` of both profiles from that
-network with Brevitas, `fast` without some of its blocks. Networks learn from the labels until
-`--taught-from`, then from the large network on those mixtures. A checkpoint after every epoch; the
-same command resumes. One thread; an allocator that keeps its pages (tcmalloc by LD_PRELOAD) saves
-some of the time.
+pictures (`models.recipes.cifar10.views`), `float accurate` from scratch, `quant` of both profiles
+from that network with Brevitas, `fast` without some of its blocks. Networks learn from the labels
+until `--taught-from`, then from the large network on those mixtures. A checkpoint after every
+epoch; the same command resumes. One thread; an allocator that keeps its pages (tcmalloc by
+LD_PRELOAD) saves some of the time.
 """
 
 from __future__ import annotations

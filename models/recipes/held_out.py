@@ -1,0 +1,63 @@
+"""What a published task owes to the images that no rung was trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+from hawkvision.calibration import CalibrationScores
+from hawkvision.datasets import LabelledSet
+
+Flags = npt.NDArray[np.bool_]
+
+
+def thirds(found: LabelledSet) -> tuple[LabelledSet, LabelledSet]:
+    """Two thirds to calibrate with and one to report on, by the hash of the files' names."""
+    ranked = sorted(
+        found.members,
+        key=lambda member: hashlib.sha256(Path(member[0]).name.encode()).digest(),
+    )
+    border = 2 * len(ranked) // 3
+    return found.part(ranked[:border]), found.part(ranked[border:])
+
+
+def target_rows(
+    scores: CalibrationScores,
+    targets: Sequence[float],
+    confidence: npt.NDArray[np.float32],
+    edge_right: Flags,
+    dc_right: Flags,
+) -> list[dict[str, Any]]:
+    """For each target: its threshold, and what that gives on N images that did not calibrate.
+
+    `confidence` [N] is that of the edge rung, calibrated; `edge_right` and `dc_right` [N] say which
+    images each rung answers rightly. Intervals are Clopper and Pearson's at 95 %.
+    """
+    curve = scores.curve()
+    rows: list[dict[str, Any]] = []
+    for target in targets:
+        if target > curve.highest_certifiable:
+            rows.append({"target": target, "certified": False})
+            continue
+        threshold = curve.threshold_for(target)
+        local = confidence >= threshold
+        right = np.where(local, edge_right, dc_right)
+        interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, "exact")
+        rows.append(
+            {
+                "target": target,
+                "certified": True,
+                "threshold": round(threshold, 4),
+                "achieved": round(float(right.mean()), 4),
+                "ci_low": round(float(interval.low), 4),
+                "ci_high": round(float(interval.high), 4),
+                "escalation_rate": round(float(1 - local.mean()), 4),
+            }
+        )
+    return rows
