@@ -19,7 +19,7 @@ from fpga.cache import cache_folder
 from fpga.folding import slowest_layer
 from fpga.network import network_beside
 from fpga.plan import Plan, load_plan
-from fpga.pynq_engine import pictures_of
+from fpga.serving import metadata_of, pictures_of
 from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
 from hawkvision.errors import EngineError
 
@@ -58,9 +58,7 @@ class SimulatedFpga:
     @property
     def metadata(self) -> EngineMetadata:
         """See `hawkvision.engines.base.Engine`."""
-        network = self._network
-        shape = (3, network.side, network.side)
-        return EngineMetadata(shape, "uint8", network.classes, "fpga-sim", "int4")
+        return metadata_of(self._network, "fpga-sim")
 
     def measured(self) -> dict[str, float]:
         """Cycles of the last batch, as the hardware counts them, and ms at the assumed clock."""

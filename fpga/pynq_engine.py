@@ -23,6 +23,7 @@ import numpy as np
 from fpga import board
 from fpga.board.frames import read_frame, write_frame
 from fpga.network import Network, load_network, network_beside
+from fpga.serving import metadata_of, pictures_of
 from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
 from hawkvision.errors import EngineError
 
@@ -55,9 +56,7 @@ class PynqEngine:
     @property
     def metadata(self) -> EngineMetadata:
         """See `hawkvision.engines.base.Engine`."""
-        network = self._network
-        shape = (3, network.side, network.side)
-        return EngineMetadata(shape, "uint8", network.classes, "pynq", "int4")
+        return metadata_of(self._network, "pynq")
 
     def measured(self) -> dict[str, float]:
         """Of the last batch: `latency_cycles`, `interval_cycles`, on some boards `watts`."""
@@ -149,16 +148,6 @@ class _Timed(io.RawIOBase):
         if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
             raise TimeoutError("the board does not answer")
         return os.read(self._descriptor, size)
-
-
-def pictures_of(batch: Batch, network: Network, engine: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A batch uint8 [N,3,S,S] as [N,S,S,3]. Raises EngineError for any other."""
-    if batch.dtype != np.uint8 or batch.shape[1:] != (3, network.side, network.side):
-        raise EngineError(
-            f"{engine} takes uint8 [N,3,{network.side},{network.side}], "
-            f"not {batch.dtype} {list(batch.shape)}"
-        )
-    return np.ascontiguousarray(batch.transpose(0, 2, 3, 1), np.uint8)
 
 
 def open_pynq(spec: ModelSpec, *, threads: int) -> PynqEngine:

@@ -1,0 +1,26 @@
+"""What the engines of a network in hardware have in common, simulated or not."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fpga.network import Network
+from hawkvision.engines.base import Batch, EngineMetadata
+from hawkvision.errors import EngineError
+
+
+def metadata_of(network: Network, engine: str) -> EngineMetadata:
+    """See `hawkvision.engines.base.Engine`."""
+    shape = (3, network.side, network.side)
+    return EngineMetadata(shape, "uint8", network.classes, engine, "int4")
+
+
+def pictures_of(batch: Batch, network: Network, engine: str) -> npt.NDArray[np.uint8]:
+    """A batch uint8 [N,3,S,S] as [N,S,S,3]. Raises EngineError for any other."""
+    if batch.dtype != np.uint8 or batch.shape[1:] != (3, network.side, network.side):
+        raise EngineError(
+            f"{engine} takes uint8 [N,3,{network.side},{network.side}], "
+            f"not {batch.dtype} {list(batch.shape)}"
+        )
+    return np.ascontiguousarray(batch.transpose(0, 2, 3, 1), np.uint8)
