@@ -24,10 +24,12 @@ from hawkvision.errors import EngineError
 Values = npt.NDArray[np.int64]
 _TOP = "hv_top"
 _BUILD_VERSION = 2
+_CHANGED = -(1 << (8 * ctypes.sizeof(ctypes.c_long) - 1))
 
 _HARNESS = """
 #include <verilated.h>
 #include "Vhv_sim.h"
+#include <climits>
 #include <cstdint>
 static uint64_t state;
 static uint32_t draw() {  // xorshift64*
@@ -44,15 +46,19 @@ extern "C" long run(const uint32_t* in, long ins, uint32_t* out, long outs, int 
     for (int k = 0; k < 4; k++) { top.clk = 0; top.eval(); top.clk = 1; top.eval(); }
     top.rst = 0;
     long taken = 0, given = 0, cycle = 0;
-    bool offering = false;
+    bool offering = false, waiting = false;
+    uint32_t shown = 0;
     for (; given < outs && cycle < limit; cycle++) {
         top.clk = 0;
         if (!offering) offering = taken < ins && (int)(draw() % 100) >= stall_in;
         top.i_valid = offering;
-        top.i_payload = offering ? in[taken] : 0;
+        top.i_payload = (offering ? in[taken] : draw()) & IN_MASK;
         top.o_ready = (int)(draw() % 100) >= stall_out;
         top.eval();
         bool took = top.i_valid && top.i_ready, gave = top.o_valid && top.o_ready;
+        if (waiting && (!top.o_valid || top.o_payload != shown)) { top.final(); return LONG_MIN; }
+        waiting = top.o_valid && !top.o_ready;
+        shown = top.o_payload;
         if (gave) { out[given] = top.o_payload; given_at[given++] = cycle; }
 #if LEVELS
         for (int k = 0; k < LEVELS; k++) if (top.levels[k] > peaks[k]) peaks[k] = top.levels[k];
@@ -98,7 +104,8 @@ class Simulation:
         in_bits = len(unit.i.payload)
         self._levels = len(unit.levels) // 32 if hasattr(unit, "levels") else 0
         source = self.verilog + _wrapper(self.verilog, in_bits, self._out_bits, self._levels)
-        harness = f"#define LEVELS {self._levels}\n{_HARNESS}"
+        mask = f"#define IN_MASK {(1 << min(in_bits, 32)) - 1}u\n"
+        harness = f"#define LEVELS {self._levels}\n{mask}{_HARNESS}"
         library = build_library(source, "hv_sim", harness, cache)
         self._run = ctypes.CDLL(str(library)).run
         self._run.restype = ctypes.c_long
@@ -116,7 +123,8 @@ class Simulation:
     ) -> Run:
         """Feed `inputs` and wait for so many outputs; stalls in percent of the cycles.
 
-        Raises EngineError where they do not come within `limit` cycles.
+        Raises EngineError where they do not come within `limit` cycles, or one changes while it
+        waits to be taken.
         """
         data = np.ascontiguousarray(inputs.ravel().astype(np.int64) & 0xFFFFFFFF, np.uint32)
         out = np.zeros(outputs, np.uint32)
@@ -135,6 +143,8 @@ class Simulation:
             given.ctypes.data_as(ctypes.c_void_p),
             peaks.ctypes.data_as(ctypes.c_void_p),
         )
+        if cycles == _CHANGED:
+            raise EngineError("an output changed while it waited to be taken")
         if cycles < 0:
             raise EngineError(
                 f"deadlock or too slow: {-cycles - 1} of {outputs} outputs in {limit} cycles"

@@ -14,8 +14,12 @@ _SIGNATURES: tuple[tuple[str, Any, list[Any]], ...] = (
     ("board_new", ctypes.c_void_p, []),
     ("board_delete", None, [ctypes.c_void_p]),
     ("board_cycle", ctypes.c_uint64, [ctypes.c_void_p]),
-    ("board_write", ctypes.c_int, [ctypes.c_void_p, *[ctypes.c_uint32] * 3]),
-    ("board_read", ctypes.c_int64, [ctypes.c_void_p, ctypes.c_uint32]),
+    (
+        "board_write",
+        ctypes.c_int,
+        [ctypes.c_void_p, *[ctypes.c_uint32] * 3, *[ctypes.c_int] * 3],
+    ),
+    ("board_read", ctypes.c_int64, [ctypes.c_void_p, ctypes.c_uint32, *[ctypes.c_int] * 2]),
     (
         "board_exchange",
         ctypes.c_long,
@@ -32,13 +36,25 @@ _SIGNATURES: tuple[tuple[str, Any, list[Any]], ...] = (
         ],
     ),
 )
+_SILENT, _BROKEN = -1, -2
+_CHANGED = -(1 << (8 * ctypes.sizeof(ctypes.c_long) - 1))
+
+
+def _answered(result: int, offset: int) -> int:
+    if result == _SILENT:
+        raise DriverError(f"no answer on the control bus at {offset:#x}")
+    if result == _BROKEN:
+        raise DriverError(f"the accelerator broke a rule of the control bus at {offset:#x}")
+    return result
 
 
 class SimulatedBoard:
     """As `fpga.board.driver.Board`, over the library of `fpga.axi_simulation.board_library`.
 
     `limit`: cycles after which an exchange is given up. `stall_in` and `stall_out` are the percents
-    of cycles in which the streams stand still. Not for several threads at once.
+    of cycles in which the streams stand still; `address_after`, `data_after` and `answer_after` the
+    cycles after which the control bus offers an address and data and takes an answer. DriverError
+    where the accelerator breaks a rule of its buses. Not for several threads at once.
     """
 
     def __init__(self, library: Path, *, limit: int = 50_000_000) -> None:
@@ -50,6 +66,7 @@ class SimulatedBoard:
         self._board = self._library.board_new()
         self._exchanges = 0
         self.stall_in = self.stall_out = 0
+        self.address_after = self.data_after = self.answer_after = 0
 
     @property
     def cycle(self) -> int:
@@ -58,15 +75,13 @@ class SimulatedBoard:
 
     def read(self, offset: int) -> int:
         """See `Board`."""
-        value = int(self._library.board_read(self._board, offset))
-        if value < 0:
-            raise DriverError(f"no answer on the control bus at {offset:#x}")
-        return value
+        delays = self.address_after, self.answer_after
+        return _answered(int(self._library.board_read(self._board, offset, *delays)), offset)
 
     def write(self, offset: int, value: int, strobe: int = 0xF) -> None:
         """See `Board`; `strobe` has a bit for each byte."""
-        if self._library.board_write(self._board, offset, value, strobe) < 0:
-            raise DriverError(f"no answer on the control bus at {offset:#x}")
+        delays = self.address_after, self.data_after, self.answer_after
+        _answered(self._library.board_write(self._board, offset, value, strobe, *delays), offset)
 
     def exchange(self, data: Pictures, count: int) -> Logits:
         """See `Board`; the bytes fill whole words."""
@@ -84,6 +99,8 @@ class SimulatedBoard:
             self._exchanges,
             self._limit,
         )
+        if found == _CHANGED:
+            raise DriverError("the accelerator changed a logit while it waited on the bus")
         if found != count:
             came = found if found >= 0 else -1 - found
             raise DriverError(f"{came} of {count} logits came")

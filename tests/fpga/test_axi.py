@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.axi_simulation import board_library
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from fpga.axi_simulation import board_library, library_of
 from fpga.blocks.axi import WidthConverter, words_of_picture
 from fpga.board import registers
 from fpga.board.driver import MAX_BATCH, DriverError
@@ -20,6 +25,7 @@ from fpga.folding import fold
 from fpga.measure import simulate
 from fpga.plan import Plan, generous_skip_depths
 from fpga.simulate import Simulation, why_not
+from hawkvision.errors import EngineError
 from tests.fpga.networks import images, random_network
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no Verilator: {why_not()}")
@@ -52,6 +58,74 @@ def test_registers_say_what_was_built_and_the_scratch_register_keeps_bytes(
     assert board.read(0xFFC) == 0
     before = board.read(registers.CYCLES)
     assert 0 < board.read(registers.CYCLES) - before < 20
+
+
+@pytest.mark.parametrize("delays", list(itertools.product((0, 1, 5), repeat=3)))
+def test_the_control_bus_waits_for_address_data_and_answer(
+    board: SimulatedBoard, delays: tuple[int, int, int]
+) -> None:
+    board.address_after, board.data_after, board.answer_after = delays
+    for value in (0xDEAD_BEEF, 0x0000_0001):
+        board.write(registers.SCRATCH, value)
+        assert board.read(registers.SCRATCH) == value
+    assert board.read(registers.ID) == registers.IDENTITY
+
+
+_RUDE = """
+module hv_accel(input aclk, input aresetn,
+    input [31:0] s_axis_tdata, input [3:0] s_axis_tkeep, input s_axis_tlast, input s_axis_tvalid,
+    output s_axis_tready,
+    output [31:0] m_axis_tdata, output [3:0] m_axis_tkeep, output m_axis_tlast,
+    output m_axis_tvalid, input m_axis_tready,
+    input [11:0] s_axi_awaddr, input s_axi_awvalid, output s_axi_awready,
+    input [31:0] s_axi_wdata, input [3:0] s_axi_wstrb, input s_axi_wvalid, output s_axi_wready,
+    output [1:0] s_axi_bresp, output s_axi_bvalid, input s_axi_bready,
+    input [11:0] s_axi_araddr, input s_axi_arvalid, output s_axi_arready,
+    output [31:0] s_axi_rdata, output [1:0] s_axi_rresp, output s_axi_rvalid, input s_axi_rready);
+  reg [31:0] cycle = 0;
+  reg asked = 0;
+  always @(posedge aclk) begin cycle <= cycle + 1; asked <= s_axi_arvalid; end
+  assign s_axis_tready = 1, m_axis_tvalid = 1, m_axis_tkeep = 15, m_axis_tlast = 0;
+  assign m_axis_tdata = cycle;                               // changes while it waits
+  assign s_axi_awready = 1, s_axi_wready = 1, s_axi_arready = 1, s_axi_bresp = 0, s_axi_rresp = 0;
+  assign s_axi_bvalid = s_axi_awvalid;                       // answers without the data
+  assign s_axi_rvalid = asked, s_axi_rdata = 7;              // takes its answer back
+endmodule
+"""
+
+
+def test_an_accelerator_that_breaks_the_rules_of_its_buses_is_found(cache: Path) -> None:
+    rude = SimulatedBoard(library_of(_RUDE, cache), limit=1000)
+    assert rude.read(0) == 7
+    rude.answer_after = 3
+    with pytest.raises(DriverError, match="rule"):
+        rude.read(0)
+    with pytest.raises(DriverError, match="rule"):
+        rude.write(0, 1)
+    rude.stall_out = 50
+    with pytest.raises(DriverError, match="changed"):
+        rude.exchange(np.zeros(8, np.uint8), 100)
+    rude.close()
+
+
+class _Restless(wiring.Component):
+    """Counts without a look at `ready`."""
+
+    def __init__(self) -> None:
+        super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(1)]
+        m.d.sync += self.o.payload.eq(self.o.payload + 1)
+        return m
+
+
+def test_a_value_that_changes_while_it_waits_is_found(cache: Path) -> None:
+    simulation = Simulation(_Restless(), cache=cache)
+    assert simulation.run(np.zeros(4, np.int64), 20, limit=100).cycles == 20
+    with pytest.raises(EngineError, match="changed"):
+        simulation.run(np.zeros(4, np.int64), 20, limit=100, stall_out=30)
 
 
 @pytest.mark.parametrize("stalls", [0, 30])
