@@ -48,6 +48,11 @@ def learning_rate_share(progress: float) -> float:
     return 1 - 0.93 * (progress - 0.23) / 0.77
 
 
+def annealed_share(progress: float) -> float:
+    """Of the peak, in the epochs after the run: 0.2 to nothing."""
+    return 0.2 * (1 - progress)
+
+
 def accuracy(net: Airbench, x: Tensor, y: Tensor) -> float:
     """Share answered rightly, averaged with the mirror image."""
     net.eval()
@@ -69,8 +74,9 @@ def mixed_labels(y: Tensor, mixed: pictures.Mixtures, size: int, classes: int) -
 class Run:
     """One resumable run."""
 
-    def __init__(self, generation: str, epochs: int, count: int) -> None:
+    def __init__(self, generation: str, epochs: int, count: int, anneal: int = 0) -> None:
         self.epochs, self.steps = epochs, epochs * (count // BATCH)
+        self.last_steps = anneal * (count // BATCH)
         self.net = Airbench(generation).to(memory_format=torch.channels_last)
         self.smoothing = _SMOOTHING[generation]
         learnt = [(n, p) for n, p in self.net.named_parameters() if p.requires_grad]
@@ -147,7 +153,7 @@ class Run:
         for chosen in torch.randperm(len(x), generator=self.generator).split(BATCH):
             view = views.of(x, chosen)
             for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
-                group["lr"] = peak * learning_rate_share(self.step / self.steps)
+                group["lr"] = peak * self._share()
             with torch.autocast("cpu", torch.bfloat16):
                 logits = self.net(view.flip(3) if mirror else view).float()
             loss = functional.cross_entropy(logits, wanted[chosen], reduction="sum")
@@ -162,9 +168,14 @@ class Run:
         self.seconds += time.monotonic() - start
         return total / len(x)
 
+    def _share(self) -> float:
+        if self.step < self.steps:
+            return learning_rate_share(self.step / self.steps)
+        return annealed_share((self.step - self.steps) / self.last_steps)
+
     def _average(self) -> None:
         """Mix the running mean and the weights, each into the other (lookahead)."""
-        share = 0.95**5 * (self.step / self.steps) ** 3
+        share = 0.95**5 * min(1.0, self.step / self.steps) ** 3
         with torch.no_grad():
             for name, value in self.net.state_dict().items():
                 if name in self.mean:
@@ -175,10 +186,11 @@ class Run:
 @click.command()
 @click.argument("generation", type=click.Choice(list(CONVS)))
 @click.option("--epochs", type=int, required=True)
+@click.option("--anneal", type=int, default=0, show_default=True, help="Epochs after those.")
 @click.option("--threads", type=int, default=1, show_default=True)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/train/cifar10"))
-def main(generation: str, epochs: int, threads: int, data: Path, out: Path) -> None:
+def main(generation: str, epochs: int, anneal: int, threads: int, data: Path, out: Path) -> None:
     """Train a generation of the large network."""
     torch.set_num_threads(threads)
     torch.manual_seed(SEED)
@@ -186,7 +198,7 @@ def main(generation: str, epochs: int, threads: int, data: Path, out: Path) -> N
     path = out / f"{generation}.pt"
     _, x, y = pictures.load(data, "train")
     _, x_test, y_test = pictures.load(data, "test")
-    run = Run(generation, epochs, len(x))
+    run = Run(generation, epochs, len(x), anneal)
     if path.exists():
         run.load(path)
         print(f"resumed at epoch {run.epoch}", flush=True)
@@ -195,20 +207,22 @@ def main(generation: str, epochs: int, threads: int, data: Path, out: Path) -> N
     else:
         run.net.whiten(x[:5000])
         run.start({})
-    while run.epoch < epochs:
+    whole = epochs + anneal
+    while run.epoch < whole:
         taught = answers(out, run.epoch) if generation == "dc" else None
         loss = run.train_epoch(x, y, taught)
         run.save(path)
         found = ""
-        if run.epoch % _TESTED == 0 or run.epoch == epochs:
+        if run.epoch % _TESTED == 0 or run.epoch == whole:
             found = f" test {accuracy(run.net, x_test, y_test):.4f}"
-        line = f"{generation} epoch {run.epoch}/{epochs} loss {loss:.4f}{found}"
+        line = f"{generation} epoch {run.epoch}/{whole} loss {loss:.4f}{found}"
         print(f"{line} {run.seconds:.0f} s", flush=True)
     record = {
-        "command": f"python -m models.recipes.cifar10.teach {generation} --epochs {epochs}",
+        "command": f"python -m models.recipes.cifar10.teach {generation} "
+        f"--epochs {epochs} --anneal {anneal}",
         "seed": SEED,
         "minutes": round(run.seconds / 60, 1),
-        "epochs": epochs,
+        "epochs": whole,
         "test_accuracy": round(accuracy(run.net, x_test, y_test), 4),
         "machine": f"{platform.machine()}, {threads} threads, torch {torch.__version__}",
         "date": time.strftime("%Y-%m-%d"),
