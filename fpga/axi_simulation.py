@@ -94,7 +94,8 @@ extern "C" int64_t board_read(Board* b, uint32_t address, int address_after, int
     return result;
 }
 // Feeds `ins` words as one packet and takes words until TLAST. Returns how many came; -1 - count
-// where `limit` cycles passed before TLAST; LONG_MIN where a word changed while it waited.
+// where `limit` cycles passed before TLAST; LONG_MIN where a word changed while it
+// waited or was not whole.
 extern "C" long board_exchange(Board* b, const uint32_t* in, long ins, uint32_t* out, long room,
                                int stall_in, int stall_out, uint64_t seed, long limit) {
     auto& t = b->top;

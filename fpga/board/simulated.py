@@ -100,7 +100,7 @@ class SimulatedBoard:
             self._limit,
         )
         if found == _CHANGED:
-            raise DriverError("the accelerator changed a logit while it waited on the bus")
+            raise DriverError("the accelerator broke a rule of its output stream")
         if found != count:
             came = found if found >= 0 else -1 - found
             raise DriverError(f"{came} of {count} logits came")

@@ -69,3 +69,18 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) ->
     second.load(tmp_path / "dc.pt")
     assert [second.train_epoch(x, y, taught) for _ in range(2)] == pytest.approx(losses[1:])
     assert losses[2] < losses[0]
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    from models.recipes.cifar10.large import Airbench, load_large
+    from models.recipes.cifar10.teach import Run
+
+    run = Run("dc", 1, 1000)
+    with pytest.raises(ValueError, match="no place for body"):
+        run.start({"body.0.weight": torch.zeros(1)})
+    run.start(Airbench("teacher").state_dict())
+    run.save(tmp_path / "dc.pt")
+    load_large(tmp_path, "dc")
+    (tmp_path / "dc.pt").rename(tmp_path / "teacher.pt")
+    with pytest.raises(RuntimeError, match="third"):
+        load_large(tmp_path, "teacher")

@@ -13,6 +13,9 @@ from torch.nn import functional
 from hawkvision.datasets import open_labelled
 from models.recipes.samples import Sample
 
+SEED = 20261121
+"""Of everything that is drawn while the networks of this task are trained."""
+
 
 def load(data: Path, split: str) -> tuple[list[str], Tensor, Tensor]:
     """Class names, uint8 [N,3,32,32] and classes [N] of a split, in the order of the archive."""

@@ -86,6 +86,6 @@ class Airbench(nn.Module):
 def load_large(folder: Path, generation: str) -> Airbench:
     """The trained network (the mean of its weights) of a folder in evaluation mode."""
     net = Airbench(generation)
-    state = torch.load(folder / f"{generation}.pt", weights_only=False)["mean"]
-    net.load_state_dict(state, strict=False)
+    state = torch.load(folder / f"{generation}.pt", weights_only=False)
+    net.load_state_dict({**state["net"], **state["mean"]})
     return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -41,7 +41,6 @@ from models.recipes.cifar10.export import SIDE, FoldedAirbench, write_qonnx
 from models.recipes.cifar10.large import load_large
 from models.recipes.cifar10.nets import BLOCKS, QuantResNet
 from models.recipes.cifar10.train import to_input
-from models.recipes.cifar10.views import SEED
 from models.recipes.export import export_int8
 from models.recipes.held_out import target_rows, thirds
 from models.recipes.nets import count_macs, count_parameters
@@ -98,7 +97,7 @@ def data_center_model(
 ) -> dict[str, Any]:
     """The large rung in int8; each picture and its mirror image are averaged. What it costs."""
     net = FoldedAirbench(load_large(checkpoints, "dc")).eval()
-    order = np.random.default_rng(SEED).permutation(len(train))[:QUANTIZATION_IMAGES]
+    order = np.random.default_rng(pictures.SEED).permutation(len(train))[:QUANTIZATION_IMAGES]
     rows = train[order].permute(0, 2, 3, 1).numpy()
     with tempfile.TemporaryDirectory() as scratch:
         model = export_int8(net, SIDE, iter(rows), Path(scratch), mirror=True, labels=labels)

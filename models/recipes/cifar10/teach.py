@@ -23,8 +23,9 @@ from torch.nn import functional
 
 from models.recipes.checkpoints import save_checkpoint
 from models.recipes.cifar10 import data as pictures
+from models.recipes.cifar10.data import SEED
 from models.recipes.cifar10.large import CONVS, Airbench
-from models.recipes.cifar10.views import COUNT, SEED, answers, mixtures
+from models.recipes.cifar10.views import COUNT, answers, mixtures
 
 BATCH = 1000
 _MOMENTUM = 0.85
@@ -97,8 +98,13 @@ class Run:
         self.start({})
 
     def start(self, state: dict[str, Tensor]) -> None:
-        """Take what fits from the weights of another network; the running mean starts there."""
-        self.net.load_state_dict(state, strict=False)
+        """Take the weights of a network whose layers this one has; the running mean starts there.
+
+        Raises ValueError where the other has more.
+        """
+        unknown = self.net.load_state_dict(state, strict=False).unexpected_keys
+        if unknown:
+            raise ValueError(f"no place for {', '.join(unknown)}")
         self.mean = {
             name: value.clone()
             for name, value in self.net.state_dict().items()

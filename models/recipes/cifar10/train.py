@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from models.recipes.checkpoints import save_checkpoint
 from models.recipes.cifar10 import data as pictures
+from models.recipes.cifar10.data import SEED
 from models.recipes.cifar10.nets import BLOCKS, FloatResNet, QuantResNet, without_blocks
 from models.recipes.cifar10.views import answers, mixtures
 
-SEED = 20261121
 BATCH = 128
 TEMPERATURE = 2.0
 REACH = 3

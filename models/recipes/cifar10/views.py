@@ -19,14 +19,13 @@ from models.recipes.cifar10 import data as pictures
 from models.recipes.cifar10.large import load_large
 
 COUNT = 16
-SEED = 20261121
 REACH = 3
 """Pixels by which a view is shifted at most."""
 
 
 def mixtures(epoch: int, count: int, size: int) -> pictures.Mixtures:
     """The mixtures of an epoch, of `count` square pictures of `size` px; always the same."""
-    generator = torch.Generator().manual_seed(SEED + 1 + epoch % COUNT)
+    generator = torch.Generator().manual_seed(pictures.SEED + 1 + epoch % COUNT)
     return pictures.Mixtures.draw(count, size, REACH, generator)
 
 
