@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dc_gateway.config import GatewayConfig
-from hawkvision.cascade.confidence import softmax
 from hawkvision.engines import Engine, open_engine
 from hawkvision.errors import EngineError, InvalidRequest, RepositoryError
 from hawkvision.images import ImageLimits, decode, fit
 from hawkvision.repository import Repository, Rung, Task
+from hawkvision.tasks.classification import softmax
 
 
 @dataclass(frozen=True, slots=True)

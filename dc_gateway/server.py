@@ -10,10 +10,10 @@ import grpc.aio
 
 from dc_gateway.config import GatewayConfig
 from dc_gateway.model import LargeModel, load_models
-from dc_gateway.scheduler import Scheduler
 from dc_gateway.servicer import InferenceServicer, Probabilities
 from hawkvision.errors import HawkVisionError
 from hawkvision.oip.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from hawkvision.serving.scheduler import Scheduler
 
 _MIN_PING_INTERVAL_MS = 10_000
 

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from dc_gateway.model import LargeModel
-from dc_gateway.requests import INPUT, OUTPUT, build_reply, parse_images
-from dc_gateway.scheduler import Scheduler
 from dc_gateway.status import status_of
 from hawkvision import __version__
 from hawkvision.errors import UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip import open_inference_pb2_grpc as services
+from hawkvision.oip.inference import INPUT, OUTPUT, build_reply, parse_images
+from hawkvision.serving.scheduler import Scheduler
 
 _log = logging.getLogger(__name__)
 

@@ -12,30 +12,30 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from edge_agent.accuracy import AccuracyRoutes, export
-from edge_agent.bodies import BodyReader
-from edge_agent.breaker import BreakerState
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
-from edge_agent.escalation import EscalationClient
-from edge_agent.keys import AppKeys
+from edge_agent.fleet.probes import GoldenProbes
+from edge_agent.fleet.tracking import Tracking
+from edge_agent.http.auth import AppKeys
+from edge_agent.http.bodies import BodyReader
+from edge_agent.http.delivered import AccuracyRoutes, export
+from edge_agent.http.routes import Routes
+from edge_agent.http.streams import StreamRoutes
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
-from edge_agent.probes import GoldenProbes
-from edge_agent.routes import Routes
 from edge_agent.streams.registry import StreamRegistry, StreamSettings
-from edge_agent.streams.routes import StreamRoutes
-from edge_agent.tracking import Tracking
-from edge_agent.workers import WorkerPool
+from edge_agent.upstream import EscalationClient
 from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError, RepositoryError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.repository import Repository
-from hawkvision.tracking.audit import AuditSettings
-from hawkvision.tracking.journal import Journal
-from hawkvision.tracking.memory import MemoryStore
-from hawkvision.tracking.redis_store import RedisStore
-from hawkvision.tracking.store import Store
+from hawkvision.serving.breaker import BreakerState
+from hawkvision.serving.workers import WorkerPool
+from hawkvision.tracking.control.audit import AuditSettings
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.journal import Journal
+from hawkvision.tracking.store.memory import MemoryStore
+from hawkvision.tracking.store.redis import RedisStore
 
 _log = logging.getLogger(__name__)
 _PREFERRED_DEFAULT = "roadsigns"

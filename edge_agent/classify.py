@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent.escalation import EscalationClient, NotEscalated
+from edge_agent.fleet.tracking import Tracking
+from edge_agent.http.parameters import ClassifyParameters
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
-from edge_agent.parameters import ClassifyParameters
-from edge_agent.tracking import Tracking
-from edge_agent.workers import WorkerPool
+from edge_agent.upstream import EscalationClient, NotEscalated
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, Prediction, parse_accuracy
 from hawkvision.errors import UnknownApp, UnknownTask
+from hawkvision.serving.workers import WorkerPool
 from hawkvision.tracking.records import AppTarget
 
 

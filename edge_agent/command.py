@@ -113,6 +113,6 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 )
 def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:
     """Serve images over HTTP: answer at the edge, escalate what is doubtful."""
-    from edge_agent.server import run
+    from edge_agent.agent import run
 
     run(EdgeConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))

@@ -10,13 +10,13 @@ import grpc
 import grpc.aio
 import numpy as np
 
-from edge_agent.breaker import BreakerState, CircuitBreaker
-from hawkvision.cascade.confidence import Prediction, from_probabilities
 from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip import open_inference_pb2_grpc as services
 from hawkvision.oip.codec import pack_bytes, unpack_fp32
 from hawkvision.repository import Task
+from hawkvision.serving.breaker import BreakerState, CircuitBreaker
+from hawkvision.tasks.classification import Prediction, from_probabilities
 
 Degraded = Literal["dc_unreachable", "deadline", "overload"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from fpga.cache import cache_folder
-from hawkvision.commands.output import progress_bar, screen, write_json
+from fpga.tools.cache import cache_folder
+from hawkvision.cli.output import progress_bar, screen, write_json
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
@@ -76,8 +76,8 @@ def _brief(value: object) -> str:
 @_json
 def simulate(plan: Path, images: int, stalls: int, seed: int, json_file: Path | None) -> None:
     """Run random pictures back to back through the simulated accelerator; compare every bit."""
-    from fpga.measure import simulate as measured
-    from fpga.plan import load_plan
+    from fpga.network.plan import load_plan
+    from fpga.tools.measure import simulate as measured
 
     result = measured(
         load_plan(plan), cache_folder(), pictures=None, images=images, stalls=stalls, seed=seed
@@ -106,9 +106,9 @@ def _require_exact(result: dict[str, Any]) -> None:
 @_json
 def size(plan: Path, json_file: Path | None) -> None:
     """What each part of a plan takes of an xc7z020, by yosys."""
-    from fpga.measure import RESOURCES, layer_rows
-    from fpga.plan import load_plan
-    from fpga.report import layer_table
+    from fpga.network.plan import load_plan
+    from fpga.tools.measure import RESOURCES, layer_rows
+    from fpga.tools.report import layer_table
 
     loaded = load_plan(plan)
     sized = _sized(loaded)
@@ -120,7 +120,7 @@ def size(plan: Path, json_file: Path | None) -> None:
 
 
 def _say_tool(tool: str) -> None:
-    from fpga.sizing import PINNED
+    from fpga.tools.sizing import PINNED
 
     click.echo(tool)
     if f"Yosys {PINNED} " not in tool:
@@ -128,7 +128,7 @@ def _say_tool(tool: str) -> None:
 
 
 def _sized(plan: Any) -> Any:
-    from fpga.measure import size as measured
+    from fpga.tools.measure import size as measured
 
     with progress_bar() as bar:
         line = bar.add_task("synthesis", total=None)
@@ -163,10 +163,10 @@ def report(
     """
     import numpy as np
 
-    from fpga.measure import accuracy, layer_rows, prepared
-    from fpga.measure import simulate as measured
-    from fpga.plan import load_plan
-    from fpga.report import anchor_table, layer_table, report_body, roofline
+    from fpga.network.plan import load_plan
+    from fpga.tools.measure import accuracy, layer_rows, prepared
+    from fpga.tools.measure import simulate as measured
+    from fpga.tools.report import anchor_table, layer_table, report_body, roofline
 
     task = Repository(shipped_repository()).open("cifar10")
     plan = load_plan(plan_file or task.folder / _SHIPPED[profile])

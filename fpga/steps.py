@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from fpga.accelerator import TOP, accelerator_verilog
-from fpga.fifos import pictures_for, size_fifos
-from fpga.measure import RESOURCES, simulate, size
-from fpga.network import Network, load_network, save_network
-from fpga.plan import Plan, load_plan, save_plan
-from fpga.profiles import first_plan
-from fpga.qonnx import import_qonnx
-from fpga.reference import run_qonnx
-from fpga.sizing import XC7Z020
-from fpga.streamline import streamline
+from fpga.design.accelerator import TOP, accelerator_verilog
+from fpga.network.network import Network, load_network, save_network
+from fpga.network.plan import Plan, load_plan, save_plan
+from fpga.network.profiles import first_plan
+from fpga.network.qonnx import import_qonnx
+from fpga.network.reference import run_qonnx
+from fpga.network.streamline import streamline
+from fpga.tools.fifos import pictures_for, size_fifos
+from fpga.tools.measure import RESOURCES, simulate, size
+from fpga.tools.sizing import XC7Z020
 from fpga.vivado.project import write_project
 from hawkvision.errors import EngineError
 

@@ -14,8 +14,8 @@ from hawkvision.calibration.curve import clopper_pearson_lower
 from hawkvision.calibration.scores import CalibrationScores
 from hawkvision.cascade.policy import CascadePolicy
 from hawkvision.errors import TargetUnreachable
-from hawkvision.evaluation import clopper_pearson
 from hawkvision.repository.task import Task
+from hawkvision.taskbuild.evaluation import clopper_pearson
 
 _EPSILONS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 _MOST_IMAGES = 10_000_000

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hawkvision.datasets import open_labelled, roadsigns
+from hawkvision import roadsigns
+from hawkvision.datasets import open_labelled
 
 DRAWN_IMAGES = 300
 

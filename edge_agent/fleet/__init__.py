@@ -1,0 +1,1 @@
+"""One agent's part in a fleet: counting, audits, leading, probes, gauges."""

@@ -6,16 +6,14 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_agent.escalation import EscalationClient, NotEscalated
 from edge_agent.local import LocalTask
-from edge_agent.workers import WorkerPool
+from edge_agent.upstream import EscalationClient, NotEscalated
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded
-from hawkvision.tracking import observe
+from hawkvision.serving.workers import WorkerPool
+from hawkvision.tracking import counts as observe
+from hawkvision.tracking.counts import PROBES
 from hawkvision.tracking.records import CountKey
-
-PROBES = "probes"
-"""In place of an accuracy target, under which probes are counted."""
 
 _TIMEOUT_S = 2.0
 _MOST_IMAGES = 2000

@@ -17,19 +17,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from edge_agent.escalation import EscalationClient, NotEscalated
 from edge_agent.local import LocalTask
-from edge_agent.steering import ALL_APPS, FROZEN, TaskSteering
+from edge_agent.upstream import EscalationClient, NotEscalated
 from hawkvision.cascade import AccuracyTarget, Prediction
 from hawkvision.errors import HawkVisionError, StaleFence, StoreUnavailable
-from hawkvision.tracking import observe
-from hawkvision.tracking.audit import AuditPolicy, AuditSettings
-from hawkvision.tracking.buckets import EVER_S
-from hawkvision.tracking.delivery import Counters, Delivery
-from hawkvision.tracking.journal import Journal
+from hawkvision.tracking import counts as observe
+from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
+from hawkvision.tracking.control.steering import ALL_APPS, FROZEN, TaskSteering
 from hawkvision.tracking.receipts import Receipt, issue, verify
 from hawkvision.tracking.records import AgentInfo, AppTarget, CountKey, ThresholdState
-from hawkvision.tracking.store import Store
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.buckets import EVER_S
+from hawkvision.tracking.store.delivery import Counters, Delivery
+from hawkvision.tracking.store.journal import Journal
 
 _log = logging.getLogger(__name__)
 _AUDITS_AT_ONCE = 4
@@ -72,7 +72,7 @@ class Tracking:
         self._own_key = self._key = secrets.token_bytes(32)
         self._numbers = itertools.count(secrets.randbits(31) << 32)
         self._in_force: dict[str, dict[str, ThresholdState]] = {name: {} for name in tasks}
-        self._steering = {name: TaskSteering(local) for name, local in tasks.items()}
+        self._steering = {name: TaskSteering(local.policy) for name, local in tasks.items()}
         self._audits = {
             name: AuditPolicy(
                 float(local.policy.scores.confidence.mean()),

@@ -1,0 +1,1 @@
+"""The agent's HTTP API: routes, bodies, parameters, replies, keys."""

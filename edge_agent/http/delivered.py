@@ -8,14 +8,13 @@ from typing import Any
 
 from aiohttp import web
 
-from edge_agent.bodies import read_json
 from edge_agent.classify import Classifier
-from edge_agent.keys import AppKeys
+from edge_agent.fleet.tracking import Tracking
+from edge_agent.http.auth import AppKeys
+from edge_agent.http.bodies import read_json
+from edge_agent.http.parameters import parse_app, parse_app_target, parse_feedback
+from edge_agent.http.replies import Handler, guarded, json_reply
 from edge_agent.metrics import AgentMetrics
-from edge_agent.parameters import parse_app, parse_app_target, parse_feedback
-from edge_agent.probes import PROBES
-from edge_agent.replies import Handler, guarded, json_reply
-from edge_agent.tracking import Tracking
 from hawkvision.cascade import parse_accuracy
 from hawkvision.errors import (
     InvalidRequest,
@@ -24,7 +23,7 @@ from hawkvision.errors import (
     UnknownApp,
 )
 from hawkvision.tracking import estimate
-from hawkvision.tracking.observe import TASK_WIDE
+from hawkvision.tracking.counts import PROBES, TASK_WIDE
 from hawkvision.tracking.records import AppTarget, CountKey
 
 WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}

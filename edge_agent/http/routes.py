@@ -10,16 +10,16 @@ from typing import Any
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from edge_agent.accuracy import AccuracyRoutes
-from edge_agent.bodies import BodyReader, BodyTimeout
 from edge_agent.classify import Classifier, Request
-from edge_agent.describe import describe_model, describe_server, describe_task
+from edge_agent.http.bodies import BodyReader, BodyTimeout
+from edge_agent.http.delivered import AccuracyRoutes
+from edge_agent.http.describe import describe_model, describe_server, describe_task
+from edge_agent.http.parameters import parse_link_ms, parse_query
+from edge_agent.http.replies import Handler, error_reply, json_reply, plain_error
+from edge_agent.http.streams import StreamRoutes
 from edge_agent.metrics import AgentMetrics
-from edge_agent.parameters import parse_link_ms, parse_query
-from edge_agent.replies import Handler, error_reply, json_reply, plain_error
-from edge_agent.streams.routes import StreamRoutes
 from hawkvision.errors import HawkVisionError
-from hawkvision.repository.summary import summarise_task
+from hawkvision.summary import summarise_task
 
 _log = logging.getLogger(__name__)
 

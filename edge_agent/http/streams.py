@@ -8,8 +8,8 @@ import contextlib
 import orjson
 from aiohttp import web
 
-from edge_agent.bodies import read_json
-from edge_agent.replies import Handler, guarded, json_reply
+from edge_agent.http.bodies import read_json
+from edge_agent.http.replies import Handler, guarded, json_reply
 from edge_agent.streams.registry import StreamRegistry, is_loopback
 from edge_agent.streams.stream import Event
 from hawkvision.errors import Overloaded

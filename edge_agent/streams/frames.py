@@ -14,8 +14,8 @@ from edge_agent.local import LocalAnswer, LocalTask
 from hawkvision.cascade import Accuracy, AccuracyTarget, CascadePolicy
 from hawkvision.cascade.loss import LossDecision
 from hawkvision.lossy.assembler import Frame
-from hawkvision.lossy.pixels import Pixels, concealed_jpeg, decode_frame
-from hawkvision.lossy.rebuild import Rebuilt, rebuild
+from hawkvision.lossy.jpeg.pixels import Pixels, concealed_jpeg, decode_frame
+from hawkvision.lossy.jpeg.rebuild import Rebuilt, rebuild
 
 Image = npt.NDArray[np.uint8]
 

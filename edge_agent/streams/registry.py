@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from edge_agent.classify import Classifier
-from edge_agent.parameters import ClassifyParameters, parse_app
+from edge_agent.http.parameters import ClassifyParameters, parse_app
 from edge_agent.streams.frames import FrameClassifier, FrameRequest
 from edge_agent.streams.stream import Address, LossyStream
 from hawkvision.cascade import parse_accuracy
@@ -19,8 +19,8 @@ from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, Unkno
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, advice_for
 from hawkvision.lossy.receiver import StreamReceiver
-from hawkvision.lossy.rtp import is_rtcp
-from hawkvision.lossy.srtp import Inbound, Outbound, new_key, suite_named
+from hawkvision.lossy.wire.rtp import is_rtcp
+from hawkvision.lossy.wire.srtp import Inbound, Outbound, new_key, suite_named
 
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _SWEEP_S = 1.0

@@ -21,9 +21,9 @@ from hawkvision.lossy.congestion import CircuitBreaker, Interval
 from hawkvision.lossy.offer import StreamOffer, StreamRequest
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.results import REPEATS_S, result_datagram
-from hawkvision.lossy.rtcp import Goodbye, ReceiverReport, SourceName
-from hawkvision.lossy.rtp import is_rtcp
-from hawkvision.lossy.srtp import Outbound
+from hawkvision.lossy.wire.rtcp import Goodbye, ReceiverReport, SourceName
+from hawkvision.lossy.wire.rtp import is_rtcp
+from hawkvision.lossy.wire.srtp import Outbound
 
 _log = logging.getLogger(__name__)
 Address = tuple[Any, ...]

@@ -49,7 +49,7 @@ def _answered(result: int, offset: int) -> int:
 
 
 class SimulatedBoard:
-    """As `fpga.board.driver.Board`, over the library of `fpga.axi_simulation.board_library`.
+    """As `fpga.board.driver.Board`, over the library of `fpga.tools.axi_simulation.board_library`.
 
     `limit`: cycles after which an exchange is given up. `stall_in` and `stall_out` are the percents
     of cycles in which the streams stand still; `address_after`, `data_after` and `answer_after` the

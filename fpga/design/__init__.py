@@ -1,0 +1,1 @@
+"""The hardware: blocks, the network put together from them, its buses."""

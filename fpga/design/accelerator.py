@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from amaranth.lib.wiring import Flow
 
-from fpga.blocks.axi import Accelerator, words_of_picture
-from fpga.generate import NetworkUnit, to_verilog
-from fpga.plan import Plan
+from fpga.design.blocks.axi import Accelerator, words_of_picture
+from fpga.design.generate import NetworkUnit, to_verilog
+from fpga.network.plan import Plan
 
 TOP = "hv_accel"
 _CORE = "hv_accel_core"

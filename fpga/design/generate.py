@@ -9,12 +9,12 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.blocks.arithmetic import ConvUnit, TableRequant
-from fpga.blocks.axi import bus_parts
-from fpga.blocks.head import LOGIT_BITS, HeadUnit
-from fpga.blocks.streams import Fifo, Fork, ResidualAdd
-from fpga.network import STREAM_BITS, Block, Conv
-from fpga.plan import Plan
+from fpga.design.blocks.arithmetic import ConvUnit, TableRequant
+from fpga.design.blocks.axi import bus_parts
+from fpga.design.blocks.head import LOGIT_BITS, HeadUnit
+from fpga.design.blocks.streams import Fifo, Fork, ResidualAdd
+from fpga.network.network import STREAM_BITS, Block, Conv
+from fpga.network.plan import Plan
 
 
 def conv_unit(plan: Plan, conv: Conv, side: int) -> ConvUnit:
@@ -23,7 +23,7 @@ def conv_unit(plan: Plan, conv: Conv, side: int) -> ConvUnit:
 
 
 class BlockUnit(wiring.Component):
-    """`fpga.network.Block`: entry, two convolutions, the way around them, and the sum.
+    """`fpga.network.network.Block`: entry, two convolutions, the way around them, and the sum.
 
     Ports: `i`, `o`: streams of 8 bits; `level` (out), the skip FIFO's filling.
     """

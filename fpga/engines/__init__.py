@@ -1,0 +1,1 @@
+"""Engines that run a plan: simulated hardware, and a board under PYNQ."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fpga.network import Network
+from fpga.network.network import Network
 from hawkvision.engines.base import Batch, EngineMetadata
 from hawkvision.errors import EngineError
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from fpga.board.driver import MAX_BATCH, Accelerator, DriverError
 from fpga.board.simulated import SimulatedBoard
-from fpga.cache import cache_folder
-from fpga.folding import slowest_layer
-from fpga.network import network_beside
-from fpga.plan import Plan, load_plan
-from fpga.serving import metadata_of, pictures_of
+from fpga.engines.serving import metadata_of, pictures_of
+from fpga.network.folding import slowest_layer
+from fpga.network.network import network_beside
+from fpga.network.plan import Plan, load_plan
+from fpga.tools.cache import cache_folder
 from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
 from hawkvision.errors import EngineError
 
@@ -31,8 +31,8 @@ class SimulatedFpga:
 
     def __init__(self, plan: Plan, cache: Path) -> None:
         try:
-            from fpga.axi_simulation import board_library
-            from fpga.profiles import milliseconds
+            from fpga.network.profiles import milliseconds
+            from fpga.tools.axi_simulation import board_library
         except ImportError as error:
             raise EngineError(
                 "the engine 'fpga-sim' needs Amaranth", hint="pip install 'hawkvision[fpga]'"

@@ -1,0 +1,1 @@
+"""Quantized networks in numpy: import, specification, folding, plans. No hardware description."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from fpga.network import STREAM_BITS, Conv, Network, Requant
+from fpga.network.network import STREAM_BITS, Conv, Network, Requant
 
 _OPSET = 17
 

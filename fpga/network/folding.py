@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fpga.blocks.packing import blocks_per_column
-from fpga.network import Conv, Network
-from fpga.plan import Folding, Plan
+from fpga.network.network import Conv, Network
+from fpga.network.packing import blocks_per_column
+from fpga.network.plan import Folding, Plan
 from hawkvision.errors import EngineError
 
 _BLOCK_LUTS, _LANE_LUTS = 100, 45

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fpga.blocks.packing import blocks_per_column
-from fpga.folding import fold
-from fpga.network import Conv, Network
-from fpga.plan import Folding, Plan, generous_skip_depths
+from fpga.network.folding import fold
+from fpga.network.network import Conv, Network
+from fpga.network.packing import blocks_per_column
+from fpga.network.plan import Folding, Plan, generous_skip_depths
 from hawkvision.errors import EngineError
 
 DSP_BUDGET = 187

@@ -1,7 +1,7 @@
 """Import: a QONNX file of a quantized residual network to typed layers, nothing folded yet.
 
 QONNX (Pappalardo et al., arXiv 2206.07527) is ONNX with `Quant` nodes; Brevitas exports it. The
-graph must be one that `fpga.network.Network` can hold; what is not is refused by its node's name.
+graph must be one that `Network` can hold; what is not is refused by its node's name.
 """
 
 from __future__ import annotations

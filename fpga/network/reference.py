@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
 
-from fpga.streamline import INPUT_STEP
+from fpga.network.streamline import INPUT_STEP
 from hawkvision.errors import RepositoryError
 
 _BATCH = 256

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fpga.network import STREAM_BITS, Block, Conv, Head, Network, Requant
-from fpga.qonnx import Floats, QuantConv, Quantizer, QuantModel
+from fpga.network.network import STREAM_BITS, Block, Conv, Head, Network, Requant
+from fpga.network.qonnx import Floats, QuantConv, Quantizer, QuantModel
 
 INPUT_STEP = 1 / 64
 """Networks take (x - 128) / 64 for 8-bit pixels x."""

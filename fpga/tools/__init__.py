@@ -1,0 +1,1 @@
+"""Simulate, size and measure designs."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fpga.accelerator import TOP, accelerator_verilog
-from fpga.plan import Plan
-from fpga.simulate import build_library
+from fpga.design.accelerator import TOP, accelerator_verilog
+from fpga.network.plan import Plan
+from fpga.tools.simulate import build_library
 
 _HARNESS = """
 #include <verilated.h>

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fpga.folding import slowest_layer
-from fpga.generate import NetworkUnit
-from fpga.network import Network
-from fpga.plan import Plan
-from fpga.simulate import Run, Simulation
+from fpga.design.generate import NetworkUnit
+from fpga.network.folding import slowest_layer
+from fpga.network.network import Network
+from fpga.network.plan import Plan
+from fpga.tools.simulate import Run, Simulation
 from hawkvision.errors import EngineError
 
 PICTURES = 6

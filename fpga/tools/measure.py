@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fpga.axi_simulation import board_library
 from fpga.board import registers
 from fpga.board.driver import DriverError, Pictures
 from fpga.board.simulated import SimulatedBoard
-from fpga.fifos import pictures_for
-from fpga.folding import cycles, slowest_layer
-from fpga.network import Network
-from fpga.plan import Plan
-from fpga.profiles import milliseconds
-from fpga.sizing import XC7Z020, Size, synthesize_plan, yosys_version
+from fpga.network.folding import cycles, slowest_layer
+from fpga.network.network import Network
+from fpga.network.plan import Plan
+from fpga.network.profiles import milliseconds
+from fpga.tools.axi_simulation import board_library
+from fpga.tools.fifos import pictures_for
+from fpga.tools.sizing import XC7Z020, Size, synthesize_plan, yosys_version
 from hawkvision.datasets import LabelledSet
 from hawkvision.errors import EngineError
 from hawkvision.images import InputGeometry, decode, fit

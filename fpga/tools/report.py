@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from fpga.measure import RESOURCES, Sized
-from fpga.sizing import XC7Z020
+from fpga.tools.measure import RESOURCES, Sized
+from fpga.tools.sizing import XC7Z020
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def roofline(rows: list[dict[str, Any]], interval: int, name: str) -> str:
     A layer cannot take more than one value a cycle (the slope), nor compute more than PE x SIMD
     MACs (its own roof, grey); the point is what it does at one picture every `interval` cycles.
     """
-    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
+    from hawkvision.taskbuild.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
 
     figure, axis = new_figure(6.8, 3.8)
     layers = [row for row in rows if "macs" in row]

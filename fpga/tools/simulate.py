@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from amaranth.lib import wiring
 
-from fpga.generate import to_verilog
+from fpga.design.generate import to_verilog
 from hawkvision.errors import EngineError
 
 Values = npt.NDArray[np.int64]

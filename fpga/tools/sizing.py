@@ -19,8 +19,8 @@ from pathlib import Path
 
 from amaranth.lib import wiring
 
-from fpga.generate import parts, to_verilog
-from fpga.plan import Plan
+from fpga.design.generate import parts, to_verilog
+from fpga.network.plan import Plan
 from hawkvision.errors import EngineError
 
 _TOP = "hv_part"

@@ -6,8 +6,8 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from fpga.accelerator import TOP, accelerator_verilog
-from fpga.plan import Plan
+from fpga.design.accelerator import TOP, accelerator_verilog
+from fpga.network.plan import Plan
 from hawkvision.errors import RepositoryError
 
 _HERE = Path(__file__).parent

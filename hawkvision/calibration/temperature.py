@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.cascade.confidence import softmax
 from hawkvision.errors import CalibrationError
+from hawkvision.tasks.classification import softmax
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> float:

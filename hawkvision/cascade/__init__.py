@@ -1,6 +1,5 @@
 """Confidence scaling: answer locally, or escalate, by one threshold per accuracy target."""
 
-from hawkvision.cascade.confidence import Prediction, predict, softmax
 from hawkvision.cascade.policy import (
     Accuracy,
     AccuracyTarget,
@@ -8,6 +7,7 @@ from hawkvision.cascade.policy import (
     RelativeAccuracy,
     parse_accuracy,
 )
+from hawkvision.tasks.classification import Prediction, predict, softmax
 
 __all__ = [
     "Accuracy",

@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from hawkvision.calibration.curve import LowerConfidenceCurve
 from hawkvision.calibration.relative import RelativeCurve
 from hawkvision.calibration.scores import CalibrationScores
-from hawkvision.cascade.confidence import Prediction
 from hawkvision.errors import InvalidRequest, TargetUnreachable
+from hawkvision.tasks.classification import Prediction
 
 _CACHED_TARGETS = 4096
 _RELATIVE = "relative:"

@@ -10,9 +10,9 @@ import click
 from rich.live import Live
 from rich.table import Table
 
+from hawkvision.cli.output import screen, write_json
 from hawkvision.client import Client
 from hawkvision.client.requests import DEFAULT_URL
-from hawkvision.commands.output import screen, write_json
 
 _SOURCES = ("feedback", "audits", "prediction")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from hawkvision.commands.output import progress_bar, screen, write_json
-from hawkvision.commands.summaries import targets_table
+from hawkvision.cli.output import progress_bar, screen, write_json
+from hawkvision.cli.summaries import targets_table
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import CalibrationError
 from hawkvision.repository import Task
-from hawkvision.repository.summary import Summary, summarise_task
+from hawkvision.summary import Summary, summarise_task
 from hawkvision.taskbuild.build import LOSS_LEVELS, BuildRequest, Built, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource, parse_source, read_aliases
 
@@ -154,7 +154,7 @@ def show(task: Task, summary: Summary) -> None:
 def write_report(built: Built, summary: Summary, report: Path | None) -> None:
     """Write `report.html` beside the task, and to `report`."""
     try:
-        from hawkvision.report.calibration import render
+        from hawkvision.taskbuild.report.calibration import render
     except ModuleNotFoundError as error:
         click.echo(
             f"note: no report was written, {error.name} is not installed; "

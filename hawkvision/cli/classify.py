@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from hawkvision.cascade import parse_accuracy
+from hawkvision.cli.output import write_json
 from hawkvision.client import Client
 from hawkvision.client.requests import DEFAULT_URL
-from hawkvision.commands.output import write_json
 from hawkvision.errors import AgentUnreachable, HawkVisionError
 
 

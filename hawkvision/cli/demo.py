@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 
 from hawkvision.calibration import LowerConfidenceCurve
-from hawkvision.commands.evaluate import evaluate
-from hawkvision.commands.output import results_table, screen, write_json
-from hawkvision.commands.processes import Child, stop_all
+from hawkvision.cli.evaluate import evaluate
+from hawkvision.cli.output import results_table, screen, write_json
+from hawkvision.cli.processes import Child, stop_all
 from hawkvision.errors import DatasetError
 from hawkvision.repository import Repository, Task, shipped_repository
-from hawkvision.traffic import DRAWN
+from hawkvision.taskbuild.traffic import DRAWN
 
 _STOP_AFTER_S = 120.0
 _TARGETS = 4

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from hawkvision.cascade import RelativeAccuracy, parse_accuracy
+from hawkvision.cli.output import progress_bar, results_table, screen, write_json
 from hawkvision.client import AsyncClient
 from hawkvision.client.requests import DEFAULT_URL
-from hawkvision.commands.output import progress_bar, results_table, screen, write_json
-from hawkvision.evaluation import Row
-from hawkvision.traffic import DRAWN_SEED, Evaluation, choose_task, load_images
+from hawkvision.taskbuild.evaluation import Row
+from hawkvision.taskbuild.traffic import DRAWN_SEED, Evaluation, choose_task, load_images
 
 
 def parse_targets(text: str) -> list[float | str]:

@@ -11,13 +11,13 @@ import click
 import numpy as np
 from rich.table import Table
 
-from hawkvision.commands.output import screen, write_json
-from hawkvision.commands.pull import index, pull
-from hawkvision.commands.summaries import levels_table, relative_table, targets_table
+from hawkvision.cli.output import screen, write_json
+from hawkvision.cli.pull import index, pull
+from hawkvision.cli.summaries import levels_table, relative_table, targets_table
 from hawkvision.engines import open_engine
 from hawkvision.errors import EngineError, HawkVisionError, RepositoryError
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
-from hawkvision.repository.summary import summarise_task
+from hawkvision.summary import summarise_task
 
 _SOUND, _ABSENT = "ok", "not here"
 

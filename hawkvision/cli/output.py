@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hawkvision.evaluation import Row
+from hawkvision.taskbuild.evaluation import Row
 
 
 def write_json(path: Path | None, body: Any) -> None:

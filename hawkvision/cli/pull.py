@@ -15,7 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from hawkvision.commands.output import write_json
+from hawkvision.cli.output import write_json
 from hawkvision.errors import RepositoryError
 from hawkvision.repository import shipped_repository
 from hawkvision.repository.index import write_index

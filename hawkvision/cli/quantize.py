@@ -14,17 +14,17 @@ from rich.table import Table
 
 from hawkvision.calibration import fit_temperature
 from hawkvision.cascade import softmax
-from hawkvision.commands.calibrate import parse_source_option
-from hawkvision.commands.output import screen, write_json
+from hawkvision.cli.calibrate import parse_source_option
+from hawkvision.cli.output import screen, write_json
 from hawkvision.datasets import LabelledImage, open_labelled
 from hawkvision.engines import ModelSpec
 from hawkvision.errors import CalibrationError
 from hawkvision.images import decode, fit
-from hawkvision.quantization import Changes, compare, quantize
 from hawkvision.taskbuild.build import readable, split_images
+from hawkvision.taskbuild.cost import Cost, measure_cost
 from hawkvision.taskbuild.inspect import inspect_onnx
 from hawkvision.taskbuild.labels import own_labels, plan_labels
-from hawkvision.taskbuild.measure import Cost, measure_cost
+from hawkvision.taskbuild.quantization import Changes, compare, quantize
 from hawkvision.taskbuild.rungs import FittedRung, fit_rung, logits_of, plan_rung
 from hawkvision.taskbuild.sources import ModelSource, read_aliases, read_labels
 

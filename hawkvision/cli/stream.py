@@ -12,13 +12,13 @@ import click
 from rich.table import Table
 
 from hawkvision.cascade import parse_accuracy
-from hawkvision.client.answers import parse_offer
+from hawkvision.cli.output import screen, write_json
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.lossy import LossyStream, Sending, StreamAnswer
 from hawkvision.client.requests import DEFAULT_URL
-from hawkvision.commands.output import screen, write_json
+from hawkvision.contract.answers import parse_offer
 from hawkvision.errors import AgentUnreachable, HawkVisionError
-from hawkvision.lossy.srtp import DEFAULT_SUITE, PLAIN, SUITES
+from hawkvision.lossy.wire.srtp import DEFAULT_SUITE, PLAIN, SUITES
 
 _suite = click.option(
     "--suite",

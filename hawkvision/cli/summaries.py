@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from hawkvision.commands.output import share
-from hawkvision.repository.summary import Summary
+from hawkvision.cli.output import share
+from hawkvision.summary import Summary
 
 
 def targets_table(summary: Summary) -> Table:

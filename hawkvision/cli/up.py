@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from hawkvision.commands.processes import Child, StartInterrupted, stop_all
+from hawkvision.cli.processes import Child, StartInterrupted, stop_all
 from hawkvision.repository import shipped_repository
 
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)

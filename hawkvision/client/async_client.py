@@ -10,16 +10,6 @@ from typing import Any, Self
 import aiohttp
 import orjson
 
-from hawkvision.client.answers import (
-    Answer,
-    TaskInfo,
-    check_reply,
-    only_result,
-    parse_answer,
-    parse_results,
-    parse_task,
-    unreachable,
-)
 from hawkvision.client.requests import (
     DEFAULT_URL,
     Prepared,
@@ -30,6 +20,16 @@ from hawkvision.client.requests import (
     prepare,
     stream_path,
     task_path,
+)
+from hawkvision.contract.answers import (
+    Answer,
+    TaskInfo,
+    check_reply,
+    only_result,
+    parse_answer,
+    parse_results,
+    parse_task,
+    unreachable,
 )
 from hawkvision.errors import HawkVisionError
 

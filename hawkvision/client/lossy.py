@@ -19,17 +19,23 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.client.answers import Answer, parse_answer, parse_error, parse_offer
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.requests import DEFAULT_URL
+from hawkvision.contract.answers import Answer, parse_answer, parse_error, parse_offer
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, MalformedPacket
 from hawkvision.lossy.congestion import CircuitBreaker, Interval, TokenBucket
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, request_body
 from hawkvision.lossy.results import results_in
-from hawkvision.lossy.rtcp import ReceiverReport, ReportBlock, middle_ntp, ntp_time, parse_compound
-from hawkvision.lossy.rtp import CLOCK_HZ
 from hawkvision.lossy.sender import SenderSettings, StreamSender
-from hawkvision.lossy.srtp import Inbound, Outbound
+from hawkvision.lossy.wire.rtcp import (
+    ReceiverReport,
+    ReportBlock,
+    middle_ntp,
+    ntp_time,
+    parse_compound,
+)
+from hawkvision.lossy.wire.rtp import CLOCK_HZ
+from hawkvision.lossy.wire.srtp import Inbound, Outbound
 
 Image = npt.NDArray[np.uint8]
 _REPORT_S = 1.0

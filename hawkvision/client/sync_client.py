@@ -9,16 +9,6 @@ from typing import Any, Self
 
 import urllib3
 
-from hawkvision.client.answers import (
-    Answer,
-    TaskInfo,
-    check_reply,
-    only_result,
-    parse_answer,
-    parse_results,
-    parse_task,
-    unreachable,
-)
 from hawkvision.client.requests import (
     DEFAULT_URL,
     Prepared,
@@ -28,6 +18,16 @@ from hawkvision.client.requests import (
     feedback_body,
     prepare,
     task_path,
+)
+from hawkvision.contract.answers import (
+    Answer,
+    TaskInfo,
+    check_reply,
+    only_result,
+    parse_answer,
+    parse_results,
+    parse_task,
+    unreachable,
 )
 from hawkvision.errors import HawkVisionError
 

@@ -1,0 +1,1 @@
+"""What crosses the HTTP API: typed, with as_dict and parse side by side."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from hawkvision.lossy.layout import Layout
-from hawkvision.lossy.rtp import timestamp_distance
-from hawkvision.lossy.rtpjpeg import TABLES_BYTES, TABLES_IN_BAND, JpegFragment
-from hawkvision.lossy.tables import quantization_tables
+from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.tables import quantization_tables
+from hawkvision.lossy.wire.rtp import timestamp_distance
+from hawkvision.lossy.wire.rtpjpeg import TABLES_BYTES, TABLES_IN_BAND, JpegFragment
 
 REORDER_S = 0.003
 _REMEMBERED = 64

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from hawkvision.errors import InvalidRequest
-from hawkvision.lossy import parity
-from hawkvision.lossy.layout import LARGEST_SIDE, Layout
-from hawkvision.lossy.packetize import advised_interval, payload_room
-from hawkvision.lossy.rtp import CLOCK_HZ
-from hawkvision.lossy.rtpjpeg import PAYLOAD_TYPE
-from hawkvision.lossy.srtp import DEFAULT_SUITE, Suite, suite_named
+from hawkvision.lossy.jpeg.layout import LARGEST_SIDE, Layout
+from hawkvision.lossy.jpeg.packetize import advised_interval, payload_room
+from hawkvision.lossy.wire import parity
+from hawkvision.lossy.wire.rtp import CLOCK_HZ
+from hawkvision.lossy.wire.rtpjpeg import PAYLOAD_TYPE
+from hawkvision.lossy.wire.srtp import DEFAULT_SUITE, Suite, suite_named
 
 Concealment = Literal["interpolate", "previous"]
 _BYTES_PER_PIXEL = 0.22

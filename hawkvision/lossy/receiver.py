@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hawkvision.errors import MalformedPacket
-from hawkvision.lossy import parity
 from hawkvision.lossy.assembler import Assembler, AssemblyLimits, Frame
-from hawkvision.lossy.parity import ParityDecoder
 from hawkvision.lossy.reception import Reception
-from hawkvision.lossy.rtcp import Report, SenderReport, parse_compound
-from hawkvision.lossy.rtp import RtpPacket
-from hawkvision.lossy.rtpjpeg import PAYLOAD_TYPE, JpegFragment
-from hawkvision.lossy.srtp import Inbound
+from hawkvision.lossy.wire import parity
+from hawkvision.lossy.wire.parity import ParityDecoder
+from hawkvision.lossy.wire.rtcp import Report, SenderReport, parse_compound
+from hawkvision.lossy.wire.rtp import RtpPacket
+from hawkvision.lossy.wire.rtpjpeg import PAYLOAD_TYPE, JpegFragment
+from hawkvision.lossy.wire.srtp import Inbound
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hawkvision.lossy.rtcp import ReportBlock, SenderReport, middle_ntp
-from hawkvision.lossy.rtp import CLOCK_HZ, sequence_distance
+from hawkvision.lossy.wire.rtcp import ReportBlock, SenderReport, middle_ntp
+from hawkvision.lossy.wire.rtp import CLOCK_HZ, sequence_distance
 
 _FAR = 3000
 _SEQUENCES = 1 << 16

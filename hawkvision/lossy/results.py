@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from hawkvision.lossy.rtcp import RESULT_NAME, Application, ReceiverReport, Report
+from hawkvision.lossy.wire.rtcp import RESULT_NAME, Application, ReceiverReport, Report
 
 REPEATS_S = (0.0, 0.005, 0.015)
 """When each copy is sent after the answer is known."""

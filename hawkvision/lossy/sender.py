@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.lossy import parity
 from hawkvision.lossy.congestion import parity_packets
-from hawkvision.lossy.packetize import carriable, fragments_of, payload_room
-from hawkvision.lossy.rtcp import Goodbye, ReceiverReport, SenderReport, SourceName, ntp_time
-from hawkvision.lossy.rtp import HEADER_BYTES, RtpPacket
-from hawkvision.lossy.rtpjpeg import PAYLOAD_TYPE
-from hawkvision.lossy.srtp import Outbound
+from hawkvision.lossy.jpeg.packetize import carriable, fragments_of, payload_room
+from hawkvision.lossy.wire import parity
+from hawkvision.lossy.wire.rtcp import Goodbye, ReceiverReport, SenderReport, SourceName, ntp_time
+from hawkvision.lossy.wire.rtp import HEADER_BYTES, RtpPacket
+from hawkvision.lossy.wire.rtpjpeg import PAYLOAD_TYPE
+from hawkvision.lossy.wire.srtp import Outbound
 
 Image = npt.NDArray[np.uint8]
 FIRST_LOSS = 0.02

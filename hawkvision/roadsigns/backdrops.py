@@ -9,8 +9,8 @@ from typing import cast
 import cv2
 import numpy as np
 
-from hawkvision.datasets.roadsigns.arrays import Field, Image
-from hawkvision.datasets.roadsigns.textures import fractal
+from hawkvision.roadsigns.arrays import Field, Image
+from hawkvision.roadsigns.textures import fractal
 
 SIDE = 256
 _COPIES = 10

@@ -10,7 +10,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from hawkvision.datasets.roadsigns.arrays import Color, Image, Point
+from hawkvision.roadsigns.arrays import Color, Image, Point
 
 
 def arc(center: Point, rx: float, ry: float, start: float, stop: float) -> list[Point]:

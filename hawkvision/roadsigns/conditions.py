@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hawkvision.datasets.roadsigns.difficulty import Difficulty
+from hawkvision.roadsigns.difficulty import Difficulty
 
 _ROWS = {
     name: row

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from hawkvision.datasets.roadsigns import symbols
-from hawkvision.datasets.roadsigns.arrays import Color, Image, Point
-from hawkvision.datasets.roadsigns.canvas import Canvas, arc
-from hawkvision.datasets.roadsigns.classes import CLASSES, check_class_id
-from hawkvision.datasets.roadsigns.glyphs import draw_text
-from hawkvision.datasets.roadsigns.mipmap import build_pyramid
-from hawkvision.datasets.roadsigns.symbols import BLACK, BLUE, GREY, RED, WHITE, YELLOW
+from hawkvision.roadsigns import symbols
+from hawkvision.roadsigns.arrays import Color, Image, Point
+from hawkvision.roadsigns.canvas import Canvas, arc
+from hawkvision.roadsigns.classes import CLASSES, check_class_id
+from hawkvision.roadsigns.glyphs import draw_text
+from hawkvision.roadsigns.mipmap import build_pyramid
+from hawkvision.roadsigns.symbols import BLACK, BLUE, GREY, RED, WHITE, YELLOW
 
 FACE_SIDE = 256
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hawkvision.datasets.roadsigns.arrays import Color, Point
-from hawkvision.datasets.roadsigns.canvas import Canvas, arc
+from hawkvision.roadsigns.arrays import Color, Point
+from hawkvision.roadsigns.canvas import Canvas, arc
 
 Path = tuple[list[Point], bool]
 """Points of a centre line in a box of height 1, and whether it is closed."""

@@ -6,7 +6,7 @@ from typing import cast
 
 import cv2
 
-from hawkvision.datasets.roadsigns.arrays import Image
+from hawkvision.roadsigns.arrays import Image
 
 _SMALLEST = 14
 

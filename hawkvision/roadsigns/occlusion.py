@@ -8,10 +8,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from hawkvision.datasets.roadsigns.arrays import Field, Image
-from hawkvision.datasets.roadsigns.mipmap import build_pyramid
-from hawkvision.datasets.roadsigns.pose import Pose, warp
-from hawkvision.datasets.roadsigns.scene import paste
+from hawkvision.roadsigns.arrays import Field, Image
+from hawkvision.roadsigns.mipmap import build_pyramid
+from hawkvision.roadsigns.pose import Pose, warp
+from hawkvision.roadsigns.scene import paste
 
 _SIDE = 256
 _FRONT = _SIDE // 2

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.datasets.roadsigns.arrays import Image
-from hawkvision.datasets.roadsigns.mipmap import pick_level
+from hawkvision.roadsigns.arrays import Image
+from hawkvision.roadsigns.mipmap import pick_level
 
 _CLOSE_RADIUS = 0.42
 _VIEW_DISTANCE = 5.0

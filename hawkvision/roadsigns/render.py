@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import simplejpeg
 
-from hawkvision.datasets.roadsigns import camera, scene, surface, weather
-from hawkvision.datasets.roadsigns.arrays import Image
-from hawkvision.datasets.roadsigns.classes import CLASSES, check_class_id
-from hawkvision.datasets.roadsigns.conditions import Rolls, draw_strengths
-from hawkvision.datasets.roadsigns.difficulty import STANDARD, Difficulty
-from hawkvision.datasets.roadsigns.faces import face_pyramid
-from hawkvision.datasets.roadsigns.occlusion import occlude
-from hawkvision.datasets.roadsigns.pose import draw_pose, warp
+from hawkvision.roadsigns import camera, scene, surface, weather
+from hawkvision.roadsigns.arrays import Image
+from hawkvision.roadsigns.classes import CLASSES, check_class_id
+from hawkvision.roadsigns.conditions import Rolls, draw_strengths
+from hawkvision.roadsigns.difficulty import STANDARD, Difficulty
+from hawkvision.roadsigns.faces import face_pyramid
+from hawkvision.roadsigns.occlusion import occlude
+from hawkvision.roadsigns.pose import draw_pose, warp
 
 MIN_SIZE, MAX_SIZE = 32, 512
 _STYLE_SHARES = (0.55, 0.75, 0.92)

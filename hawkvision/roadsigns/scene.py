@@ -7,11 +7,11 @@ from typing import cast
 import cv2
 import numpy as np
 
-from hawkvision.datasets.roadsigns.arrays import Field, Image
-from hawkvision.datasets.roadsigns.backdrops import backdrops
-from hawkvision.datasets.roadsigns.classes import CLASSES
-from hawkvision.datasets.roadsigns.faces import face_pyramid
-from hawkvision.datasets.roadsigns.pose import Pose, warp
+from hawkvision.roadsigns.arrays import Field, Image
+from hawkvision.roadsigns.backdrops import backdrops
+from hawkvision.roadsigns.classes import CLASSES
+from hawkvision.roadsigns.faces import face_pyramid
+from hawkvision.roadsigns.pose import Pose, warp
 
 _POST_PAINTS = ((150, 153, 156), (118, 121, 124), (96, 78, 60), (70, 74, 78), (190, 192, 194))
 _SHIFT = 4

@@ -7,9 +7,9 @@ from typing import cast
 import cv2
 import numpy as np
 
-from hawkvision.datasets.roadsigns.arrays import Image
-from hawkvision.datasets.roadsigns.pose import Pose
-from hawkvision.datasets.roadsigns.textures import crop, stain_fields
+from hawkvision.roadsigns.arrays import Image
+from hawkvision.roadsigns.pose import Pose
+from hawkvision.roadsigns.textures import crop, stain_fields
 
 _MUD = ((92, 78, 60), (60, 55, 48), (120, 108, 88), (70, 80, 50))
 

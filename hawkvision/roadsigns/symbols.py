@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from hawkvision.datasets.roadsigns.arrays import Color, Point
-from hawkvision.datasets.roadsigns.canvas import Canvas
+from hawkvision.roadsigns.arrays import Color, Point
+from hawkvision.roadsigns.canvas import Canvas
 
 RED: Color = (188, 28, 38)
 BLUE: Color = (12, 82, 160)

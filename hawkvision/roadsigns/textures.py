@@ -8,7 +8,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from hawkvision.datasets.roadsigns.arrays import Field
+from hawkvision.roadsigns.arrays import Field
 
 FIELD_SIDE = 256
 NOISE_SIDE = 640

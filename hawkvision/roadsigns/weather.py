@@ -8,9 +8,9 @@ from typing import cast
 import cv2
 import numpy as np
 
-from hawkvision.datasets.roadsigns.arrays import Field
-from hawkvision.datasets.roadsigns.pose import Pose
-from hawkvision.datasets.roadsigns.textures import crop, grid, rain_fields, stain_fields
+from hawkvision.roadsigns.arrays import Field
+from hawkvision.roadsigns.pose import Pose
+from hawkvision.roadsigns.textures import crop, grid, rain_fields, stain_fields
 
 
 def illuminate(image: Field, rolls: list[float], *, strength: float) -> Field:

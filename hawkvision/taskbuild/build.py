@@ -20,18 +20,18 @@ from hawkvision.calibration import (
     fit_temperature,
 )
 from hawkvision.cascade.chain import chain_classes, choose_chain
-from hawkvision.cascade.confidence import softmax
 from hawkvision.datasets import LabelledImage, LabelledSet
 from hawkvision.errors import CalibrationError, InvalidRequest
 from hawkvision.images import decode
-from hawkvision.lossy.damage import lose_packets
+from hawkvision.lossy.jpeg.damage import lose_packets
 from hawkvision.repository import Rung, Task, read_task, write_task
+from hawkvision.taskbuild.cost import Cost, measure_cost
 from hawkvision.taskbuild.inspect import ModelFacts, inspect_onnx
 from hawkvision.taskbuild.labels import LabelPlan, own_labels, plan_labels
-from hawkvision.taskbuild.measure import Cost, measure_cost
 from hawkvision.taskbuild.rungs import FittedRung, RungPlan, fit_rung, plan_rung
 from hawkvision.taskbuild.runs import Damage, LoadedModel, Seen, answer_levels, each
 from hawkvision.taskbuild.sources import ModelSource, read_labels
+from hawkvision.tasks.classification import softmax
 
 LOSS_LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
 LEAST_IMAGES = 100

@@ -34,7 +34,7 @@ def measure_cost(spec: ModelSpec, geometry: InputGeometry) -> Cost:
         {**asdict(spec), "path": str(spec.path), "size": [geometry.height, geometry.width]}
     )
     run = subprocess.run(
-        [sys.executable, "-m", "hawkvision.taskbuild.measure"],
+        [sys.executable, "-m", "hawkvision.taskbuild.cost"],
         input=question,
         capture_output=True,
         text=True,

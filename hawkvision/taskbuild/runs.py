@@ -12,11 +12,11 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.cascade.confidence import softmax
 from hawkvision.datasets import LabelledImage
 from hawkvision.engines import Engine, ModelSpec, open_engine
 from hawkvision.errors import CalibrationError, InvalidRequest
 from hawkvision.images import ImageLimits, InputGeometry, decode, fit
+from hawkvision.tasks.classification import softmax
 
 Logits = npt.NDArray[np.float32]
 Out = TypeVar("Out")

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hawkvision.client import AsyncClient, TaskInfo
-from hawkvision.client.answers import ABOUT_ONE_IMAGE
+from hawkvision.contract.answers import ABOUT_ONE_IMAGE
 from hawkvision.datasets import LabelledImage, open_labelled
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded, TargetUnreachable
-from hawkvision.evaluation import Record, Row, summarise
+from hawkvision.taskbuild.evaluation import Record, Row, summarise
 
 _MAX_TRIES = 5
 _LONGEST_PAUSE_S = 5
@@ -68,7 +68,7 @@ def _labelled(image: LabelledImage, task: TaskInfo) -> Labelled:
 
 
 def _drawn(count: int, task: TaskInfo, seed: int) -> list[Labelled]:
-    from hawkvision.datasets import roadsigns
+    from hawkvision import roadsigns
 
     _check_labels(roadsigns.CLASSES, task)
     return [

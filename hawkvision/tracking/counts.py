@@ -16,6 +16,9 @@ from hawkvision.tracking.records import CountKey
 BINS = 24
 _RANGE = 6.0
 TASK_WIDE = "*"
+PROBES = "probes"
+"""In place of an accuracy target, under which golden probes are counted."""
+
 LARGEST_WEIGHT = 100.0
 """Audit weights are clipped here, so that one rare sample cannot outweigh a thousand answers."""
 

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from hawkvision.commands.output import progress_bar, write_json
+from hawkvision.cli.output import progress_bar, write_json
 from loadtest.bench.concealment import ConcealmentBench, run_concealment_bench
 from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot

@@ -14,14 +14,14 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.cascade.confidence import predict
 from hawkvision.cascade.loss import LossPolicy
 from hawkvision.datasets import LabelledImage, LabelledSet, open_labelled
 from hawkvision.images import decode
-from hawkvision.lossy.damage import without_packets
-from hawkvision.lossy.pixels import decode_frame
+from hawkvision.lossy.jpeg.damage import without_packets
+from hawkvision.lossy.jpeg.pixels import decode_frame
 from hawkvision.repository import Repository, shipped_repository
 from hawkvision.taskbuild.runs import LoadedModel, each
+from hawkvision.tasks.classification import predict
 from loadtest.bench.lossy import unseen_photos
 
 FRACTIONS = (0.0, 0.02, 0.04, 0.06, 0.09, 0.12, 0.15, 0.2, 0.3, 0.4, 0.5)
@@ -139,7 +139,15 @@ def _cascade(
 
 def write_plot(result: dict[str, Any], path: Path) -> None:
     """Accuracy and escalation against the share lost, as SVG (extra `report`)."""
-    from hawkvision.report.plots import BLUE, GREEN, GREY, ORANGE, RED, new_figure, to_svg_file
+    from hawkvision.taskbuild.report.plots import (
+        BLUE,
+        GREEN,
+        GREY,
+        ORANGE,
+        RED,
+        new_figure,
+        to_svg_file,
+    )
 
     rows = result["rows"]
     x = [100 * row["lost_measured"] for row in rows]

@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from hawkvision.cli.processes import Child, stop_all
 from hawkvision.client import AsyncClient
-from hawkvision.commands.processes import Child, stop_all
 from hawkvision.engines import open_engine
 from hawkvision.errors import HawkVisionError
 from hawkvision.images import decode, fit
 from hawkvision.repository import Repository, Task, shipped_repository
-from hawkvision.traffic import Labelled, load_images
+from hawkvision.taskbuild.traffic import Labelled, load_images
 
 Image = npt.NDArray[np.uint8]
 BLOCK = 250
@@ -263,7 +263,7 @@ def _blocks(values: npt.NDArray[Any]) -> list[float]:
 
 def write_plot(result: dict[str, Any], path: Path) -> None:
     """Accuracy, escalation and threshold over requests, as SVG (extra `report`)."""
-    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
+    from hawkvision.taskbuild.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
 
     blocks = result["blocks"]
     figure, axes = new_figure(9.6, 3.2, 3)

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
-from hawkvision.datasets import LabelledSet, open_labelled, roadsigns
+from hawkvision import roadsigns
+from hawkvision.datasets import LabelledSet, open_labelled
 from hawkvision.errors import HawkVisionError
 from loadtest.bench.lossy_client import Sample
 from loadtest.link.model import LinkSettings
@@ -337,7 +338,7 @@ def summarise(
 
 def write_plot(result: dict[str, Any], path: Path) -> None:
     """P50 and P99 by loss for each transport and size, as SVG (extra `report`)."""
-    from hawkvision.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
+    from hawkvision.taskbuild.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
 
     figure, axes = new_figure(9.6, 3.4, len(SIZES))
     colours = {"http_cubic": GREY, "http_bbr": ORANGE, "lossy": BLUE}

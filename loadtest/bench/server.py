@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import simplejpeg
 
-from hawkvision.commands.processes import Child, stop_all
-from hawkvision.datasets import open_labelled, roadsigns
+from hawkvision import roadsigns
+from hawkvision.cli.processes import Child, stop_all
+from hawkvision.datasets import open_labelled
 from hawkvision.errors import HawkVisionError
 
 _DEAD_GATEWAY = "127.0.0.1:1"

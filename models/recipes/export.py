@@ -17,7 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from hawkvision.quantization import quantize
+from hawkvision.taskbuild.quantization import quantize
 from models.recipes.nets import ResidualNet
 from models.recipes.specs import Recipe
 

@@ -92,7 +92,7 @@ PUBLISHED = {
 def held_out(task: str, data: Path | None) -> tuple[LabelledSet, LabelledSet]:
     """The images that no rung was trained on: (to calibrate with, to report on)."""
     if task == "roadsigns":
-        from hawkvision.datasets import roadsigns
+        from hawkvision import roadsigns
 
         halves = [
             in_memory(

@@ -31,7 +31,7 @@ class Sample:
 def training_samples(task: str, data: Path | None) -> tuple[list[str], list[Sample]]:
     """The class names, in the order of the network's outputs, and the training images."""
     if task == "roadsigns":
-        from hawkvision.datasets import roadsigns
+        from hawkvision import roadsigns
 
         drawn = roadsigns.stream(ROADSIGNS_TRAIN_IMAGES, seed=ROADSIGNS_TRAIN_SEED)
         return list(roadsigns.CLASSES), [Sample(s.jpeg, s.class_id) for s in drawn]

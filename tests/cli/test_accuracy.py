@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from hawkvision.cli import cli
+from hawkvision.cli.main import cli
 from hawkvision.client import Client
 from tests.models import LABELS, build_tiny_repository, coloured_jpeg
 from tests.processes import edge, free_port

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from click.testing import CliRunner, Result
 
-from hawkvision.cli import cli
+from hawkvision.cli.main import cli
 from hawkvision.errors import CalibrationError, DatasetError
 from tests.models import coloured_jpeg
 from tests.taskbuild.strangers import write_large, write_photos, write_small

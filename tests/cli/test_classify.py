@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from hawkvision.cli import cli
+from hawkvision.cli.main import cli
 from tests.client.agent import serving
 
 

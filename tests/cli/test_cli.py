@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import hawkvision
-from hawkvision.cli import cli
+from hawkvision.cli.main import cli
 from tests.client.agent import Agent, serving
 from tests.processes import free_port
 

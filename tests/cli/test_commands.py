@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hawkvision.commands.demo import spread_targets
+from hawkvision.cli.demo import spread_targets
 from hawkvision.repository import Repository
 from tests.models import LABELS, build_tiny_repository, coloured_jpeg
 from tests.processes import Service, edge, gateway

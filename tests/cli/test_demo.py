@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hawkvision.calibration import lower_confidence_curve
-from hawkvision.commands.demo import demo_data, spread_targets
+from hawkvision.cli.demo import demo_data, spread_targets
 from hawkvision.errors import DatasetError
 from hawkvision.repository import Repository, shipped_repository
 

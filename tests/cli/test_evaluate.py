@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hawkvision.cli import cli
-from hawkvision.client.answers import parse_task
+from hawkvision.cli.main import cli
+from hawkvision.contract.answers import parse_task
 from hawkvision.errors import DatasetError
-from hawkvision.traffic import load_images
+from hawkvision.taskbuild.traffic import load_images
 from tests.client.agent import TASK, Agent, serving
 
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from onnx import numpy_helper
 
-from hawkvision.cli import cli
+from hawkvision.cli.main import cli
 from hawkvision.repository import read_task, write_task
 from tests.models import build_tiny_repository
 

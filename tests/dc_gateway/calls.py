@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import numpy as np
 import numpy.typing as npt
 
-from dc_gateway.scheduler import Ticket
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.codec import pack_bytes
+from hawkvision.serving.scheduler import Ticket
 from tests.dc_gateway.conftest import Served
 
 

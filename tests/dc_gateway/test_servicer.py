@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from dc_gateway.scheduler import Ticket
 from hawkvision.errors import DeadlineExceeded
 from hawkvision.images import ImageLimits
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.codec import unpack_fp32
+from hawkvision.serving.scheduler import Ticket
 from tests.dc_gateway.calls import busy_thread, infer_request, until
 from tests.dc_gateway.conftest import Serve, Served
 from tests.models import coloured_jpeg

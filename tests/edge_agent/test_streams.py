@@ -21,10 +21,10 @@ from edge_agent.streams.registry import is_loopback
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.lossy import LossyStream, Sending
 from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, UnknownStream
-from hawkvision.lossy.jpegscan import JpegScan
+from hawkvision.lossy.jpeg.scan import JpegScan
 from hawkvision.lossy.offer import StreamOffer
 from hawkvision.lossy.sender import SenderSettings, StreamSender
-from hawkvision.lossy.srtp import Outbound, suite_named
+from hawkvision.lossy.wire.srtp import Outbound, suite_named
 from hawkvision.repository import shipped_repository
 from loadtest.link.model import LinkSettings
 from loadtest.link.relay import UdpRelay

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from hawkvision.tracking.records import CountKey
-from hawkvision.tracking.redis_store import RedisStore
+from hawkvision.tracking.store.redis import RedisStore
 from tests.models import LABELS, build_tiny_repository, coloured_jpeg
 from tests.processes import Service, edge, free_port, gateway
 from tests.redis_server import RedisServer

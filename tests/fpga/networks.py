@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fpga.network import Block, Conv, Head, Ints, Network, Requant
+from fpga.network.network import Block, Conv, Head, Ints, Network, Requant
 
 SHIFT = 16
 

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fpga.network import Conv, Network, Requant
-from fpga.streamline import INPUT_STEP
+from fpga.network.network import Conv, Network, Requant
+from fpga.network.streamline import INPUT_STEP
 
 _DOMAIN = "qonnx.custom_op.general"
 

@@ -15,16 +15,16 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.axi_simulation import board_library, library_of
-from fpga.blocks.axi import WidthConverter, words_of_picture
 from fpga.board import registers
 from fpga.board.driver import MAX_BATCH, DriverError
 from fpga.board.driver import Accelerator as Driver
 from fpga.board.simulated import SimulatedBoard
-from fpga.folding import fold
-from fpga.measure import simulate
-from fpga.plan import Plan, generous_skip_depths
-from fpga.simulate import Simulation, why_not
+from fpga.design.blocks.axi import WidthConverter, words_of_picture
+from fpga.network.folding import fold
+from fpga.network.plan import Plan, generous_skip_depths
+from fpga.tools.axi_simulation import board_library, library_of
+from fpga.tools.measure import simulate
+from fpga.tools.simulate import Simulation, why_not
 from hawkvision.errors import EngineError
 from tests.fpga.networks import images, random_network
 

@@ -15,21 +15,21 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.accelerator import TOP, accelerator_verilog
 from fpga.board.pynq_board import CORE, DMA
-from fpga.cpu_model import cpu_model
-from fpga.fifos import size_fifos
-from fpga.folding import fold
-from fpga.network import load_network, save_network
-from fpga.plan import Plan, generous_skip_depths, load_plan, save_plan
-from fpga.profiles import PROFILES, Profile
-from fpga.qonnx import import_qonnx
-from fpga.reference import run_qonnx
-from fpga.simulate import why_not
+from fpga.design.accelerator import TOP, accelerator_verilog
+from fpga.network.cpu_model import cpu_model
+from fpga.network.folding import fold
+from fpga.network.network import load_network, save_network
+from fpga.network.plan import Plan, generous_skip_depths, load_plan, save_plan
+from fpga.network.profiles import PROFILES, Profile
+from fpga.network.qonnx import import_qonnx
+from fpga.network.reference import run_qonnx
+from fpga.network.streamline import streamline
 from fpga.steps import Build, run_step
-from fpga.streamline import streamline
+from fpga.tools.fifos import size_fifos
+from fpga.tools.simulate import why_not
 from fpga.vivado.project import package_board, write_project
-from hawkvision.cli import cli
+from hawkvision.cli.main import cli
 from hawkvision.errors import EngineError, RepositoryError
 from tests.fpga.networks import images, random_network
 from tests.fpga.qonnx_files import write_qonnx

@@ -11,14 +11,14 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.axi_simulation import board_library
-from fpga.cache import cache_folder
-from fpga.engine import open_simulated
-from fpga.folding import fold
-from fpga.network import network_beside
-from fpga.plan import Plan, generous_skip_depths, save_plan
-from fpga.simulate import why_not
-from hawkvision.cli import cli
+from fpga.engines.simulated import open_simulated
+from fpga.network.folding import fold
+from fpga.network.network import network_beside
+from fpga.network.plan import Plan, generous_skip_depths, save_plan
+from fpga.tools.axi_simulation import board_library
+from fpga.tools.cache import cache_folder
+from fpga.tools.simulate import why_not
+from hawkvision.cli.main import cli
 from hawkvision.engines import ModelSpec
 from hawkvision.errors import EngineError
 from hawkvision.images import decode, fit

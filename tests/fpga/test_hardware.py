@@ -11,15 +11,15 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.blocks.arithmetic import ConvUnit, TableRequant, check_folding
-from fpga.blocks.head import HeadUnit
-from fpga.blocks.packing import digits, lanes_per_block, spacing
-from fpga.blocks.streams import Fifo
-from fpga.folding import cycles, fold, legal
-from fpga.generate import NetworkUnit
-from fpga.network import Head, Requant
-from fpga.plan import Plan, generous_skip_depths
-from fpga.simulate import Simulation, why_not
+from fpga.design.blocks.arithmetic import ConvUnit, TableRequant, check_folding
+from fpga.design.blocks.head import HeadUnit
+from fpga.design.blocks.streams import Fifo
+from fpga.design.generate import NetworkUnit
+from fpga.network.folding import cycles, fold, legal
+from fpga.network.network import Head, Requant
+from fpga.network.packing import digits, lanes_per_block, spacing
+from fpga.network.plan import Plan, generous_skip_depths
+from fpga.tools.simulate import Simulation, why_not
 from hawkvision.errors import EngineError
 from tests.fpga.networks import conv_for, images, random_network
 

@@ -14,12 +14,12 @@ pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from fpga.blocks.arithmetic import ConvUnit, TableRequant
-from fpga.blocks.axi import WidthConverter
-from fpga.blocks.head import HeadUnit
-from fpga.blocks.streams import Fifo, ResidualAdd
-from fpga.folding import cycles, legal
-from fpga.network import Head, Requant
+from fpga.design.blocks.arithmetic import ConvUnit, TableRequant
+from fpga.design.blocks.axi import WidthConverter
+from fpga.design.blocks.head import HeadUnit
+from fpga.design.blocks.streams import Fifo, ResidualAdd
+from fpga.network.folding import cycles, legal
+from fpga.network.network import Head, Requant
 from tests.fpga.networks import conv_for
 
 few = settings(

@@ -13,14 +13,14 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.axi_simulation import board_library
 from fpga.board.frames import LIMIT, read_frame, write_frame
 from fpga.board.pynq_board import clocks_with_frequencies
-from fpga.folding import fold
-from fpga.network import network_beside, save_network
-from fpga.plan import Plan, generous_skip_depths
-from fpga.pynq_engine import PynqEngine, open_pynq
-from fpga.simulate import why_not
+from fpga.engines.pynq import PynqEngine, open_pynq
+from fpga.network.folding import fold
+from fpga.network.network import network_beside, save_network
+from fpga.network.plan import Plan, generous_skip_depths
+from fpga.tools.axi_simulation import board_library
+from fpga.tools.simulate import why_not
 from hawkvision.engines import ModelSpec
 from hawkvision.errors import EngineError
 from tests.fpga.handoff import handoff

@@ -11,14 +11,14 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.folding import fold, legal
-from fpga.measure import accuracy
-from fpga.network import load_network
-from fpga.plan import Plan, generous_skip_depths, load_plan, save_plan
-from fpga.simulate import why_not as verilator_why_not
-from fpga.sizing import why_not as yosys_why_not
-from hawkvision.cli import cli
-from hawkvision.commands.evaluate import evaluate
+from fpga.network.folding import fold, legal
+from fpga.network.network import load_network
+from fpga.network.plan import Plan, generous_skip_depths, load_plan, save_plan
+from fpga.tools.measure import accuracy
+from fpga.tools.simulate import why_not as verilator_why_not
+from fpga.tools.sizing import why_not as yosys_why_not
+from hawkvision.cli.evaluate import evaluate
+from hawkvision.cli.main import cli
 from hawkvision.datasets import open_labelled
 from hawkvision.engines import open_engine
 from hawkvision.repository import Repository, shipped_repository

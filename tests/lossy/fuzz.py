@@ -15,11 +15,11 @@ import time
 from dataclasses import asdict, dataclass
 
 from hawkvision.errors import HawkVisionError
-from hawkvision.lossy.pixels import concealed_jpeg, decode_frame
-from hawkvision.lossy.rebuild import rebuild
+from hawkvision.lossy.jpeg.pixels import concealed_jpeg, decode_frame
+from hawkvision.lossy.jpeg.rebuild import rebuild
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.results import results_in
-from hawkvision.lossy.rtp import is_rtcp
+from hawkvision.lossy.wire.rtp import is_rtcp
 from tests.lossy import captures
 
 _SESSION = 400

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from hawkvision.lossy.assembler import Assembler, Frame
-from hawkvision.lossy.jpegscan import END, JpegScan
-from hawkvision.lossy.packetize import fragments_of
-from hawkvision.lossy.rtpjpeg import TABLES_IN_BAND, JpegFragment
+from hawkvision.lossy.jpeg.packetize import fragments_of
+from hawkvision.lossy.jpeg.scan import END, JpegScan
+from hawkvision.lossy.wire.rtpjpeg import TABLES_IN_BAND, JpegFragment
 
 Pixels = npt.NDArray[np.uint8]
 ROOM = 1166

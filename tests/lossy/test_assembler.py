@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hawkvision.lossy.assembler import REORDER_S, Assembler, AssemblyLimits, Frame
-from hawkvision.lossy.layout import Layout
-from hawkvision.lossy.packetize import carriable
-from hawkvision.lossy.rtpjpeg import JpegFragment
+from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.packetize import carriable
+from hawkvision.lossy.wire.rtpjpeg import JpegFragment
 from tests.lossy.photos import ROOM, aligned, jpeg
 
 SCAN = carriable(jpeg(1), ROOM)

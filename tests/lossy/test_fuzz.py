@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from hawkvision.errors import HawkVisionError, MalformedPacket
 from hawkvision.lossy.assembler import AssemblyLimits, Frame
-from hawkvision.lossy.layout import Layout
-from hawkvision.lossy.parity import Parity
-from hawkvision.lossy.pixels import decode_frame
-from hawkvision.lossy.rebuild import rebuild
+from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.pixels import decode_frame
+from hawkvision.lossy.jpeg.rebuild import rebuild
+from hawkvision.lossy.jpeg.tables import quantization_tables
 from hawkvision.lossy.receiver import StreamReceiver
-from hawkvision.lossy.rtcp import parse_compound
-from hawkvision.lossy.rtp import RtpPacket
-from hawkvision.lossy.rtpjpeg import JpegFragment
-from hawkvision.lossy.tables import quantization_tables
+from hawkvision.lossy.wire.parity import Parity
+from hawkvision.lossy.wire.rtcp import parse_compound
+from hawkvision.lossy.wire.rtp import RtpPacket
+from hawkvision.lossy.wire.rtpjpeg import JpegFragment
 from tests.lossy import captures, fuzz
 
 

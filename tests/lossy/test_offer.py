@@ -17,7 +17,7 @@ from hawkvision.lossy.offer import (
     request_body,
 )
 from hawkvision.lossy.results import result_datagram, results_in
-from hawkvision.lossy.rtcp import parse_compound
+from hawkvision.lossy.wire.rtcp import parse_compound
 
 OFFER = StreamOffer(
     "id", "10.0.0.1", 8080, 99, "AES_CM_128_HMAC_SHA1_80", bytes(range(30)), 1200, 100, 50, 60, 14

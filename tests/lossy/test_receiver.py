@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hawkvision.images import decode
-from hawkvision.lossy.parity import protect
-from hawkvision.lossy.rebuild import rebuild
+from hawkvision.lossy.jpeg.rebuild import rebuild
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.reception import Reception
-from hawkvision.lossy.rtcp import Goodbye, ReceiverReport, SenderReport
-from hawkvision.lossy.rtp import CLOCK_HZ, RtpPacket
 from hawkvision.lossy.sender import SenderSettings, StreamSender
-from hawkvision.lossy.srtp import PLAIN, SUITES, Inbound, Outbound, new_key, suite_named
+from hawkvision.lossy.wire.parity import protect
+from hawkvision.lossy.wire.rtcp import Goodbye, ReceiverReport, SenderReport
+from hawkvision.lossy.wire.rtp import CLOCK_HZ, RtpPacket
+from hawkvision.lossy.wire.srtp import PLAIN, SUITES, Inbound, Outbound, new_key, suite_named
 from tests.lossy.photos import jpeg
 
 SSRC = 0x1234_5678

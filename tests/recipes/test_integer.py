@@ -17,8 +17,8 @@ pytest.importorskip("brevitas", reason="Brevitas is not installed (extra train)"
 def test_integers_answer_as_the_quantized_network(tmp_path: Path, blocks: tuple[int, ...]) -> None:
     import torch
 
-    from fpga.qonnx import import_qonnx
-    from fpga.streamline import streamline
+    from fpga.network.qonnx import import_qonnx
+    from fpga.network.streamline import streamline
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawkvision.commands.models import command
+from hawkvision.cli.models import command
 from hawkvision.errors import RepositoryError, UnknownTask
 from hawkvision.repository import Repository
 from hawkvision.repository.index import parse_index, write_index

@@ -14,7 +14,7 @@ import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hawkvision.datasets.roadsigns import (
+from hawkvision.roadsigns import (
     CLASSES,
     STANDARD,
     Difficulty,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hawkvision.cli.evaluate import evaluate
 from hawkvision.client import Client
-from hawkvision.commands.evaluate import evaluate
 from hawkvision.errors import TargetUnreachable, UnknownTask
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import parse_source

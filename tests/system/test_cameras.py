@@ -23,12 +23,12 @@ from PIL import Image
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.images import decode
 from hawkvision.lossy.assembler import Frame
+from hawkvision.lossy.jpeg.pixels import decode_frame
+from hawkvision.lossy.jpeg.rebuild import rebuild
 from hawkvision.lossy.offer import StreamOffer
-from hawkvision.lossy.pixels import decode_frame
-from hawkvision.lossy.rebuild import rebuild
 from hawkvision.lossy.receiver import StreamReceiver
-from hawkvision.lossy.rtp import is_rtcp
-from hawkvision.lossy.srtp import PLAIN, SUITES, Inbound, new_key, suite_named
+from hawkvision.lossy.wire.rtp import is_rtcp
+from hawkvision.lossy.wire.srtp import PLAIN, SUITES, Inbound, new_key, suite_named
 from hawkvision.repository import shipped_repository
 from loadtest.link.model import LinkSettings
 from loadtest.link.relay import UdpRelay

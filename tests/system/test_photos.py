@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hawkvision.commands.evaluate import evaluate
+from hawkvision.cli.evaluate import evaluate
 from hawkvision.repository import shipped_repository
 from tests.processes import edge, gateway
 

@@ -14,7 +14,7 @@ from hawkvision.engines import open_engine
 from hawkvision.errors import CalibrationError, EngineError
 from hawkvision.images import decode, fit
 from hawkvision.repository import Repository
-from hawkvision.repository.summary import images_needed, summarise_task
+from hawkvision.summary import images_needed, summarise_task
 from hawkvision.taskbuild.build import BuildRequest, Built, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource, parse_source
 from tests.models import LABELS

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawkvision.tracking import observe
-from hawkvision.tracking.audit import AuditPolicy, AuditSettings
-from hawkvision.tracking.breaker import EscalationBreaker, p_edge_better
-from hawkvision.tracking.delivery import Counters
+from hawkvision.tracking import counts as observe
+from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
+from hawkvision.tracking.control.harm import EscalationBreaker, p_edge_better
 from hawkvision.tracking.estimate import audits, describe, feedback, prediction
 from hawkvision.tracking.records import CountKey
+from hawkvision.tracking.store.delivery import Counters
 from tests.tracking.traffic import CLEAN, draw
 
 KEY = CountKey("t", "", "0.9")

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from hawkvision.calibration import CalibrationScores
 from hawkvision.cascade import CascadePolicy
-from hawkvision.tracking.audit import AuditPolicy, AuditSettings
-from hawkvision.tracking.breaker import EscalationBreaker
-from hawkvision.tracking.controller import Settings, TrafficModel, steer
-from hawkvision.tracking.observe import bin_of, compared
+from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
+from hawkvision.tracking.control.harm import EscalationBreaker
+from hawkvision.tracking.control.traffic_model import Settings, TrafficModel, steer
+from hawkvision.tracking.counts import bin_of, compared
 from hawkvision.tracking.records import CountKey
 
 UPDATE = 50

@@ -9,7 +9,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from fpga.blocks.packing import (
+from fpga.design.blocks.window import SlidingWindow
+from fpga.network.network import Conv, Requant
+from fpga.network.packing import (
     ADDENDS,
     digits,
     lanes_per_block,
@@ -17,8 +19,6 @@ from fpga.blocks.packing import (
     spacing,
     taken_apart,
 )
-from fpga.blocks.window import SlidingWindow
-from fpga.network import Conv, Requant
 
 _BLOCK_ROM = 64
 """Words from which weights go to block RAM: look-up tables are what runs out."""
@@ -33,11 +33,11 @@ def check_folding(conv: Conv, pe: int, simd: int) -> None:
 
 
 class ConvUnit(wiring.Component):
-    """A convolution of `fpga.network.Conv`, bit for bit.
+    """A convolution of `fpga.network.network.Conv`, bit for bit.
 
     Parameters: the convolution, the `side` of its input, `pe` output channels and `simd` input
     channels at a time; they divide Cout and Cin. The products of the first `packed` of those input
-    channels are computed in DSP blocks, several to each (`fpga.blocks.packing`), the others in
+    channels are computed in DSP blocks, several to each (`fpga.network.packing`), the others in
     look-up tables.
 
     Ports: `i`, stream of the input's bits (two's complement where signed); `o`, stream of the

@@ -1,0 +1,1 @@
+"""Baseline JPEG in parts: scans, restart intervals, rebuilding, concealment."""

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hawkvision.lossy.assembler import Frame
-from hawkvision.lossy.packetize import carriable, fragments_of, payload_room
-from hawkvision.lossy.pixels import decode_frame
-from hawkvision.lossy.rebuild import Rebuilt, rebuild
-from hawkvision.lossy.rtpjpeg import JpegFragment
+from hawkvision.lossy.jpeg.packetize import carriable, fragments_of, payload_room
+from hawkvision.lossy.jpeg.pixels import decode_frame
+from hawkvision.lossy.jpeg.rebuild import Rebuilt, rebuild
+from hawkvision.lossy.wire.rtpjpeg import JpegFragment
 
 Image = npt.NDArray[np.uint8]
 _QUALITY = 92

@@ -14,9 +14,9 @@ import math
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from hawkvision.lossy.jpegscan import END, RESTART
-from hawkvision.lossy.layout import Layout
-from hawkvision.lossy.rtpjpeg import JpegFragment
+from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.scan import END, RESTART
+from hawkvision.lossy.wire.rtpjpeg import JpegFragment
 
 _LAPS = 8
 _MOST_STATES = 8

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hawkvision.errors import CorruptImage, UnsupportedImage
-from hawkvision.lossy.jpegscan import RESTART, JpegScan
-from hawkvision.lossy.layout import LARGEST_SIDE, Layout
-from hawkvision.lossy.rtp import HEADER_BYTES
-from hawkvision.lossy.rtpjpeg import TABLES_IN_BAND, JpegFragment
-from hawkvision.lossy.tables import quality_of
+from hawkvision.lossy.jpeg.layout import LARGEST_SIDE, Layout
+from hawkvision.lossy.jpeg.scan import RESTART, JpegScan
+from hawkvision.lossy.jpeg.tables import quality_of
+from hawkvision.lossy.wire.rtp import HEADER_BYTES
+from hawkvision.lossy.wire.rtpjpeg import TABLES_IN_BAND, JpegFragment
 
 Image = npt.NDArray[np.uint8]
 _JPEG_HEADER_BYTES = 12

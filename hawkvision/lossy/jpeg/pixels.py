@@ -10,9 +10,9 @@ import simplejpeg
 
 from hawkvision.errors import CorruptImage
 from hawkvision.images import DEFAULT_LIMITS, ImageLimits, decode
-from hawkvision.lossy.conceal import GREY, from_previous, interpolate
-from hawkvision.lossy.layout import Layout
-from hawkvision.lossy.rebuild import Lost, Rebuilt
+from hawkvision.lossy.jpeg.conceal import GREY, from_previous, interpolate
+from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.rebuild import Lost, Rebuilt
 
 Image = npt.NDArray[np.uint8]
 _CONCEALED_QUALITY = 92

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from hawkvision.errors import CorruptImage
 from hawkvision.lossy.assembler import Frame
-from hawkvision.lossy.intervals import collect, runs_of
-from hawkvision.lossy.jpegscan import END, RESTART, headers
-from hawkvision.lossy.layout import Layout
-from hawkvision.lossy.tables import FALLBACK_QUALITY, quantization_tables
+from hawkvision.lossy.jpeg.intervals import collect, runs_of
+from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.scan import END, RESTART, headers
+from hawkvision.lossy.jpeg.tables import FALLBACK_QUALITY, quantization_tables
 
 Lost = npt.NDArray[np.bool_]
 _FLAT_420, _FLAT_422 = "001010" * 4 + "00" * 4, "001010" * 2 + "00" * 4

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hawkvision.errors import UnsupportedImage
-from hawkvision.lossy.layout import LARGEST_SIDE, Layout
-from hawkvision.lossy.tables import HUFFMAN_SEGMENTS
+from hawkvision.lossy.jpeg.layout import LARGEST_SIDE, Layout
+from hawkvision.lossy.jpeg.tables import HUFFMAN_SEGMENTS
 
 _SOF0, _DHT, _SOS, _DQT, _DRI, _EOI = 0xC0, 0xC4, 0xDA, 0xDB, 0xDD, 0xD9
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})

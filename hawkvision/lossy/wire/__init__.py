@@ -1,0 +1,1 @@
+"""Packets: RTP, RTP/JPEG, RTCP, SRTP, parity."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hawkvision.errors import MalformedPacket
-from hawkvision.lossy.rtp import HEADER_BYTES
+from hawkvision.lossy.wire.rtp import HEADER_BYTES
 
 PAYLOAD_TYPE = 122
 LONGEST_SPAN = 48

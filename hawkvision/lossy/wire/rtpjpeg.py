@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hawkvision.errors import MalformedPacket
-from hawkvision.lossy.layout import Layout
+from hawkvision.lossy.jpeg.layout import Layout
 
 PAYLOAD_TYPE = 26
 TABLES_BYTES = 128

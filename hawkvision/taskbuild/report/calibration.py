@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from hawkvision.calibration import CalibrationScores
 from hawkvision.cascade import CascadePolicy
-from hawkvision.report import plots
 from hawkvision.repository import Task
-from hawkvision.repository.summary import Summary
+from hawkvision.summary import Summary
+from hawkvision.taskbuild.report import plots
 
 _WORST_CLASSES = 30
 _BINS = 15
@@ -50,7 +50,7 @@ def render(
 ) -> str:
     """The report as one HTML page without outside resources."""
     environment = Environment(
-        loader=PackageLoader("hawkvision.report", "."),
+        loader=PackageLoader("hawkvision.taskbuild.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

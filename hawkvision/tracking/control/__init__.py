@@ -1,0 +1,1 @@
+"""Who steers thresholds by what was counted: audits, harm, the traffic model."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edge_agent.local import LocalTask
-from edge_agent.probes import PROBES
-from hawkvision.cascade import parse_accuracy
+from hawkvision.cascade import CascadePolicy, parse_accuracy
 from hawkvision.errors import InvalidRequest, TargetUnreachable
-from hawkvision.tracking.breaker import EscalationBreaker
-from hawkvision.tracking.controller import Settings, TrafficModel, steer
-from hawkvision.tracking.observe import TASK_WIDE
+from hawkvision.tracking.control.harm import EscalationBreaker
+from hawkvision.tracking.control.traffic_model import Settings, TrafficModel, steer
+from hawkvision.tracking.counts import PROBES, TASK_WIDE
 from hawkvision.tracking.records import CountKey, ThresholdState
 
 FROZEN = "frozen:"
@@ -25,7 +23,7 @@ _MOST_TARGETS = 200
 class TaskSteering:
     """Sans-I/O. Fed with totals since ever; the first ones after a take-over are the baseline."""
 
-    local: LocalTask
+    policy: CascadePolicy
     settings: Settings = field(default_factory=Settings)
     model: TrafficModel = field(init=False)
     _last: dict[CountKey, dict[str, float]] | None = None
@@ -33,7 +31,7 @@ class TaskSteering:
     _targets: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.model = TrafficModel.from_calibration(self.local.policy.scores)
+        self.model = TrafficModel.from_calibration(self.policy.scores)
 
     def update(
         self,
@@ -106,7 +104,7 @@ class TaskSteering:
     ) -> ThresholdState | None:
         try:
             accuracy = parse_accuracy(target)
-            floor = self.local.policy.resolve(accuracy).threshold
+            floor = self.policy.resolve(accuracy).threshold
         except (InvalidRequest, TargetUnreachable):
             return None
         before = current.get(target)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hawkvision.calibration import ESCALATE_ALL, CalibrationScores
 from hawkvision.cascade import Accuracy, RelativeAccuracy
-from hawkvision.tracking.observe import BINS, bin_of, bin_width, confidence_at, place_of
+from hawkvision.tracking.counts import BINS, bin_of, bin_width, confidence_at, place_of
 
 State = Literal["holding", "steering", "alarm"]
 Floats = npt.NDArray[np.float64]

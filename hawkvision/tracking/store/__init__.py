@@ -1,0 +1,1 @@
+"""Where counts go: memory, Redis, and the journal on the way."""

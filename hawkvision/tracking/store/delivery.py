@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 
 from hawkvision.errors import StoreUnavailable
-from hawkvision.tracking.journal import Journal
 from hawkvision.tracking.records import Batch, CountKey, merge
-from hawkvision.tracking.store import Store
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.journal import Journal
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.1

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from hawkvision.errors import StaleFence
-from hawkvision.tracking.buckets import RESOLUTIONS, finest, places
 from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
@@ -15,6 +14,7 @@ from hawkvision.tracking.records import (
     ThresholdState,
     merge,
 )
+from hawkvision.tracking.store.buckets import RESOLUTIONS, finest, places
 
 _REMEMBERED = 100_000
 

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import orjson
 
 from hawkvision.errors import InvalidRequest, StaleFence, StoreUnavailable
-from hawkvision.tracking.buckets import finest, places
 from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
@@ -28,6 +27,7 @@ from hawkvision.tracking.records import (
     threshold_state,
     to_json,
 )
+from hawkvision.tracking.store.buckets import finest, places
 
 _MARKER_S = 26 * 3600
 _ADD = """

@@ -166,7 +166,7 @@ class FloatResNet(nn.Module):
 
 
 class QuantBlock(nn.Module):
-    """As `fpga.network.Block`. `stream` quantizes what leaves the block; the network owns it."""
+    """As `Block` in hardware. `stream` quantizes what leaves the block; the network owns it."""
 
     def __init__(self, channels: int, out: int, stride: int, stream: nn.Module) -> None:
         super().__init__()

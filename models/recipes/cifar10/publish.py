@@ -22,14 +22,14 @@ import onnx
 import onnxruntime
 import torch
 
-from fpga.cache import cache_folder
-from fpga.cpu_model import cpu_model
-from fpga.fifos import size_fifos
-from fpga.network import Network
-from fpga.plan import Plan, save_plan
-from fpga.profiles import first_plan
-from fpga.qonnx import import_qonnx
-from fpga.streamline import streamline
+from fpga.network.cpu_model import cpu_model
+from fpga.network.network import Network
+from fpga.network.plan import Plan, save_plan
+from fpga.network.profiles import first_plan
+from fpga.network.qonnx import import_qonnx
+from fpga.network.streamline import streamline
+from fpga.tools.cache import cache_folder
+from fpga.tools.fifos import size_fifos
 from hawkvision.calibration import CalibrationScores
 from hawkvision.cascade import softmax
 from hawkvision.datasets import LabelledSet, open_labelled

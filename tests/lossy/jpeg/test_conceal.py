@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hawkvision.lossy.conceal import from_previous, interpolate
+from hawkvision.lossy.jpeg.conceal import from_previous, interpolate
 from tests.lossy.photos import picture
 
 

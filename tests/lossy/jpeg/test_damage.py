@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hawkvision.lossy.damage import lose_packets, without_packets
+from hawkvision.lossy.jpeg.damage import lose_packets, without_packets
 from tests.lossy.photos import jpeg, picture
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hawkvision.errors import UnsupportedImage
-from hawkvision.lossy.jpegscan import RESTART, JpegScan
-from hawkvision.lossy.packetize import carriable, fragments_of
-from hawkvision.lossy.rtpjpeg import JpegFragment
+from hawkvision.lossy.jpeg.packetize import carriable, fragments_of
+from hawkvision.lossy.jpeg.scan import RESTART, JpegScan
+from hawkvision.lossy.wire.rtpjpeg import JpegFragment
 from tests.lossy.photos import jpeg, picture
 
 

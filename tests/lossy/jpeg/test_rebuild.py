@@ -15,10 +15,10 @@ from PIL import Image
 from hawkvision.errors import CorruptImage
 from hawkvision.images import decode
 from hawkvision.lossy.assembler import Assembler
-from hawkvision.lossy.jpegscan import JpegScan
-from hawkvision.lossy.packetize import carriable
-from hawkvision.lossy.pixels import concealed_jpeg, decode_frame
-from hawkvision.lossy.rebuild import Rebuilt, rebuild
+from hawkvision.lossy.jpeg.packetize import carriable
+from hawkvision.lossy.jpeg.pixels import concealed_jpeg, decode_frame
+from hawkvision.lossy.jpeg.rebuild import Rebuilt, rebuild
+from hawkvision.lossy.jpeg.scan import JpegScan
 from tests.lossy.photos import ROOM, aligned, jpeg, received, unaligned
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from hawkvision.errors import UnsupportedImage
 from hawkvision.images import decode
-from hawkvision.lossy.jpegscan import JpegScan
-from hawkvision.lossy.packetize import carriable, fragments_of
+from hawkvision.lossy.jpeg.packetize import carriable, fragments_of
+from hawkvision.lossy.jpeg.scan import JpegScan
 from tests.lossy.photos import ROOM, jpeg, picture
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from hawkvision.errors import MalformedPacket
 from hawkvision.lossy.congestion import parity_packets
-from hawkvision.lossy.parity import LONGEST_SPAN, Parity, ParityDecoder, groups, protect
-from hawkvision.lossy.rtp import RtpPacket
+from hawkvision.lossy.wire.parity import LONGEST_SPAN, Parity, ParityDecoder, groups, protect
+from hawkvision.lossy.wire.rtp import RtpPacket
 
 SSRC = 77
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawkvision.errors import MalformedPacket
-from hawkvision.lossy.layout import Layout
-from hawkvision.lossy.rtcp import (
+from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.tables import quality_of, quantization_tables
+from hawkvision.lossy.wire.rtcp import (
     Application,
     Goodbye,
     ReceiverReport,
@@ -19,9 +20,8 @@ from hawkvision.lossy.rtcp import (
     SourceName,
     parse_compound,
 )
-from hawkvision.lossy.rtp import RtpPacket, is_rtcp, sequence_distance, timestamp_distance
-from hawkvision.lossy.rtpjpeg import JpegFragment
-from hawkvision.lossy.tables import quality_of, quantization_tables
+from hawkvision.lossy.wire.rtp import RtpPacket, is_rtcp, sequence_distance, timestamp_distance
+from hawkvision.lossy.wire.rtpjpeg import JpegFragment
 
 u32 = st.integers(0, 0xFFFF_FFFF)
 layouts = st.builds(

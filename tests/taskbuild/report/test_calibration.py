@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from hawkvision.report.calibration import render
 from hawkvision.repository import Repository, shipped_repository
-from hawkvision.repository.summary import summarise_task
+from hawkvision.summary import summarise_task
+from hawkvision.taskbuild.report.calibration import render
 from tests.calibration.test_scores import drawn
 
 VOID = {"meta", "link", "br", "img", "hr"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge_agent.local import LocalTask
-from edge_agent.probes import PROBES
-from edge_agent.steering import ALL_APPS, FROZEN, TaskSteering
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Repository
+from hawkvision.tracking.control.steering import ALL_APPS, FROZEN, TaskSteering
+from hawkvision.tracking.counts import PROBES
 from hawkvision.tracking.records import CountKey, ThresholdState
 from tests.models import build_tiny_repository
 
@@ -20,7 +20,8 @@ Totals = dict[CountKey, dict[str, float]]
 @pytest.fixture
 def steering(tmp_path: Path) -> TaskSteering:
     task = Repository(build_tiny_repository(tmp_path)).open("tiny")
-    return TaskSteering(LocalTask.load(task, engine="onnx", limits=ImageLimits(), delta=0.05))
+    local = LocalTask.load(task, engine="onnx", limits=ImageLimits(), delta=0.05)
+    return TaskSteering(local.policy)
 
 
 def wrong_labels(app: str, pairs: float) -> Totals:

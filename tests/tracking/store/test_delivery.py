@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from hawkvision.tracking.delivery import Counters, Delivery
-from hawkvision.tracking.journal import Journal
 from hawkvision.tracking.records import CountKey
-from hawkvision.tracking.redis_store import RedisStore
+from hawkvision.tracking.store.delivery import Counters, Delivery
+from hawkvision.tracking.store.journal import Journal
+from hawkvision.tracking.store.redis import RedisStore
 from tests.redis_server import RedisServer
 
 KEY = CountKey("signs", "", "0.9")
@@ -136,10 +136,10 @@ async def test_a_killed_agent_s_journal_is_delivered_once(
     script = (
         "import asyncio, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from hawkvision.tracking.delivery import Counters, Delivery\n"
-        "from hawkvision.tracking.journal import Journal\n"
-        "from hawkvision.tracking.redis_store import RedisStore\n"
-        "from tests.tracking.test_delivery import KEY\n"
+        "from hawkvision.tracking.store.delivery import Counters, Delivery\n"
+        "from hawkvision.tracking.store.journal import Journal\n"
+        "from hawkvision.tracking.store.redis import RedisStore\n"
+        "from tests.tracking.store.test_delivery import KEY\n"
         "async def main():\n"
         "    journal, counters = Journal(Path(sys.argv[1])), Counters()\n"
         "    delivery = Delivery(RedisStore.open(sys.argv[2]), journal, counters)\n"

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawkvision.errors import StoreUnavailable
-from hawkvision.tracking.journal import Journal
 from hawkvision.tracking.records import Batch, CountKey
+from hawkvision.tracking.store.journal import Journal
 
 KEY = CountKey("signs", "", "0.9")
 
@@ -44,7 +44,7 @@ def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from tests.tracking.test_journal import Journal, batch\n"
+        "from tests.tracking.store.test_journal import Journal, batch\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         "for number in range(30): journal.append(batch(number))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawkvision.errors import InvalidRequest, StaleFence, StoreUnavailable
-from hawkvision.tracking.buckets import EVER_S, RESOLUTIONS, finest, places
-from hawkvision.tracking.memory import MemoryStore
 from hawkvision.tracking.records import AgentInfo, AppTarget, Batch, CountKey, ThresholdState
-from hawkvision.tracking.redis_store import RedisStore, open_client
-from hawkvision.tracking.store import Store
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.buckets import EVER_S, RESOLUTIONS, finest, places
+from hawkvision.tracking.store.memory import MemoryStore
+from hawkvision.tracking.store.redis import RedisStore, open_client
 from tests.processes import free_port
 from tests.redis_server import RedisServer
 

@@ -1,0 +1,5 @@
+"""`python -m hawkvision.cli`: the command `hawkvision`."""
+
+from hawkvision.cli.main import main
+
+main()
