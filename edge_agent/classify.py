@@ -12,6 +12,7 @@ from edge_agent.fleet.tracking import Tracking
 from edge_agent.http.parameters import ClassifyParameters
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
+from edge_agent.outcome import Outcome
 from edge_agent.upstream import EscalationClient, NotEscalated
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, Prediction, parse_accuracy
 from hawkvision.errors import UnknownApp, UnknownTask
@@ -110,9 +111,9 @@ class Classifier:
         edge = await self.pool.submit(request.local.answer, image)
         if CascadePolicy.answers_locally(edge.prediction, target):
             return self.reply(request, image, edge)
-        start = time.perf_counter()
+        start = time.monotonic()
         upper = await self.escalate(image, request)
-        escalate_ms = (time.perf_counter() - start) * 1e3
+        escalate_ms = (time.monotonic() - start) * 1e3
         return self.reply(request, image, edge, upper, escalate_ms)
 
     def reply(
@@ -128,55 +129,25 @@ class Classifier:
 
         `loss` says what the link took; `image` None where the answer cannot be audited.
         """
-        local, target = request.local, request.target
-        degraded: str | None = None
-        dc: Prediction | None = None
-        prediction = edge.prediction
-        if isinstance(upper, NotEscalated):
-            degraded = upper.reason
-        elif upper is not None:
-            prediction = dc = upper
+        degraded: str | None = upper.reason if isinstance(upper, NotEscalated) else None
         if loss is not None and not loss.certified:
             degraded = degraded or "loss"
-        served_by = "edge" if dc is None else "dc"
-        request_id = self.tracking.answered(
-            local,
-            target,
-            request.app,
-            image,
-            edge.prediction,
-            dc,
-            degraded,
+        outcome = Outcome(
+            local=request.local,
+            target=request.target,
+            app=request.app,
+            edge=edge,
+            dc=None if isinstance(upper, NotEscalated) else upper,
+            degraded=degraded,
+            image=image,
             loss_level=0.0 if loss is None else loss.level,
+            top_k=request.top_k,
+            escalate_ms=escalate_ms,
+            total_s=time.monotonic() - request.arrived,
         )
-        total_s = time.perf_counter() - request.arrived
-        self._metrics.answered(local.task.name, target.target, served_by, degraded, total_s)
-        labels = local.task.labels
-        return {
-            "request_id": request_id,
-            "task": local.task.name,
-            "label": labels[prediction.class_id],
-            "class_id": prediction.class_id,
-            "confidence": prediction.confidence,
-            "top_k": [
-                {"label": labels[index], "class_id": index, "probability": probability}
-                for index, probability in prediction.top(request.top_k)
-            ],
-            "served_by": served_by,
-            "escalated": dc is not None,
-            "degraded": degraded,
-            "accuracy": {
-                "target": target.target,
-                "certified": degraded is None,
-                "threshold": target.threshold,
-            },
-            "timing_ms": {
-                "decode": round(edge.decode_ms, 3),
-                "infer": round(edge.infer_ms, 3),
-                "escalate": round(escalate_ms, 3),
-                "total": round(total_s * 1e3, 3),
-            },
-        }
+        request_id = self.tracking.answered(outcome)
+        self._metrics.answered(outcome)
+        return describe(outcome, request_id)
 
     async def escalate(self, image: bytes, request: Request) -> Prediction | NotEscalated:
         """What the data center says of an encoded image by the request's deadline."""
@@ -184,10 +155,40 @@ class Classifier:
         reply = await self._escalation.escalate(
             task,
             image,
-            timeout_s=request.deadline - time.perf_counter(),
+            timeout_s=request.deadline - time.monotonic(),
             request_id=self.new_call_id(),
             trace=request.trace,
         )
         if not isinstance(reply, NotEscalated):
             self._metrics.sent_up(task.name, len(image))
         return reply
+
+
+def describe(outcome: Outcome, request_id: str) -> dict[str, Any]:
+    """An outcome as the HTTP contract names its fields."""
+    task, target, prediction = outcome.local.task, outcome.target, outcome.prediction
+    return {
+        "request_id": request_id,
+        "task": task.name,
+        "label": task.labels[prediction.class_id],
+        "class_id": prediction.class_id,
+        "confidence": prediction.confidence,
+        "top_k": [
+            {"label": task.labels[index], "class_id": index, "probability": probability}
+            for index, probability in prediction.top(outcome.top_k)
+        ],
+        "served_by": outcome.served_by,
+        "escalated": outcome.dc is not None,
+        "degraded": outcome.degraded,
+        "accuracy": {
+            "target": target.target,
+            "certified": outcome.certified,
+            "threshold": target.threshold,
+        },
+        "timing_ms": {
+            "decode": round(outcome.edge.decode_ms, 3),
+            "infer": round(outcome.edge.infer_ms, 3),
+            "escalate": round(outcome.escalate_ms, 3),
+            "total": round(outcome.total_s * 1e3, 3),
+        },
+    }

@@ -8,6 +8,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from edge_agent.outcome import Outcome
 from hawkvision.engines import Measuring
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -61,10 +62,10 @@ class AgentMetrics:
             tuple[str, float | str, str, str | None], tuple[Counter, Histogram]
         ] = {}
 
-    def answered(
-        self, task: str, target: float | str, served_by: str, degraded: str | None, seconds: float
-    ) -> None:
+    def answered(self, outcome: Outcome) -> None:
         """Count one answer."""
+        task, target = outcome.local.task.name, outcome.target.target
+        served_by, degraded = outcome.served_by, outcome.degraded
         rounded = round(target, 2) if isinstance(target, float) else target
         key = (task, rounded, served_by, degraded)
         found = self._children.get(key)
@@ -74,7 +75,7 @@ class AgentMetrics:
             found = (self._answers.labels(*labels), self._seconds.labels(task, served_by))
             self._children[key] = found
         found[0].inc()
-        found[1].observe(seconds)
+        found[1].observe(outcome.total_s)
 
     def refused(self, code: str) -> None:
         """Count one error answer."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from edge_agent.local import LocalTask
+from edge_agent.outcome import Outcome
 from edge_agent.upstream import EscalationClient, NotEscalated
 from hawkvision.cascade import AccuracyTarget, Prediction
 from hawkvision.errors import HawkVisionError, StaleFence, StoreUnavailable
@@ -104,18 +105,7 @@ class Tracking:
             return target
         return AccuracyTarget(target.target, state.threshold, target.expected_escalation_rate)
 
-    def answered(
-        self,
-        local: LocalTask,
-        target: AccuracyTarget,
-        app: str,
-        image: bytes | None,
-        edge: Prediction,
-        dc: Prediction | None,
-        degraded: str | None,
-        *,
-        loss_level: float = 0.0,
-    ) -> str:
+    def answered(self, outcome: Outcome) -> str:
         """Count an answer, perhaps audit it; its request id.
 
         Damaged images (`loss_level` above 0) have thresholds of their own: they are counted, and
@@ -123,35 +113,36 @@ class Tracking:
         """
         if not self._enabled:
             return f"{next(self._numbers):016x}"
+        local, edge, dc = outcome.local, outcome.edge.prediction, outcome.dc
         name = local.task.name
-        key = CountKey(name, app, target_text(target))
-        answer = edge if dc is None else dc
+        key = CountKey(name, outcome.app, target_text(outcome.target))
+        answer = outcome.prediction
         observe.answered(
             self.counters.add,
             key,
-            served_by="edge" if dc is None else "dc",
-            degraded=degraded,
-            loss_level=loss_level,
+            served_by=outcome.served_by,
+            degraded=outcome.degraded,
+            loss_level=outcome.loss_level,
             edge_confidence=edge.confidence,
             answer_confidence=answer.confidence,
         )
-        if loss_level == 0:
+        if outcome.loss_level == 0:
             seen, total = self._seen[name]
             self._seen[name] = (seen + 1, total + edge.confidence)
-        if loss_level > 0 or image is None:
+        if outcome.loss_level > 0 or outcome.image is None:
             pass
         elif dc is not None:
             self._compare(name, edge, dc, 1.0)
-        elif degraded is None:
+        elif outcome.degraded is None:
             share = self._audits[name].share
             if self._rng.random() < share and self._auditing < _AUDITS_AT_ONCE:
-                self._start(self._audit(local, key, image, edge, 1 / share))
+                self._start(self._audit(local, key, outcome.image, edge, 1 / share))
         return issue(
             Receipt(
                 number=next(self._numbers),
                 time_s=int(self._clock()),
                 task=name,
-                app=app,
+                app=outcome.app,
                 target=key.target,
                 class_id=answer.class_id,
                 edge_class_id=edge.class_id,

@@ -76,7 +76,7 @@ class Routes:
 
     async def classify(self, request: web.Request) -> web.Response:
         """`POST /v1/classify`: raw image bytes, or multipart with one or many."""
-        arrived = time.perf_counter()
+        arrived = time.monotonic()
         self._begin()
         try:
             trace = request.headers.get("traceparent")

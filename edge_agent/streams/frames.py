@@ -50,12 +50,12 @@ class FrameAnswer:
 
 def look(local: LocalTask, frame: Frame, previous: Image | None) -> Seen:
     """Rebuild, decode, conceal and infer; runs on a worker thread. Raises the image errors."""
-    start = time.perf_counter()
+    start = time.monotonic()
     rebuilt = rebuild(frame)
     pixels = decode_frame(rebuilt, local.limits, min_side=local.min_side, previous=previous)
-    decoded = time.perf_counter()
+    decoded = time.monotonic()
     prediction = local.predict(pixels.image)
-    done = time.perf_counter()
+    done = time.monotonic()
     answer = LocalAnswer(prediction, (decoded - start) * 1e3, (done - decoded) * 1e3)
     return Seen(answer, rebuilt, pixels)
 
@@ -118,7 +118,7 @@ class FrameClassifier:
         image = seen.rebuilt.jpeg if loss is None else None
         if CascadePolicy.answers_locally(seen.answer.prediction, request.target):
             return classifier.reply(request, image, seen.answer, loss=loss)
-        start = time.perf_counter()
+        start = time.monotonic()
         if image is None:
             limits = request.local.limits
             sent = await classifier.pool.submit(
@@ -127,7 +127,7 @@ class FrameClassifier:
         else:
             sent = image
         upper = await classifier.escalate(sent, request)
-        spent_ms = (time.perf_counter() - start) * 1e3
+        spent_ms = (time.monotonic() - start) * 1e3
         return classifier.reply(request, image, seen.answer, upper, spent_ms, loss)
 
     def _in_force(self, request: Request, target: AccuracyTarget) -> AccuracyTarget:
