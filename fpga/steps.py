@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from fpga.design.accelerator import TOP, accelerator_verilog
-from fpga.network.network import Network, load_network, save_network
+from fpga.network.files import load_network, save_network
+from fpga.network.network import Network
 from fpga.network.plan import Plan, load_plan, save_plan
 from fpga.network.profiles import first_plan
 from fpga.network.qonnx import import_qonnx

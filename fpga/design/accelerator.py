@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from amaranth.lib.wiring import Flow
 
-from fpga.design.blocks.axi import Accelerator, words_of_picture
+from fpga.design.blocks.axi import Accelerator
+from fpga.design.blocks.framer import words_of_picture
 from fpga.design.generate import NetworkUnit, to_verilog
 from fpga.network.plan import Plan
 

@@ -9,9 +9,10 @@ from amaranth.hdl import Module, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.design.blocks.arithmetic import ConvUnit, TableRequant
 from fpga.design.blocks.axi import bus_parts
+from fpga.design.blocks.convolution import ConvUnit
 from fpga.design.blocks.head import LOGIT_BITS, HeadUnit
+from fpga.design.blocks.requant import TableRequant
 from fpga.design.blocks.streams import Fifo, Fork, ResidualAdd
 from fpga.network.network import STREAM_BITS, Block, Conv
 from fpga.network.plan import Plan

@@ -23,7 +23,8 @@ import numpy as np
 from fpga import board
 from fpga.board.frames import read_frame, write_frame
 from fpga.engines.serving import metadata_of, pictures_of
-from fpga.network.network import Network, load_network, network_beside
+from fpga.network.files import load_network, network_beside
+from fpga.network.network import Network
 from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
 from hawkvision.errors import EngineError
 

@@ -16,8 +16,8 @@ import numpy as np
 from fpga.board.driver import MAX_BATCH, Accelerator, DriverError
 from fpga.board.simulated import SimulatedBoard
 from fpga.engines.serving import metadata_of, pictures_of
+from fpga.network.files import network_beside
 from fpga.network.folding import slowest_layer
-from fpga.network.network import network_beside
 from fpga.network.plan import Plan, load_plan
 from fpga.tools.cache import cache_folder
 from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fpga.network.network import Network, read_file, save_network
+from fpga.network.files import read_file, save_network
+from fpga.network.network import Network
 from hawkvision.errors import RepositoryError
 
 Folding = Mapping[str, tuple[int, int]]

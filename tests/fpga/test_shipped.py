@@ -11,8 +11,8 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
+from fpga.network.files import load_network
 from fpga.network.folding import fold, legal
-from fpga.network.network import load_network
 from fpga.network.plan import Plan, generous_skip_depths, load_plan, save_plan
 from fpga.tools.measure import accuracy
 from fpga.tools.simulate import why_not as verilator_why_not

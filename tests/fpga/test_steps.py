@@ -18,8 +18,8 @@ pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 from fpga.board.pynq_board import CORE, DMA
 from fpga.design.accelerator import TOP, accelerator_verilog
 from fpga.network.cpu_model import cpu_model
+from fpga.network.files import load_network, save_network
 from fpga.network.folding import fold
-from fpga.network.network import load_network, save_network
 from fpga.network.plan import Plan, generous_skip_depths, load_plan, save_plan
 from fpga.network.profiles import PROFILES, Profile
 from fpga.network.qonnx import import_qonnx

@@ -19,7 +19,7 @@ from fpga.board import registers
 from fpga.board.driver import MAX_BATCH, DriverError
 from fpga.board.driver import Accelerator as Driver
 from fpga.board.simulated import SimulatedBoard
-from fpga.design.blocks.axi import WidthConverter, words_of_picture
+from fpga.design.blocks.framer import WidthConverter, words_of_picture
 from fpga.network.folding import fold
 from fpga.network.plan import Plan, generous_skip_depths
 from fpga.tools.axi_simulation import board_library, library_of

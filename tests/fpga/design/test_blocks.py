@@ -11,8 +11,9 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.design.blocks.arithmetic import ConvUnit, TableRequant, check_folding
+from fpga.design.blocks.convolution import ConvUnit, check_folding
 from fpga.design.blocks.head import HeadUnit
+from fpga.design.blocks.requant import TableRequant
 from fpga.design.blocks.streams import Fifo
 from fpga.design.generate import NetworkUnit
 from fpga.network.folding import cycles, fold, legal

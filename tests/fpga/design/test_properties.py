@@ -14,9 +14,10 @@ pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from fpga.design.blocks.arithmetic import ConvUnit, TableRequant
-from fpga.design.blocks.axi import WidthConverter
+from fpga.design.blocks.convolution import ConvUnit
+from fpga.design.blocks.framer import WidthConverter
 from fpga.design.blocks.head import HeadUnit
+from fpga.design.blocks.requant import TableRequant
 from fpga.design.blocks.streams import Fifo, ResidualAdd
 from fpga.network.folding import cycles, legal
 from fpga.network.network import Head, Requant

@@ -16,20 +16,20 @@ pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 from fpga.board.frames import LIMIT, read_frame, write_frame
 from fpga.board.pynq_board import clocks_with_frequencies
 from fpga.engines.pynq import PynqEngine, open_pynq
+from fpga.network.files import network_beside, save_network
 from fpga.network.folding import fold
-from fpga.network.network import network_beside, save_network
 from fpga.network.plan import Plan, generous_skip_depths
 from fpga.tools.axi_simulation import board_library
 from fpga.tools.simulate import why_not
 from hawkvision.engines import ModelSpec
 from hawkvision.errors import EngineError
-from tests.fpga.handoff import handoff
+from tests.fpga.board.handoff import handoff
 from tests.fpga.networks import images, random_network
 
 NETWORK = random_network(8, (4, 8), 1, seed=3)
 PLAN = Plan(NETWORK, fold(NETWORK, 640), generous_skip_depths(NETWORK), profile="small")
-SITE = Path(__file__).parent / "board_site"
-ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(__file__).resolve().parents[1] / "board" / "site"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def pynq_python() -> Path | None:

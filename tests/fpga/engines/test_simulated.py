@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
 from fpga.engines.simulated import open_simulated
+from fpga.network.files import network_beside
 from fpga.network.folding import fold
-from fpga.network.network import network_beside
 from fpga.network.plan import Plan, generous_skip_depths, save_plan
 from fpga.tools.axi_simulation import board_library
 from fpga.tools.cache import cache_folder
@@ -23,8 +23,8 @@ from hawkvision.engines import ModelSpec
 from hawkvision.errors import EngineError
 from hawkvision.images import decode, fit
 from hawkvision.repository import Repository
+from tests.fpga.engines.test_pynq import needs_board, put_board
 from tests.fpga.networks import images, random_network
-from tests.fpga.test_pynq import needs_board, put_board
 from tests.models import LABELS, SIDE, build_tiny_repository, coloured_jpeg
 from tests.processes import edge
 

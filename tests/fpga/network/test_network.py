@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpga.network.network import Conv, Network, Requant, load_network, save_network
+from fpga.network.files import load_network, save_network
+from fpga.network.network import Conv, Network, Requant
 from hawkvision.errors import EngineError, RepositoryError
 from tests.fpga.networks import conv_for, images, random_network
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.design.blocks.arithmetic import ConvUnit
+from fpga.design.blocks.convolution import ConvUnit
 from fpga.tools.sizing import Size, parse_statistics, synthesize, why_not
 from hawkvision.errors import EngineError
 from tests.fpga.networks import conv_for

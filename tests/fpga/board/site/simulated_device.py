@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[4]
 if "fpga" not in sys.modules:
     _package = types.ModuleType("fpga")
     _package.__path__ = [str(_ROOT / "fpga")]
