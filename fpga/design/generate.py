@@ -14,47 +14,65 @@ from fpga.design.blocks.convolution import ConvUnit
 from fpga.design.blocks.head import LOGIT_BITS, HeadUnit
 from fpga.design.blocks.requant import TableRequant
 from fpga.design.blocks.streams import Fifo, Fork, ResidualAdd
-from fpga.network.network import STREAM_BITS, Block, Conv
+from fpga.network.layers import STREAM_BITS
+from fpga.network.parts import (
+    ConvPart,
+    EntryPart,
+    HeadPart,
+    Part,
+    SkipPart,
+    Stage,
+    SumPart,
+)
 from fpga.network.plan import Plan
 
 
-def conv_unit(plan: Plan, conv: Conv, side: int) -> ConvUnit:
-    """The hardware of one convolution for an input of this side."""
-    return ConvUnit(conv, side, *plan.folding[conv.name], packed=plan.packed.get(conv.name, 0))
+def unit(plan: Plan, part: Part) -> wiring.Component:
+    """The hardware of one part."""
+    match part:
+        case ConvPart(conv, side):
+            folding, packed = plan.folding[conv.name], plan.packed.get(conv.name, 0)
+            return ConvUnit(conv, side, *folding, packed=packed)
+        case EntryPart(requant=requant):
+            return TableRequant(requant, STREAM_BITS)
+        case SkipPart(index=index, bits=bits):
+            return Fifo(bits, plan.skip_depths[index])
+        case SumPart(branch_bits=branch_bits, skip_bits=skip_bits, skip_signed=signed):
+            return ResidualAdd(branch_bits, skip_bits, signed, STREAM_BITS)
+        case HeadPart(name, head, side):
+            return HeadUnit(head, side * side, plan.folding[name][0])
 
 
 class BlockUnit(wiring.Component):
-    """`fpga.network.network.Block`: entry, two convolutions, the way around them, and the sum.
+    """`fpga.network.layers.Block`: entry, two convolutions, the way around them, and the sum.
 
     Ports: `i`, `o`: streams of 8 bits; `level` (out), the skip FIFO's filling.
     """
 
-    def __init__(self, plan: Plan, block: Block, side: int, depth: int) -> None:
-        self.plan, self.block, self.side, self.depth = plan, block, side, depth
+    def __init__(self, plan: Plan, stage: Stage) -> None:
+        self.plan, self.stage = plan, stage
         one = stream.Signature(unsigned(STREAM_BITS))
+        depth = plan.skip_depths[stage.index]
         super().__init__({"i": In(one), "o": Out(one), "level": Out(range(depth + 1))})
 
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
-        block, side = self.block, self.side
-        entry = TableRequant(block.entry, STREAM_BITS)
-        first = conv_unit(self.plan, block.first, side)
-        second = conv_unit(self.plan, block.second, block.first.out_side(side))
-        skip_bits = STREAM_BITS if block.skip is None else block.skip.requant.bits
-        fifo = Fifo(skip_bits, self.depth)
-        add = ResidualAdd(block.second.requant.bits, skip_bits, block.skip is not None, STREAM_BITS)
-        m.submodules.entry, m.submodules.first, m.submodules.second = entry, first, second
-        m.submodules.fifo, m.submodules.add = fifo, add
-        if block.skip is None:
+        plan, stage = self.plan, self.stage
+        m.submodules.entry = entry = unit(plan, stage.entry)
+        m.submodules.first = first = unit(plan, stage.first)
+        m.submodules.second = second = unit(plan, stage.second)
+        m.submodules.fifo = fifo = unit(plan, stage.fifo)
+        m.submodules.add = add = unit(plan, stage.sum)
+        if stage.skip is None:
             m.submodules.fork = fork = Fork(STREAM_BITS)
             wiring.connect(m, wiring.flipped(self.i), fork.i)
             wiring.connect(m, fork.a, entry.i)
             wiring.connect(m, fork.b, fifo.i)
             wiring.connect(m, entry.o, first.i)
         else:
-            m.submodules.fork = fork = Fork(block.entry.bits)
-            m.submodules.skip = skip = conv_unit(self.plan, block.skip, side)
+            m.submodules.fork = fork = Fork(stage.block.entry.bits)
+            m.submodules.skip = skip = unit(plan, stage.skip)
             wiring.connect(m, wiring.flipped(self.i), entry.i)
             wiring.connect(m, entry.o, fork.i)
             wiring.connect(m, fork.a, first.i)
@@ -91,24 +109,21 @@ class NetworkUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build it."""
         m = Module()
-        network, folding = self.plan.network, self.plan.folding
-        stem = conv_unit(self.plan, network.stem, network.side)
-        m.submodules.stem = stem
+        plan, network = self.plan, self.plan.network
+        m.submodules.stem = stem = unit(plan, network.stem_part)
         m.d.comb += [
             stem.i.valid.eq(self.i.valid),
             stem.i.payload.eq(self.i.payload ^ 0x80),  # x - 128 in two's complement
             self.i.ready.eq(stem.i.ready),
         ]
-        out, side = stem.o, network.stem.out_side(network.side)
-        for index, block in enumerate(network.blocks):
-            unit = BlockUnit(self.plan, block, side, self.plan.skip_depths[index])
-            m.submodules[f"block_{index}"] = unit
+        out = stem.o
+        for stage in network.stages():
+            m.submodules[f"block_{stage.index}"] = block = BlockUnit(plan, stage)
             if self.watched:
-                m.d.comb += self.levels.word_select(index, LEVEL_BITS).eq(unit.level)
-            wiring.connect(m, out, unit.i)
-            out, side = unit.o, block.first.out_side(side)
-        head = HeadUnit(network.head, side * side, folding["head"][0])
-        m.submodules.head = head
+                m.d.comb += self.levels.word_select(stage.index, LEVEL_BITS).eq(block.level)
+            wiring.connect(m, out, block.i)
+            out = block.o
+        m.submodules.head = head = unit(plan, network.head_part)
         wiring.connect(m, out, head.i)
         wiring.connect(m, head.o, wiring.flipped(self.o))
         return m
@@ -119,26 +134,8 @@ def to_verilog(unit: wiring.Component, name: str) -> str:
     return str(verilog.convert(unit, name=name, strip_internal_attrs=True))
 
 
-def parts(plan: Plan) -> Iterator[tuple[str, wiring.Component]]:
+def units(plan: Plan) -> Iterator[tuple[str, wiring.Component]]:
     """Every unit of the design on its own, by name, in the order of the data."""
-    network, folding = plan.network, plan.folding
-
-    def unit(conv: Conv, side: int) -> tuple[str, wiring.Component]:
-        return conv.name, conv_unit(plan, conv, side)
-
-    yield unit(network.stem, network.side)
-    side = network.stem.out_side(network.side)
-    for index, block in enumerate(network.blocks):
-        skip_bits = STREAM_BITS if block.skip is None else block.skip.requant.bits
-        yield f"entry{index}", TableRequant(block.entry, STREAM_BITS)
-        yield unit(block.first, side)
-        if block.skip is not None:
-            yield unit(block.skip, side)
-        side = block.first.out_side(side)
-        yield unit(block.second, side)
-        yield f"fifo{index}", Fifo(skip_bits, plan.skip_depths[index])
-        signed = block.skip is not None
-        bits = block.second.requant.bits
-        yield f"add{index}", ResidualAdd(bits, skip_bits, signed, STREAM_BITS)
-    yield "head", HeadUnit(network.head, side * side, folding["head"][0])
-    yield from bus_parts(network.side, network.classes)
+    for part in plan.network.parts():
+        yield part.name, unit(plan, part)
+    yield from bus_parts(plan.network.side, plan.network.classes)

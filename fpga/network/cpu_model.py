@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from fpga.network.network import STREAM_BITS, Conv, Network, Requant
+from fpga.network.layers import STREAM_BITS, Conv, Requant
+from fpga.network.network import Network
 
 _OPSET = 17
 

@@ -10,7 +10,8 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fpga.network.network import Block, Conv, Head, Network, Requant
+from fpga.network.layers import Block, Conv, Head, Requant
+from fpga.network.network import Network
 from hawkvision.errors import EngineError, RepositoryError
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fpga.network.network import Conv, Network
+from fpga.network.layers import Conv
+from fpga.network.network import Network
 from fpga.network.packing import blocks_per_column
 from fpga.network.plan import Folding, Plan
 from hawkvision.errors import EngineError
@@ -48,7 +49,7 @@ def cycles(conv: Conv, side: int, pe: int, simd: int) -> int:
 def slowest_layer(plan: Plan) -> int:
     """Cycles for a picture of the layer that takes most."""
     layers = plan.network.convolutions()
-    return max(cycles(conv, side, *plan.folding[conv.name]) for conv, side in layers)
+    return max(cycles(part.conv, part.side, *plan.folding[part.name]) for part in layers)
 
 
 def fold(network: Network, interval: int) -> Folding:
@@ -57,11 +58,14 @@ def fold(network: Network, interval: int) -> Folding:
     Raises EngineError where no folding is fast enough.
     """
     found: dict[str, tuple[int, int]] = {}
-    for conv, side in network.convolutions():
-        choice = next((pair for pair in legal(conv) if cycles(conv, side, *pair) <= interval), None)
+    for part in network.convolutions():
+        fast = (
+            pair for pair in legal(part.conv) if cycles(part.conv, part.side, *pair) <= interval
+        )
+        choice = next(fast, None)
         if choice is None:
-            raise EngineError(f"{conv.name} cannot take a picture in {interval} cycles")
-        found[conv.name] = choice
+            raise EngineError(f"{part.name} cannot take a picture in {interval} cycles")
+        found[part.name] = choice
     classes = network.classes
     width = len(network.head.weights[0])
     lanes = next(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fpga.network.network import Conv
+from fpga.network.layers import Conv
 
 _OPERAND_BITS = 25
 ADDENDS = 4
@@ -36,7 +36,7 @@ def digits(weights: Sequence[int]) -> list[int]:
     """Weights as they are stored: each is one less where the one below it, so stored, is negative.
 
     The sign of a stored weight is extended up to the next one, which takes one from it. Weights
-    are symmetric (`fpga.network.network.Conv`), so one less still has their bits.
+    are symmetric (`fpga.network.layers.Conv`), so one less still has their bits.
     """
     stored: list[int] = []
     for weight in weights:

@@ -42,12 +42,9 @@ def generous_skip_depths(network: Network) -> dict[int, int]:
     Where simulations begin that find out what is needed.
     """
     found = {}
-    side = network.stem.out_side(network.side)
-    for index, block in enumerate(network.blocks):
-        out = block.first.out_side(side)
-        channels = block.second.out_channels
-        found[index] = SKIP_ROWS * max(out, side if block.skip is None else out) * channels
-        side = out
+    for stage in network.stages():
+        side = stage.side if stage.skip is None else stage.out_side
+        found[stage.index] = SKIP_ROWS * side * stage.block.second.out_channels
     return found
 
 
@@ -80,7 +77,7 @@ def load_plan(path: Path) -> Plan:
         plan = Plan(network, folding, depths, packed, str(kept["profile"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RepositoryError(f"{path.name}: the plan is damaged: {error}") from error
-    wanted = {conv.name for conv, _ in network.convolutions()} | {"head"}
+    wanted = {part.name for part in network.convolutions()} | {"head"}
     if set(folding) != wanted or len(depths) != len(network.blocks):
         raise RepositoryError(f"{path.name}: the plan is of another network")
     return plan

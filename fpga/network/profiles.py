@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fpga.network.folding import fold
-from fpga.network.network import Conv, Network
+from fpga.network.layers import Conv
+from fpga.network.network import Network
 from fpga.network.packing import blocks_per_column
 from fpga.network.plan import Folding, Plan, generous_skip_depths
 from hawkvision.errors import EngineError
@@ -50,7 +51,7 @@ def packed_channels(network: Network, folding: Folding) -> dict[str, int]:
     take a block each if they are left alone. Every requantizer takes a block as well, the stem's
     wide one two.
     """
-    layers = [conv for conv, _ in network.convolutions()]
+    layers = [part.conv for part in network.convolutions()]
     left = DSP_BUDGET - len(layers) - 1 - folding["head"][0]
     chosen: dict[str, int] = {}
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fpga.network.network import STREAM_BITS, Block, Conv, Head, Network, Requant
+from fpga.network.layers import STREAM_BITS, Block, Conv, Head, Requant
+from fpga.network.network import Network
 from fpga.network.qonnx import Floats, QuantConv, Quantizer, QuantModel
 
 INPUT_STEP = 1 / 64
@@ -54,7 +55,7 @@ def streamline(model: QuantModel, name: str, side: int) -> Network:
     pixels = Quantizer(INPUT_STEP, 8, True)
     stem = _conv(model.stem, pixels, model.stream.step, STREAM_BITS, signed=False)
     blocks: list[Block] = []
-    before = model.stream.step
+    before, left = model.stream.step, stem.out_side(side)
     for block in model.blocks:
         after = block.stream.step
         ratio = np.array([before / block.entry.step])
@@ -65,14 +66,7 @@ def streamline(model: QuantModel, name: str, side: int) -> Network:
         if block.skip is not None:
             skip = _conv(block.skip, block.entry, after, _SUM_BITS, signed=True)
         blocks.append(Block(entry, first, second, skip))
-        before = after
-    pixels_left = _last_side(model, side) ** 2
-    step = model.head_step * before / pixels_left
+        before, left = after, first.out_side(left)
+    step = model.head_step * before / left**2
     bias = np.round(model.head_bias / step).astype(np.int64)
     return Network(name, side, stem, tuple(blocks), Head(model.head_weights, bias, step))
-
-
-def _last_side(model: QuantModel, side: int) -> int:
-    for layer in [model.stem, *(block.first for block in model.blocks)]:
-        side = -(-side // layer.stride)
-    return side

@@ -93,13 +93,13 @@ def size(plan: Plan, cache: Path, done: Callable[[str], None] = lambda _name: No
 def layer_rows(plan: Plan, sized: Sized | None) -> list[dict[str, Any]]:
     """One row for each part: of layers MACs, bits, folding and cycles, of all what they take."""
     network = plan.network
-    layers = {conv.name: (conv, side) for conv, side in network.convolutions()}
+    layers = {part.name: part for part in network.convolutions()}
     names = list(layers) if sized is None else list(sized.parts)
     rows = []
     for name in names:
         row: dict[str, Any] = {"part": name}
         if name in layers:
-            conv, side = layers[name]
+            conv, side = layers[name].conv, layers[name].side
             pe, simd = plan.folding[name]
             row |= {
                 "macs": conv.macs(side),

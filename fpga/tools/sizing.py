@@ -19,7 +19,7 @@ from pathlib import Path
 
 from amaranth.lib import wiring
 
-from fpga.design.generate import parts, to_verilog
+from fpga.design.generate import to_verilog, units
 from fpga.network.plan import Plan
 from hawkvision.errors import EngineError
 
@@ -105,7 +105,7 @@ def synthesize_plan(
         return item[0], size
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return dict(pool.map(one, list(parts(plan))))
+        return dict(pool.map(one, list(units(plan))))
 
 
 def parse_statistics(text: str) -> Size:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fpga.network.network import Block, Conv, Head, Ints, Network, Requant
+from fpga.network.layers import Block, Conv, Head, Ints, Requant
+from fpga.network.network import Network
 
 SHIFT = 16
 

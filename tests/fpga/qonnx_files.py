@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fpga.network.network import Conv, Network, Requant
+from fpga.network.layers import Conv, Requant
+from fpga.network.network import Network
 from fpga.network.streamline import INPUT_STEP
 
 _DOMAIN = "qonnx.custom_op.general"
@@ -76,10 +77,7 @@ def write_qonnx(network: Network, path: Path, **conv: Any) -> None:
             x = g.add("Mul", whole, g.constant(stream))
         x = g.rectified(g.add("Add", branch, x), stream, 8)
     head = network.head
-    side = network.side
-    for block in network.blocks:
-        side = block.first.out_side(side)
-    step = head.scale * side**2 / stream
+    step = head.scale * network.head_part.side**2 / stream
     pooled = g.add("ReduceMean", x, axes=[2, 3], keepdims=0)
     weights = g.quant(g.constant(head.weights * step), step, 8, signed=True)
     logits = g.add("Gemm", pooled, weights, g.constant(head.bias * head.scale), transB=1)

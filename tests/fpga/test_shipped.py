@@ -14,6 +14,7 @@ pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 from fpga.network.files import load_network
 from fpga.network.folding import fold, legal
 from fpga.network.plan import Plan, generous_skip_depths, load_plan, save_plan
+from fpga.network.profiles import first_plan
 from fpga.tools.measure import accuracy
 from fpga.tools.simulate import why_not as verilator_why_not
 from fpga.tools.sizing import why_not as yosys_why_not
@@ -49,7 +50,9 @@ def test_the_file_for_cpus_and_the_network_for_hardware_are_the_same() -> None:
 def test_the_plans_are_whole_and_can_be_built(name: str) -> None:
     plan: Plan = load_plan(TASK.folder / f"{name}.fpga.npz")
     assert plan.profile == {"edge": "accurate", "fast": "fast"}[name]
-    for conv, _ in plan.network.convolutions():
+    again = first_plan(plan.network, plan.profile)
+    assert (again.folding, again.packed) == (plan.folding, plan.packed)
+    for conv in (part.conv for part in plan.network.convolutions()):
         assert plan.folding[conv.name] in list(legal(conv))
         limit = (1 << (conv.weight_bits - 1)) - 1
         assert np.abs(conv.weights).max() <= limit and conv.accumulator_bits <= 24

@@ -62,9 +62,8 @@ def test_integers_compute_what_the_file_computes_in_floats(
     assert exact.mean() > 0.9
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
     assert network.digest != given.digest  # the same function, other fixed-point numbers
-    assert [conv.out_channels for conv, _ in network.convolutions()] == [
-        conv.out_channels for conv, _ in given.convolutions()
-    ]
+    channels = [part.conv.out_channels for part in network.convolutions()]
+    assert channels == [part.conv.out_channels for part in given.convolutions()]
 
 
 @pytest.mark.parametrize(

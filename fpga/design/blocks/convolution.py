@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fpga.design.blocks.packing import operand, taken_apart
 from fpga.design.blocks.requant import SerialRequant
 from fpga.design.blocks.window import SlidingWindow
-from fpga.network.network import Conv
+from fpga.network.layers import Conv
 from fpga.network.packing import ADDENDS, digits, lanes_per_block, spacing
 
 _BLOCK_ROM = 64
@@ -28,7 +28,7 @@ def check_folding(conv: Conv, pe: int, simd: int) -> None:
 
 
 class ConvUnit(wiring.Component):
-    """A convolution of `fpga.network.network.Conv`, bit for bit.
+    """A convolution of `fpga.network.layers.Conv`, bit for bit.
 
     Parameters: the convolution, the `side` of its input, `pe` output channels and `simd` input
     channels at a time; they divide Cout and Cin. The products of the first `packed` of those input

@@ -9,13 +9,13 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.network.network import STREAM_BITS, Head
+from fpga.network.layers import STREAM_BITS, Head
 
 LOGIT_BITS = 32
 
 
 class HeadUnit(wiring.Component):
-    """`fpga.network.network.Head`, bit for bit.
+    """`fpga.network.layers.Head`, bit for bit.
 
     Parameters: the head, `pixels` of a picture, `pe` classes at a time, which divide the classes.
 

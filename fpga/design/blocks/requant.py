@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from fpga.network.network import Requant
+from fpga.network.layers import Requant
 
 
 class SerialRequant(wiring.Component):

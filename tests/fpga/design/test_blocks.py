@@ -17,7 +17,7 @@ from fpga.design.blocks.requant import TableRequant
 from fpga.design.blocks.streams import Fifo
 from fpga.design.generate import NetworkUnit
 from fpga.network.folding import cycles, fold, legal
-from fpga.network.network import Head, Requant
+from fpga.network.layers import Head, Requant
 from fpga.network.packing import digits, lanes_per_block, spacing
 from fpga.network.plan import Plan, generous_skip_depths
 from fpga.tools.simulate import Simulation, why_not

@@ -20,7 +20,7 @@ from fpga.design.blocks.head import HeadUnit
 from fpga.design.blocks.requant import TableRequant
 from fpga.design.blocks.streams import Fifo, ResidualAdd
 from fpga.network.folding import cycles, legal
-from fpga.network.network import Head, Requant
+from fpga.network.layers import Head, Requant
 from tests.fpga.networks import conv_for
 
 few = settings(

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpga.network.files import load_network, save_network
-from fpga.network.network import Conv, Network, Requant
+from fpga.network.layers import Conv, Requant
+from fpga.network.network import Network
 from hawkvision.errors import EngineError, RepositoryError
 from tests.fpga.networks import conv_for, images, random_network
 
