@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 
 from amaranth.back import verilog
 from amaranth.hdl import Module, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from fpga.design.blocks.axi import bus_parts
+from fpga.design.blocks.axi import bus_units
 from fpga.design.blocks.convolution import ConvUnit
 from fpga.design.blocks.head import LOGIT_BITS, HeadUnit
 from fpga.design.blocks.requant import TableRequant
@@ -25,6 +26,7 @@ from fpga.network.parts import (
     SumPart,
 )
 from fpga.network.plan import Plan
+from hawkvision.errors import EngineError
 
 
 def unit(plan: Plan, part: Part) -> wiring.Component:
@@ -130,12 +132,23 @@ class NetworkUnit(wiring.Component):
 
 
 def to_verilog(unit: wiring.Component, name: str) -> str:
-    """Verilog of a component with ports `i` and `o`, as module `name`."""
-    return str(verilog.convert(unit, name=name, strip_internal_attrs=True))
+    """Verilog of a component, as module `name`; no path of this machine is in it.
+
+    Raises EngineError where Amaranth finds no yosys that can write it.
+    """
+    try:
+        text = verilog.convert(unit, name=name, emit_src=False, strip_internal_attrs=True)
+    except verilog.YosysError as error:
+        *_, reason = str(error).splitlines() or ["yosys failed"]
+        raise EngineError(
+            f"no Verilog can be written: {reason}",
+            hint="Amaranth needs yosys 0.40 or newer: pip install 'hawkvision[fpga]'.",
+        ) from error
+    return str(text)
 
 
-def units(plan: Plan) -> Iterator[tuple[str, wiring.Component]]:
-    """Every unit of the design on its own, by name, in the order of the data."""
-    for part in plan.network.parts():
-        yield part.name, unit(plan, part)
-    yield from bus_parts(plan.network.side, plan.network.classes)
+def units(plan: Plan) -> dict[str, Callable[[], wiring.Component]]:
+    """What makes every unit of the design on its own, by name, in the order of the data."""
+    network = plan.network
+    inside = {part.name: partial(unit, plan, part) for part in network.parts()}
+    return {**inside, **bus_units(network.side, network.classes)}

@@ -97,15 +97,16 @@ def synthesize(unit: wiring.Component, cache: Path) -> Size:
 def synthesize_plan(
     plan: Plan, cache: Path, done: Callable[[str], None] = lambda _name: None
 ) -> dict[str, Size]:
-    """Every part on its own, two at a time. Raises EngineError."""
+    """Every part on its own, as many at a time as there are processors. Raises EngineError."""
 
-    def one(item: tuple[str, wiring.Component]) -> tuple[str, Size]:
-        size = synthesize(item[1], cache)
-        done(item[0])
-        return item[0], size
+    def one(name: str, make: Callable[[], wiring.Component]) -> Size:
+        size = synthesize(make(), cache)
+        done(name)
+        return size
 
+    found = units(plan)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return dict(pool.map(one, list(units(plan))))
+        return dict(zip(found, pool.map(one, found.keys(), found.values()), strict=True))
 
 
 def parse_statistics(text: str) -> Size:

@@ -24,7 +24,7 @@ BELOW: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "board": {"numpy", "pynq"},
     "network": {"numpy", "onnx", "onnxruntime", "hawkvision"},
-    "design": {"numpy", "amaranth"},
+    "design": {"numpy", "amaranth", "hawkvision"},
     "tools": {"numpy", "amaranth", "rich", "hawkvision"},
     "engines": {"numpy", "hawkvision"},
     "vivado": {"hawkvision"},

@@ -5,7 +5,8 @@ Signals and their order follow Arm IHI 0051A (AXI4-Stream) and IHI 0022E (AXI4-L
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 
 from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
@@ -88,11 +89,13 @@ class ControlPort(wiring.Component):
         return m
 
 
-def bus_parts(side: int, classes: int) -> Iterator[tuple[str, wiring.Component]]:
-    """What is around the network, unit by unit, by name."""
-    yield "framer", Framer(words_of_picture(side), classes)
-    yield "width_converter", WidthConverter(8, 4)
-    yield "control", ControlPort(_READABLE)
+def bus_units(side: int, classes: int) -> dict[str, Callable[[], wiring.Component]]:
+    """What makes the units around the network, by name."""
+    return {
+        "framer": partial(Framer, words_of_picture(side), classes),
+        "width_converter": partial(WidthConverter, 8, 4),
+        "control": partial(ControlPort, _READABLE),
+    }
 
 
 _READABLE = (
