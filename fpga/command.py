@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
+from fpga.network.profiles import PROFILES
 from fpga.tools.cache import cache_folder
+from fpga.tools.needs import SIMULATION, SYNTHESIS, naming_missing_modules
 from hawkvision.cli.output import progress_bar, screen, write_json
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
 
-_PROFILES = ("accurate", "fast")
 _STEPS = ("import", "streamline", "fold", "fifos", "generate", "simulate", "size", "package")
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _plan = click.argument("plan", type=_file)
@@ -26,14 +27,26 @@ _seed = click.option("--seed", type=click.IntRange(0), default=1)
 _show = {"show_default": True}
 
 
-@click.group("fpga")
+class _Command(click.Command):
+    """Imports what it needs when it runs, so that help needs none of it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with naming_missing_modules(f"`hawkvision fpga {ctx.info_name}`"):
+            return super().invoke(ctx)
+
+
+class _Commands(click.Group):
+    command_class = _Command
+
+
+@click.group("fpga", cls=_Commands)
 def command() -> None:
     """The FPGA edge: quantized networks as streaming hardware."""
 
 
 @command.command("compile", context_settings=_show)
 @click.argument("source", type=_file)
-@click.option("--profile", type=click.Choice(_PROFILES), default="accurate")
+@click.option("--profile", type=click.Choice(tuple(PROFILES)), default="accurate")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Build folder.")
 @click.option("--step", "steps", multiple=True, type=click.Choice(_STEPS), help="Only these.")
 @click.option("--side", type=click.IntRange(4, 256), default=32, help="Pixels of a picture.")
@@ -51,13 +64,18 @@ def compile_(
     seed: int,
 ) -> None:
     """Compile SOURCE, a QONNX file, into a build folder; every step checks its own result."""
-    from fpga.steps import Build, run_step
+    from fpga.steps import Build, check_tools, run_step
 
     build = Build(source, out, profile, cache_folder(), side, images, stalls, seed)
+    check_tools(steps or _STEPS)
     for name in steps or _STEPS:
         start = time.monotonic()
         click.echo(f"{name} …", nl=False)
-        said = run_step(name, build)
+        try:
+            said = run_step(name, build)
+        except HawkVisionError:
+            click.echo()
+            raise
         shown = ", ".join(f"{key} {_brief(value)}" for key, value in said.items())
         click.echo(f"\r{name}: {shown} ({time.monotonic() - start:.0f} s)")
 
@@ -136,7 +154,7 @@ def _sized(plan: Any) -> Any:
 
 
 @command.command("report", context_settings=_show)
-@click.option("--profile", type=click.Choice(_PROFILES), default="accurate")
+@click.option("--profile", type=click.Choice(tuple(PROFILES)), default="accurate")
 @click.option("--plan", "plan_file", type=_file, help="Another design than the shipped one.")
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="CIFAR-10, with test/.")
 @click.option("--split", default="test")
@@ -166,8 +184,12 @@ def report(
     from fpga.network.plan import load_plan
     from fpga.tools.measure import accuracy, layer_rows, prepared
     from fpga.tools.measure import simulate as measured
-    from fpga.tools.report import anchor_table, layer_table, report_body, roofline
+    from fpga.tools.report import anchor_table, layer_table, report_body
 
+    if figure is not None:
+        from fpga.tools.roofline import roofline
+    for need in (SIMULATION, SYNTHESIS):
+        need.check()
     task = Repository(shipped_repository()).open("cifar10")
     plan = load_plan(plan_file or task.folder / _SHIPPED[profile])
     network = plan.network
@@ -217,7 +239,7 @@ def _photos() -> Path | None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Archive (.tar.gz).")
 def package(task: Path | None, bit: Path, hwh: Path, out: Path) -> None:
     """Pack a task with its bitstream for a board: unpack it into a repository there."""
-    from fpga.vivado.project import package_board
+    from fpga.vivado.package import package_board
 
     folder = task or Repository(shipped_repository()).open("cifar10").folder
     for name in package_board(folder, bit, hwh, out):

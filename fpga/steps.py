@@ -7,7 +7,7 @@ raises EngineError or RepositoryError. `steps.json` keeps what each said.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from fpga.network.reference import run_qonnx
 from fpga.network.streamline import streamline
 from fpga.tools.fifos import pictures_for, size_fifos
 from fpga.tools.measure import RESOURCES, simulate, size
+from fpga.tools.needs import SIMULATION, SYNTHESIS
 from fpga.tools.sizing import XC7Z020
 from fpga.vivado.project import write_project
 from hawkvision.errors import EngineError
@@ -167,6 +168,16 @@ STEPS: dict[str, Callable[[Build], Said]] = {
     "size": size_step,
     "package": package_step,
 }
+
+
+_NEEDS = {"fifos": SIMULATION, "simulate": SIMULATION, "size": SYNTHESIS}
+
+
+def check_tools(names: Iterable[str]) -> None:
+    """Raise EngineError where a program is missing that one of these steps runs."""
+    for name in names:
+        if name in _NEEDS:
+            _NEEDS[name].check()
 
 
 def run_step(name: str, build: Build) -> Said:

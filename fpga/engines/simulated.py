@@ -19,7 +19,9 @@ from fpga.engines.serving import metadata_of, pictures_of
 from fpga.network.files import network_beside
 from fpga.network.folding import slowest_layer
 from fpga.network.plan import Plan, load_plan
+from fpga.network.profiles import milliseconds
 from fpga.tools.cache import cache_folder
+from fpga.tools.needs import naming_missing_modules
 from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
 from hawkvision.errors import EngineError
 
@@ -30,15 +32,9 @@ class SimulatedFpga:
     """One design in Verilator, behind the board's driver."""
 
     def __init__(self, plan: Plan, cache: Path) -> None:
-        try:
-            from fpga.network.profiles import milliseconds
+        with naming_missing_modules("the engine 'fpga-sim'"):
             from fpga.tools.axi_simulation import board_library
-        except ImportError as error:
-            raise EngineError(
-                "the engine 'fpga-sim' needs Amaranth", hint="pip install 'hawkvision[fpga]'"
-            ) from error
-        network = plan.network
-        self._network, self._milliseconds = network, milliseconds
+        self._network = network = plan.network
         library = board_library(plan, cache)
         limit = 10 * (MAX_BATCH + 5) * slowest_layer(plan)
         self._lock = threading.Lock()
@@ -76,7 +72,7 @@ class SimulatedFpga:
         self._measured = {
             "latency_cycles": found.latency_cycles,
             "interval_cycles": found.interval_cycles,
-            "latency_ms": self._milliseconds(found.latency_cycles),
+            "latency_ms": milliseconds(found.latency_cycles),
         }
         return np.asarray(logits * self._network.head.scale, np.float32)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fpga.design.accelerator import TOP, accelerator_verilog
 from fpga.network.plan import Plan
+from fpga.tools.needs import SIMULATION
 from fpga.tools.simulate import build_library
 
 _HARNESS = """
@@ -128,7 +129,11 @@ extern "C" long board_exchange(Board* b, const uint32_t* in, long ins, uint32_t*
 
 
 def board_library(plan: Plan, cache: Path) -> Path:
-    """A shared library with the functions of the harness, for a design; built once."""
+    """A shared library with the functions of the harness, for a design; built once.
+
+    Raises EngineError.
+    """
+    SIMULATION.check()  # before Verilog is written, which takes a while
     return library_of(accelerator_verilog(plan), cache)
 
 

@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from amaranth.lib import wiring
 
 from fpga.design.generate import to_verilog
+from fpga.tools.needs import SIMULATION
 from hawkvision.errors import EngineError
 
 Values = npt.NDArray[np.int64]
@@ -70,12 +70,6 @@ extern "C" long run(const uint32_t* in, long ins, uint32_t* out, long outs, int 
     return given == outs ? cycle : -given - 1;
 }
 """
-
-
-def why_not() -> str | None:
-    """Why nothing can be simulated here, or None."""
-    missing = [name for name in ("verilator", "g++", "make") if shutil.which(name) is None]
-    return f"not installed: {', '.join(missing)}" if missing else None
 
 
 @dataclass(frozen=True)
@@ -178,9 +172,7 @@ def build_library(source: str, top: str, harness: str, cache: Path) -> Path:
 
     Raises EngineError.
     """
-    reason = why_not()
-    if reason is not None:
-        raise EngineError(f"no simulation: {reason}", hint="apt-get install verilator g++ make")
+    SIMULATION.check()
     digest = hashlib.sha256(f"{_BUILD_VERSION}{harness}{source}".encode()).hexdigest()[:24]
     library = cache / digest / "libhv.so"
     if library.exists():

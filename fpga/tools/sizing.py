@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from amaranth.lib import wiring
 
 from fpga.design.generate import to_verilog, units
 from fpga.network.plan import Plan
+from fpga.tools.needs import SYNTHESIS
 from hawkvision.errors import EngineError
 
 _TOP = "hv_part"
@@ -47,11 +47,6 @@ class Size:
 XC7Z020 = Size(53_200, 106_400, 220, 140)
 
 
-def why_not() -> str | None:
-    """Why nothing can be synthesized here, or None."""
-    return None if shutil.which("yosys") else "yosys is not installed"
-
-
 PINNED = "0.23"
 """The version of yosys whose counts are recorded; others count differently, by up to a quarter."""
 
@@ -67,9 +62,7 @@ def synthesize(unit: wiring.Component, cache: Path) -> Size:
 
     Raises EngineError.
     """
-    reason = why_not()
-    if reason is not None:
-        raise EngineError(f"no sizing: {reason}", hint="apt-get install yosys berkeley-abc")
+    SYNTHESIS.check()
     source = to_verilog(unit, _TOP)
     key = hashlib.sha256(f"{yosys_version()}{source}".encode()).hexdigest()[:24]
     kept = cache / f"{key}.json"

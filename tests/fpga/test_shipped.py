@@ -16,13 +16,12 @@ from fpga.network.folding import fold, legal
 from fpga.network.plan import Plan, generous_skip_depths, load_plan, save_plan
 from fpga.network.profiles import first_plan
 from fpga.tools.measure import accuracy
-from fpga.tools.simulate import why_not as verilator_why_not
-from fpga.tools.sizing import why_not as yosys_why_not
 from hawkvision.cli.evaluate import evaluate
 from hawkvision.cli.main import cli
 from hawkvision.datasets import open_labelled
 from hawkvision.engines import open_engine
 from hawkvision.repository import Repository, shipped_repository
+from tests.fpga.marks import needs_verilator, needs_yosys
 from tests.fpga.networks import random_network
 from tests.processes import edge, gateway
 
@@ -100,10 +99,8 @@ def test_packing_the_shipped_task_takes_its_files(tmp_path: Path) -> None:
     assert out.stat().st_size > 1000
 
 
-@pytest.mark.skipif(
-    verilator_why_not() is not None or yosys_why_not() is not None,
-    reason="no Verilator or no yosys",
-)
+@needs_verilator
+@needs_yosys
 def test_a_report_has_every_figure_and_a_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

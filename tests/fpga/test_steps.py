@@ -27,15 +27,15 @@ from fpga.network.reference import run_qonnx
 from fpga.network.streamline import streamline
 from fpga.steps import Build, run_step
 from fpga.tools.fifos import size_fifos
-from fpga.tools.simulate import why_not
-from fpga.vivado.project import package_board, write_project
+from fpga.vivado.package import package_board
+from fpga.vivado.project import write_project
 from hawkvision.cli.main import cli
 from hawkvision.errors import EngineError, RepositoryError
+from tests.fpga.marks import needs_verilator
 from tests.fpga.networks import images, random_network
 from tests.fpga.qonnx_files import write_qonnx
 
 NETWORK = random_network(8, (4, 8), 2, seed=1)
-needs_verilator = pytest.mark.skipif(why_not() is not None, reason=f"no Verilator: {why_not()}")
 
 
 @pytest.fixture

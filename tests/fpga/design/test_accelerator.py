@@ -24,11 +24,12 @@ from fpga.network.folding import fold
 from fpga.network.plan import Plan, generous_skip_depths
 from fpga.tools.axi_simulation import board_library, library_of
 from fpga.tools.measure import simulate
-from fpga.tools.simulate import Simulation, why_not
+from fpga.tools.simulate import Simulation
 from hawkvision.errors import EngineError
+from tests.fpga.marks import needs_verilator
 from tests.fpga.networks import images, random_network
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no Verilator: {why_not()}")
+pytestmark = needs_verilator
 NETWORK = random_network(8, (4, 8), 1, seed=3)
 PLAN = Plan(NETWORK, fold(NETWORK, 640), generous_skip_depths(NETWORK), profile="small")
 

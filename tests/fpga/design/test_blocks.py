@@ -20,11 +20,12 @@ from fpga.network.folding import cycles, fold, legal
 from fpga.network.layers import Head, Requant
 from fpga.network.packing import digits, lanes_per_block, spacing
 from fpga.network.plan import Plan, generous_skip_depths
-from fpga.tools.simulate import Simulation, why_not
+from fpga.tools.simulate import Simulation
 from hawkvision.errors import EngineError
+from tests.fpga.marks import needs_verilator
 from tests.fpga.networks import conv_for, images, random_network
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=f"no Verilator: {why_not()}")
+pytestmark = needs_verilator
 STALLS = [(0, 0), (40, 0), (0, 40), (30, 30)]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +18,14 @@ from fpga.network.files import network_beside, save_network
 from fpga.network.folding import fold
 from fpga.network.plan import Plan, generous_skip_depths
 from fpga.tools.axi_simulation import board_library
-from fpga.tools.simulate import why_not
 from hawkvision.engines import ModelSpec
 from hawkvision.errors import EngineError
-from tests.fpga.board.handoff import handoff
+from tests.fpga.board.simulated import needs_pynq, put_board
+from tests.fpga.marks import needs_verilator
 from tests.fpga.networks import images, random_network
 
 NETWORK = random_network(8, (4, 8), 1, seed=3)
 PLAN = Plan(NETWORK, fold(NETWORK, 640), generous_skip_depths(NETWORK), profile="small")
-SITE = Path(__file__).resolve().parents[1] / "board" / "site"
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def pynq_python() -> Path | None:
-    """A Python that has pynq: `.venv-pynq`, which `scripts/setup pynq` makes."""
-    python = Path(os.environ.get("HAWKVISION_PYNQ_PYTHON", ROOT / ".venv-pynq/bin/python"))
-    if not python.exists():
-        return None
-    probe = [str(python), "-c", "import pynq"]
-    return (
-        python if subprocess.run(probe, capture_output=True, check=False).returncode == 0 else None
-    )
-
-
-PYTHON = pynq_python()
-needs_board = pytest.mark.skipif(
-    PYTHON is None or why_not() is not None,
-    reason="no .venv-pynq (scripts/setup pynq)" if PYTHON is None else f"no Verilator: {why_not()}",
-)
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +42,6 @@ def rung(tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> Mode
     return ModelSpec(path)
 
 
-def put_board(path: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bitstream and handoff beside a rung's file; the simulated board under pynq."""
-    path.with_suffix(".bit").write_bytes(b"BIT of a test")
-    path.with_suffix(".hwh").write_text(handoff())
-    monkeypatch.setenv("HAWKVISION_PYNQ_PYTHON", str(PYTHON))
-    monkeypatch.setenv("PYTHONPATH", str(SITE))
-    monkeypatch.setenv("HAWKVISION_TEST_BOARD", str(library))
-
-
 def batch(count: int, seed: int = 1) -> np.ndarray:
     return images(count, 8, np.random.default_rng(seed)).transpose(0, 3, 1, 2)
 
@@ -81,7 +50,8 @@ def logits(pictures: np.ndarray) -> np.ndarray:
     return NETWORK(pictures.transpose(0, 2, 3, 1)) * NETWORK.head.scale
 
 
-@needs_board
+@needs_pynq
+@needs_verilator
 def test_batches_of_any_size_come_back_exact(rung: ModelSpec) -> None:
     engine = open_pynq(rung, threads=1)
     for count in (1, 5, 70, 2):
@@ -93,7 +63,8 @@ def test_batches_of_any_size_come_back_exact(rung: ModelSpec) -> None:
     engine.close()
 
 
-@needs_board
+@needs_pynq
+@needs_verilator
 @pytest.mark.parametrize("fault", ["no flush", "no invalidate"])
 def test_a_cache_that_is_not_written_back_gives_wrong_answers(
     rung: ModelSpec, monkeypatch: pytest.MonkeyPatch, fault: str
@@ -105,7 +76,8 @@ def test_a_cache_that_is_not_written_back_gives_wrong_answers(
     engine.close()
 
 
-@needs_board
+@needs_pynq
+@needs_verilator
 def test_a_transfer_that_never_ends_is_an_error_and_the_next_one_is_tried(
     rung: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +89,8 @@ def test_a_transfer_that_never_ends_is_an_error_and_the_next_one_is_tried(
     engine.close()
 
 
-@needs_board
+@needs_pynq
+@needs_verilator
 def test_a_worker_that_dies_is_started_again(rung: ModelSpec) -> None:
     engine = open_pynq(rung, threads=1)
     worker = engine._worker
@@ -129,14 +102,16 @@ def test_a_worker_that_dies_is_started_again(rung: ModelSpec) -> None:
     engine.close()
 
 
-@needs_board
+@needs_pynq
+@needs_verilator
 def test_a_bitstream_of_another_network_is_refused(rung: ModelSpec) -> None:
     save_network(random_network(8, (4, 8), 1, seed=4), network_beside(rung.path))
     with pytest.raises(EngineError, match="the bitstream holds network"):
         open_pynq(rung, threads=1)
 
 
-@needs_board
+@needs_pynq
+@needs_verilator
 def test_without_a_board_the_reason_is_said(
     rung: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

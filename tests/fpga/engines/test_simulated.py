@@ -17,18 +17,17 @@ from fpga.network.folding import fold
 from fpga.network.plan import Plan, generous_skip_depths, save_plan
 from fpga.tools.axi_simulation import board_library
 from fpga.tools.cache import cache_folder
-from fpga.tools.simulate import why_not
 from hawkvision.cli.main import cli
 from hawkvision.engines import ModelSpec
 from hawkvision.errors import EngineError
 from hawkvision.images import decode, fit
 from hawkvision.repository import Repository
-from tests.fpga.engines.test_pynq import needs_board, put_board
+from tests.fpga.board.simulated import needs_pynq, put_board
+from tests.fpga.marks import needs_verilator
 from tests.fpga.networks import images, random_network
 from tests.models import LABELS, SIDE, build_tiny_repository, coloured_jpeg
 from tests.processes import edge
 
-needs_verilator = pytest.mark.skipif(why_not() is not None, reason=f"no Verilator: {why_not()}")
 NETWORK = random_network(SIDE, (2, 4), 1, seed=9, classes=len(LABELS))
 PLAN = Plan(NETWORK, fold(NETWORK, 20_000), generous_skip_depths(NETWORK), profile="small")
 
@@ -47,7 +46,7 @@ def kept(tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @needs_verilator
-@pytest.mark.parametrize("engine", ["fpga-sim", pytest.param("pynq", marks=needs_board)])
+@pytest.mark.parametrize("engine", ["fpga-sim", pytest.param("pynq", marks=needs_pynq)])
 def test_an_agent_answers_with_the_hardware(
     kept: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

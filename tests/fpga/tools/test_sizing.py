@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
 from fpga.design.blocks.convolution import ConvUnit
-from fpga.tools.sizing import Size, parse_statistics, synthesize, why_not
+from fpga.tools.sizing import Size, parse_statistics, synthesize
 from hawkvision.errors import EngineError
+from tests.fpga.marks import needs_yosys
 from tests.fpga.networks import conv_for
 
 _TABLE = """
@@ -38,7 +39,7 @@ def test_cells_are_counted_as_the_chip_has_them() -> None:
         parse_statistics("nothing")
 
 
-@pytest.mark.skipif(why_not() is not None, reason=f"no sizing: {why_not()}")
+@needs_yosys
 def test_a_small_layer_is_sized_and_remembered(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     conv = conv_for(rng.integers(0, 16, (1, 6, 6, 4)), 4, rng)
