@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fpga.design.accelerator import TOP, accelerator_verilog
+from fpga.design.blocks.framer import words_of_picture
 from fpga.network.files import load_network, save_network
 from fpga.network.network import Network
 from fpga.network.plan import Plan, load_plan, save_plan
@@ -100,7 +101,9 @@ def streamline_step(build: Build) -> Said:
 
 def fold_step(build: Build) -> Said:
     """Choose PE and SIMD of each layer for the profile's interval, and what shares DSP blocks."""
-    plan = first_plan(build.network(), build.profile)
+    network = build.network()
+    words_of_picture(network.side)  # no use to plan what no bus can feed
+    plan = first_plan(network, build.profile)
     save_plan(plan, build.plan_file)
     macs = sum(pe * simd for name, (pe, simd) in plan.folding.items() if name != "head")
     folding = {name: list(pair) for name, pair in plan.folding.items()}

@@ -60,7 +60,7 @@ class Measured:
 class Accelerator:
     """The network on a board. Not for several threads at once.
 
-    `digest` is that of the expected network (`fpga.network` digest), None takes any. Raises
+    `digest` is that of the expected network (`fpga.network.network`), None takes any. Raises
     DriverError where something else answers.
     """
 

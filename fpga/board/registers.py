@@ -34,5 +34,3 @@ BUSY = 1
 MISFRAMED = 2
 """A packet ended inside a picture, or with a partial word. Sticky; a reset clears it."""
 RESET = 1
-SPAN = 0x1000
-"""Bytes of address space."""

@@ -23,7 +23,7 @@ _RESET = (
 
 
 def accelerator(plan: Plan) -> Accelerator:
-    """The design of a plan with its buses. Raises ValueError where its pictures fill no words."""
+    """The design of a plan with its buses. Raises EngineError where its pictures fill no words."""
     network = plan.network
     words_of_picture(network.side)
     return Accelerator(NetworkUnit(plan), network.side, network.classes, network.digest)

@@ -64,7 +64,7 @@ class PynqEngine:
         return self._measured
 
     def infer(self, batch: Batch) -> Logits:
-        """See `hawkvision.engines.base.Engine`; uint8 only, one transfer for a batch."""
+        """See `hawkvision.engines.base.Engine`; uint8 only, one message for a batch."""
         pictures = pictures_of(batch, self._network, "pynq")
         with self._lock:
             if self._worker is None or self._worker.poll() is not None:
@@ -126,6 +126,7 @@ class PynqEngine:
             frame = read_frame(_Timed(self._worker.stdout.fileno(), seconds))
         except (TimeoutError, ValueError) as error:
             self._worker.kill()
+            self._worker.wait()  # so that the next call finds it gone
             raise EngineError(f"pynq: {error}") from error
         if frame is None:
             code = self._worker.wait()

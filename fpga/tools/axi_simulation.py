@@ -12,7 +12,7 @@ from pathlib import Path
 from fpga.design.accelerator import TOP, accelerator_verilog
 from fpga.network.plan import Plan
 from fpga.tools.needs import SIMULATION
-from fpga.tools.simulate import build_library
+from fpga.tools.verilator import build_library
 
 _HARNESS = """
 #include <verilated.h>

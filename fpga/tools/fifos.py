@@ -24,7 +24,11 @@ STALLS = ((0, 0), (30, 30), (0, 60), (60, 0))
 
 @dataclass(frozen=True)
 class Depths:
-    """Depth by the index of the block; `peaks` as found under each of `STALLS`."""
+    """The plan with the depths that were found.
+
+    `peaks`: how full each FIFO was with generous depths, by the stalls ("30/30", in percent);
+    `interval_before` and `interval_after`: cycles from picture to picture, generous and tight.
+    """
 
     plan: Plan
     peaks: dict[str, tuple[int, ...]]

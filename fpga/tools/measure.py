@@ -90,13 +90,12 @@ def size(plan: Plan, cache: Path, done: Callable[[str], None] = lambda _name: No
     return Sized(synthesize_plan(plan, cache / "sizes", done), yosys_version())
 
 
-def layer_rows(plan: Plan, sized: Sized | None) -> list[dict[str, Any]]:
+def layer_rows(plan: Plan, sized: Sized) -> list[dict[str, Any]]:
     """One row for each part: of layers MACs, bits, folding and cycles, of all what they take."""
     network = plan.network
     layers = {part.name: part for part in network.convolutions()}
-    names = list(layers) if sized is None else list(sized.parts)
     rows = []
-    for name in names:
+    for name, taken in sized.parts.items():
         row: dict[str, Any] = {"part": name}
         if name in layers:
             conv, side = layers[name].conv, layers[name].side
@@ -111,9 +110,7 @@ def layer_rows(plan: Plan, sized: Sized | None) -> list[dict[str, Any]]:
                 "cycles": cycles(conv, side, pe, simd),
                 "values_in": conv.in_channels * side * side,
             }
-        if sized is not None:
-            row |= {key: getattr(sized.parts[name], key) for key in RESOURCES}
-        rows.append(row)
+        rows.append(row | {key: getattr(taken, key) for key in RESOURCES})
     return rows
 
 

@@ -69,7 +69,7 @@ ANCHORS = (
 )
 
 
-def layer_table(rows: list[dict[str, Any]], sized: Sized | None) -> Table:
+def layer_table(rows: list[dict[str, Any]], sized: Sized) -> Table:
     """Each part of a design, and their sum."""
     names = ("part", "MACs", "bits", "PE x SIMD", "cycles", "LUT", "FF", "DSP", "BRAM36")
     table = Table(*names)
@@ -83,14 +83,13 @@ def layer_table(rows: list[dict[str, Any]], sized: Sized | None) -> Table:
                 f"{row['pe']} x {row['simd']}{packed}",
                 f"{row['cycles']:,}",
             )
-        taken = [f"{row[name]:,g}" if name in row else "" for name in RESOURCES]
+        taken = [f"{row[name]:,g}" for name in RESOURCES]
         table.add_row(row["part"], *layer, *taken)
-    if sized is not None:
-        table.add_section()
-        total = [f"{getattr(sized.total, name):,g}" for name in RESOURCES]
-        table.add_row("all", "", "", "", "", *total)
-        shares = [f"{share:.0%}" for share in sized.shares.values()]
-        table.add_row("of an xc7z020", "", "", "", "", *shares)
+    table.add_section()
+    total = [f"{getattr(sized.total, name):,g}" for name in RESOURCES]
+    table.add_row("all", "", "", "", "", *total)
+    shares = [f"{share:.0%}" for share in sized.shares.values()]
+    table.add_row("of an xc7z020", "", "", "", "", *shares)
     return table
 
 

@@ -1,14 +1,9 @@
-"""Cycle-accurate simulation: Verilator builds a shared library, streams go in and out."""
+"""Cycle-accurate simulation of a component: streams go in and out of it, with stalls."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
 import re
-import subprocess
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from amaranth.lib import wiring
 
-from fpga.design.generate import to_verilog
-from fpga.tools.needs import SIMULATION
+from fpga.design.generate import LEVEL_BITS, to_verilog
+from fpga.tools.verilator import build_library
 from hawkvision.errors import EngineError
 
 Values = npt.NDArray[np.int64]
 _TOP = "hv_top"
-_BUILD_VERSION = 2
 _CHANGED = -(1 << (8 * ctypes.sizeof(ctypes.c_long) - 1))
 
 _HARNESS = """
@@ -37,8 +31,7 @@ static uint32_t draw() {  // xorshift64*
     return (state * 2685821657736338717ull) >> 32;
 }
 extern "C" long run(const uint32_t* in, long ins, uint32_t* out, long outs, int stall_in,
-                    int stall_out, uint64_t seed, long limit, long* taken_at, long* given_at,
-                    uint32_t* peaks) {
+                    int stall_out, uint64_t seed, long limit, long* given_at, uint32_t* peaks) {
     VerilatedContext context;
     Vhv_sim top{&context};
     state = seed * 2654435769u + 88172645463325252ull;
@@ -64,7 +57,7 @@ extern "C" long run(const uint32_t* in, long ins, uint32_t* out, long outs, int 
         for (int k = 0; k < LEVELS; k++) if (top.levels[k] > peaks[k]) peaks[k] = top.levels[k];
 #endif
         top.clk = 1; top.eval();
-        if (took) { taken_at[taken++] = cycle; offering = false; }
+        if (took) { taken++; offering = false; }
     }
     top.final();
     return given == outs ? cycle : -given - 1;
@@ -74,13 +67,12 @@ extern "C" long run(const uint32_t* in, long ins, uint32_t* out, long outs, int 
 
 @dataclass(frozen=True)
 class Run:
-    """Outputs, and the cycle in which each input was taken and each output given.
+    """Outputs, and the cycle in which each was given.
 
     `peaks` are the high-water marks of what the component shows as `levels`.
     """
 
     outputs: Values
-    taken_at: Values
     given_at: Values
     cycles: int
     peaks: tuple[int, ...] = ()
@@ -93,11 +85,11 @@ class Simulation:
     """
 
     def __init__(self, unit: wiring.Component, *, cache: Path) -> None:
-        self.verilog = to_verilog(unit, _TOP)
+        verilog = to_verilog(unit, _TOP)
         self._out_bits = len(unit.o.payload)
         in_bits = len(unit.i.payload)
-        self._levels = len(unit.levels) // 32 if hasattr(unit, "levels") else 0
-        source = self.verilog + _wrapper(self.verilog, in_bits, self._out_bits, self._levels)
+        self._levels = len(unit.levels) // LEVEL_BITS if hasattr(unit, "levels") else 0
+        source = verilog + _wrapper(verilog, in_bits, self._out_bits, self._levels)
         mask = f"#define IN_MASK {(1 << min(in_bits, 32)) - 1}u\n"
         harness = f"#define LEVELS {self._levels}\n{mask}{_HARNESS}"
         library = build_library(source, "hv_sim", harness, cache)
@@ -122,7 +114,7 @@ class Simulation:
         """
         data = np.ascontiguousarray(inputs.ravel().astype(np.int64) & 0xFFFFFFFF, np.uint32)
         out = np.zeros(outputs, np.uint32)
-        taken, given = np.zeros(len(data), np.int64), np.zeros(outputs, np.int64)
+        given = np.zeros(outputs, np.int64)
         peaks = np.zeros(max(1, self._levels), np.uint32)
         cycles = self._run(
             data.ctypes.data_as(ctypes.c_void_p),
@@ -133,7 +125,6 @@ class Simulation:
             stall_out,
             ctypes.c_uint64(seed),
             ctypes.c_long(limit),
-            taken.ctypes.data_as(ctypes.c_void_p),
             given.ctypes.data_as(ctypes.c_void_p),
             peaks.ctypes.data_as(ctypes.c_void_p),
         )
@@ -148,7 +139,7 @@ class Simulation:
             top = 1 << (self._out_bits - 1)
             values = np.where(values >= top, values - 2 * top, values)
         found = tuple(int(peak) for peak in peaks[: self._levels])
-        return Run(values, taken, given, int(cycles), found)
+        return Run(values, given, int(cycles), found)
 
 
 def _wrapper(source: str, in_bits: int, out_bits: int, levels: int) -> str:
@@ -165,69 +156,3 @@ module hv_sim(input clk, input rst,
              .o__valid(o_valid), .o__ready(o_ready), .o__payload(o_payload){linked});
 endmodule
 """
-
-
-def build_library(source: str, top: str, harness: str, cache: Path) -> Path:
-    """A shared library of Verilog and a C++ harness around `V{top}`, compiled once.
-
-    Raises EngineError.
-    """
-    SIMULATION.check()
-    digest = hashlib.sha256(f"{_BUILD_VERSION}{harness}{source}".encode()).hexdigest()[:24]
-    library = cache / digest / "libhv.so"
-    if library.exists():
-        return library
-    cache.mkdir(parents=True, exist_ok=True)
-    root = Path(_output("verilator", "--getenv", "VERILATOR_ROOT")) / "include"
-    includes = [f"-I{root}", f"-I{root}/vltstd", "-Iobj"]
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        folder = Path(scratch)
-        (folder / "top.v").write_text(source)
-        (folder / "harness.cpp").write_text(harness)
-        lint = ["-Wno-fatal", "-Wno-WIDTH", "-Wno-UNOPTFLAT", "--noassert"]
-        start = ["--x-assign", "fast", "--x-initial", "fast", "-O3"]
-        shape = ["--output-split", "20000", "--top-module", top, "-Mdir", "obj"]
-        _run(["verilator", "--cc", *lint, *start, *shape, "top.v"], folder)
-        sources = ["harness.cpp", *(f"obj/{path.name}" for path in folder.glob("obj/*.cpp"))]
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            objects = list(
-                pool.map(lambda name: _compiled(name, folder, includes), sorted(sources))
-            )
-        runtime = _runtime(root, cache, includes)
-        _run(["g++", "-shared", "-o", "libhv.so", *objects, *runtime, "-lpthread"], folder)
-        library.parent.mkdir(parents=True, exist_ok=True)
-        (folder / "libhv.so").replace(library)
-    return library
-
-
-def _runtime(root: Path, cache: Path, includes: list[str]) -> list[str]:
-    """Verilator's own code, compiled once for each version."""
-    version = hashlib.sha256(_output("verilator", "--version").encode()).hexdigest()[:12]
-    folder = cache / f"runtime-{version}"
-    found = []
-    for name in ("verilated", "verilated_threads"):
-        target = folder / f"{name}.o"
-        if not target.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(f".{os.getpid()}")
-            line = ["g++", "-O2", "-fPIC", "-c", str(root / f"{name}.cpp"), "-o", str(partial)]
-            _run(line + includes, folder)
-            partial.replace(target)
-        found.append(str(target))
-    return found
-
-
-def _compiled(name: str, folder: Path, includes: list[str]) -> str:
-    target = f"{Path(name).stem}.o"
-    _run(["g++", "-O1", "-fPIC", "-c", name, "-o", target, *includes], folder)
-    return target
-
-
-def _output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise EngineError(f"{command[0]}: {(done.stderr or done.stdout)[-800:]}")

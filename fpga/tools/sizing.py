@@ -83,7 +83,9 @@ def synthesize(unit: wiring.Component, cache: Path) -> Size:
             raise EngineError(f"yosys: {(done.stderr or done.stdout)[-600:]}")
     size = parse_statistics(done.stdout)
     cache.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(asdict(size)))
+    partial = kept.with_suffix(f".{os.getpid()}")  # whole, or not there
+    partial.write_text(json.dumps(asdict(size)))
+    partial.replace(kept)
     return size
 
 

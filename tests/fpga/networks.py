@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fpga.network.folding import fold
 from fpga.network.layers import Block, Conv, Head, Ints, Requant
 from fpga.network.network import Network
+from fpga.network.plan import Plan, generous_skip_depths
 
 SHIFT = 16
 
@@ -95,3 +97,13 @@ def random_network(
     weights = rng.integers(-127, 128, (classes, widths[-1])).astype(np.int8)
     head = Head(weights, rng.integers(-2000, 2000, classes), 1 / 256)
     return Network("random", side, stem, tuple(found), head)
+
+
+def plan_for(network: Network, interval: int) -> Plan:
+    """A plan of the profile `small` with FIFOs that hold all that they can have to."""
+    return Plan(network, fold(network, interval), generous_skip_depths(network), profile="small")
+
+
+SMALL = random_network(8, (4, 8), 1, seed=3)
+SMALL_PLAN = plan_for(SMALL, 640)
+"""Both kinds of block; what most tests that need a whole design share, so that it is built once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,10 +12,11 @@ import pytest
 
 from fpga import command
 from fpga.network.files import network_beside
-from fpga.network.folding import fold
-from fpga.network.plan import Plan, generous_skip_depths, save_plan
+from fpga.network.plan import save_plan
+from hawkvision.cli.main import cli
 from hawkvision.repository import Repository
-from tests.fpga.networks import random_network
+from tests.fpga.marks import needs_verilator
+from tests.fpga.networks import SMALL_PLAN, plan_for, random_network
 from tests.models import LABELS, SIDE, build_tiny_repository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +59,7 @@ def hawkvision(
 def folder(tmp_path: Path) -> Path:
     """With a plan, and a file for the compiler, which is never read."""
     network = random_network(8, (2,), 1, seed=1)
-    plan = Plan(network, fold(network, 640), generous_skip_depths(network), profile="small")
+    plan = plan_for(network, 640)
     save_plan(plan, tmp_path / "plan.npz")
     (tmp_path / "small.qonnx").write_bytes(b"")
     return tmp_path
@@ -141,13 +143,28 @@ def test_an_agent_says_what_its_engine_is_missing(
         pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
     repository = build_tiny_repository(folder / "repository")
     network = random_network(SIDE, (2,), 1, seed=1, classes=len(LABELS))
-    plan = Plan(network, fold(network, 20_000), generous_skip_depths(network), profile="small")
+    plan = plan_for(network, 20_000)
     save_plan(plan, network_beside(Repository(repository).open("tiny").rungs[0].model.path))
     where = ["--model-repository", str(repository), "--port", "0", "--engine", engine]
     done = hawkvision(folder, "edge", *where, without=module, programs=False)
     assert done.returncode == 1
     error, hint = done.stderr.splitlines()
     assert error.startswith("error: ") and said in error and hint
+
+
+@needs_verilator
+@pytest.mark.usefixtures("cache_home")
+def test_a_simulation_says_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
+    path, report = tmp_path / "n.npz", tmp_path / "report.json"
+    save_plan(SMALL_PLAN, path)
+    arguments = ["fpga", "simulate", str(path), "--images", "4", "--json", str(report)]
+    assert not cli(arguments, standalone_mode=False)
+    found = json.loads(report.read_text())
+    assert found["bit_exact_images"] == found["bit_exact_images_stalled"] == 4
+    assert f"{found['latency_cycles']:,}" in capsys.readouterr().out
 
 
 def test_the_steps_that_can_be_chosen_are_those_of_the_compiler() -> None:

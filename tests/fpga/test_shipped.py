@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
 from fpga.network.files import load_network
-from fpga.network.folding import fold, legal
-from fpga.network.plan import Plan, generous_skip_depths, load_plan, save_plan
+from fpga.network.folding import legal
+from fpga.network.plan import Plan, load_plan, save_plan
 from fpga.network.profiles import first_plan
 from fpga.tools.measure import accuracy
 from hawkvision.cli.evaluate import evaluate
@@ -22,7 +22,7 @@ from hawkvision.datasets import open_labelled
 from hawkvision.engines import open_engine
 from hawkvision.repository import Repository, shipped_repository
 from tests.fpga.marks import needs_verilator, needs_yosys
-from tests.fpga.networks import random_network
+from tests.fpga.networks import plan_for, random_network
 from tests.processes import edge, gateway
 
 TASK = Repository(shipped_repository()).open("cifar10")
@@ -107,7 +107,7 @@ def test_a_report_has_every_figure_and_a_picture(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("HAWKVISION_DATA", raising=False)
     network = random_network(8, (2,), 1, seed=1)
-    plan = Plan(network, fold(network, 640), generous_skip_depths(network), profile="small")
+    plan = plan_for(network, 640)
     file, out, figure = tmp_path / "plan.npz", tmp_path / "r.json", tmp_path / "r.svg"
     save_plan(plan, file)
     arguments = ["fpga", "report", "--plan", str(file), "--images", "6", "--json", str(out)]

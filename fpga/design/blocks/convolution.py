@@ -14,17 +14,10 @@ from fpga.design.blocks.requant import SerialRequant
 from fpga.design.blocks.window import SlidingWindow
 from fpga.network.layers import Conv
 from fpga.network.packing import ADDENDS, digits, lanes_per_block, spacing
+from fpga.network.plan import check_folding
 
 _BLOCK_ROM = 64
 """Words from which weights go to block RAM: look-up tables are what runs out."""
-
-
-def check_folding(conv: Conv, pe: int, simd: int) -> None:
-    """Raise ValueError where PE or SIMD does not divide the channels."""
-    if conv.out_channels % pe:
-        raise ValueError(f"{conv.name}: PE {pe} does not divide {conv.out_channels} channels")
-    if conv.in_channels % simd:
-        raise ValueError(f"{conv.name}: SIMD {simd} does not divide {conv.in_channels} channels")
 
 
 class ConvUnit(wiring.Component):
@@ -41,9 +34,7 @@ class ConvUnit(wiring.Component):
     """
 
     def __init__(self, conv: Conv, side: int, pe: int, simd: int, *, packed: int = 0) -> None:
-        check_folding(conv, pe, simd)
-        if not 0 <= packed <= simd:
-            raise ValueError(f"{conv.name}: {packed} of {simd} channels cannot be packed")
+        check_folding(conv, pe, simd, packed)
         self.conv, self.side, self.pe, self.simd, self.packed = conv, side, pe, simd, packed
         super().__init__(
             {

@@ -7,15 +7,19 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from hawkvision.errors import EngineError
+
 WORD = 32
 IN_FLIGHT = 16
 """Pictures that may be inside at once; more than any network holds."""
 
 
 def words_of_picture(side: int) -> int:
-    """32-bit words of a square RGB picture. Raises ValueError where its bytes do not fill them."""
+    """32-bit words of a square RGB picture. Raises EngineError where its bytes do not fill them."""
     if side * side * 3 % 4:
-        raise ValueError(f"pictures of side {side} do not fill words of four bytes")
+        raise EngineError(
+            f"pictures of side {side} do not fill words of four bytes", hint="Take an even side."
+        )
     return side * side * 3 // 4
 
 

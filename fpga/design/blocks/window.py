@@ -9,11 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 
 class SlidingWindow(wiring.Component):
-    """Writes a serial picture into `rows` rows of memory and reads K x K windows from it.
+    """Writes a serial picture into `kernel + stride` rows of memory, reads K x K windows from it.
 
     Parameters: `side` of the square input, `channels`, `kernel` (1 or 3, border of zeros),
-    `stride`, `simd` channels a word, `folds` times that each window is read, `bits` of a value,
-    `signed` or not.
+    `stride`, `simd` channels a word, `folds` times that each window is read, `bits` of a value.
 
     Ports: `i`, stream of `bits`; `en` (in), moves the reading side; `valid` (out), a word is at the
     output; `word` (out, simd x bits, lowest channel first), zero in the border; `first`, `last`

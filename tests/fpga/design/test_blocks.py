@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,27 +10,19 @@ import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
-from fpga.design.blocks.convolution import ConvUnit, check_folding
+from fpga.design.blocks.convolution import ConvUnit
+from fpga.design.blocks.framer import WidthConverter
 from fpga.design.blocks.head import HeadUnit
 from fpga.design.blocks.requant import TableRequant
 from fpga.design.blocks.streams import Fifo
-from fpga.design.generate import NetworkUnit
-from fpga.network.folding import cycles, fold, legal
+from fpga.network.folding import cycles
 from fpga.network.layers import Head, Requant
-from fpga.network.packing import digits, lanes_per_block, spacing
-from fpga.network.plan import Plan, generous_skip_depths
 from fpga.tools.simulate import Simulation
-from hawkvision.errors import EngineError
 from tests.fpga.marks import needs_verilator
-from tests.fpga.networks import conv_for, images, random_network
+from tests.fpga.networks import conv_for
 
 pytestmark = needs_verilator
 STALLS = [(0, 0), (40, 0), (0, 40), (30, 30)]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("verilator")
 
 
 @pytest.mark.parametrize(
@@ -118,27 +109,6 @@ def test_products_that_share_a_dsp_block_are_bit_exact(
         assert np.array_equal(run.outputs, expected)
 
 
-@pytest.mark.parametrize(
-    ("bits", "signed", "lanes"), [(4, False, 3), (8, True, 2), (8, False, 1), (2, False, 4)]
-)
-def test_stored_weights_hold_the_products_apart(bits: int, signed: bool, lanes: int) -> None:
-    rng = np.random.default_rng(bits)
-    x = np.zeros((1, 4, 4, 2), np.int64)
-    conv = conv_for(x, 2, rng, weight_bits=bits, in_bits=max(bits, 4), in_signed=signed)
-    apart, largest = spacing(conv), (1 << bits - 1) - 1
-    most = 1 << conv.in_bits - 1 if signed else (1 << conv.in_bits) - 1
-    assert lanes_per_block(conv) == lanes
-    for weights in itertools.product((-largest, 0, largest), repeat=lanes):
-        wide = sum(value << lane * apart for lane, value in enumerate(weights))
-        stored = digits(weights)
-        fields = [value & ((1 << apart) - 1) for value in stored[:-1]]
-        assembled = sum(value << lane * apart for lane, value in enumerate(fields))
-        assert assembled + (stored[-1] << (lanes - 1) * apart) == wide
-        assert all(-(1 << bits - 1) <= value <= largest for value in stored)
-        assert abs(wide) < 1 << 24  # the operand of a DSP48E1 has 25 bits
-    assert 4 * most * largest < 1 << apart - 1
-
-
 @pytest.mark.parametrize("pe", [1, 2])
 def test_the_head_is_bit_exact(cache: Path, pe: int) -> None:
     rng = np.random.default_rng(pe)
@@ -163,55 +133,11 @@ def test_the_table_and_the_fifo_keep_order_and_values(cache: Path) -> None:
         assert np.array_equal(run.outputs, expected)
 
 
-def test_a_small_network_is_bit_exact_back_to_back_and_under_stalls(cache: Path) -> None:
-    network = random_network(8, (4, 8), 2, seed=1)
-    folding = fold(network, 640)
-    plan = Plan(network, folding, generous_skip_depths(network))
-    simulation = Simulation(NetworkUnit(plan), cache=cache)
-    pictures = images(12, 8, np.random.default_rng(7))
-    expected = network(pictures).ravel()
-    for seed, (stall_in, stall_out) in enumerate(STALLS * 2):
-        run = simulation.run(
-            pictures,
-            len(expected),
-            limit=60_000,
-            stall_in=stall_in,
-            stall_out=stall_out,
-            seed=seed,
-        )
+def test_words_are_taken_apart_lowest_byte_first(cache: Path) -> None:
+    words = np.random.default_rng(6).integers(0, 1 << 32, 50, np.uint64).astype(np.int64)
+    simulation = Simulation(WidthConverter(8, 4), cache=cache)
+    expected = words.astype("<u4").view(np.uint8)
+    for stall in (0, 40):
+        run = simulation.run(words, 200, limit=2000, stall_in=stall, stall_out=stall, signed=False)
         assert np.array_equal(run.outputs, expected)
-    quick = simulation.run(pictures, len(expected), limit=60_000)
-    leaving = quick.given_at[network.classes - 1 :: network.classes]
-    assert np.diff(leaving).max() <= 640 + 8
-
-
-def test_a_skip_fifo_that_is_too_small_is_found_as_a_deadlock(cache: Path) -> None:
-    network = random_network(8, (4,), 1, seed=2)
-    plan = Plan(network, fold(network, 1000), {0: 8})
-    simulation = Simulation(NetworkUnit(plan), cache=cache)
-    pictures = images(1, 8, np.random.default_rng(1))
-    with pytest.raises(EngineError, match="deadlock"):
-        simulation.run(pictures, network.classes, limit=50_000)
-
-
-def test_illegal_foldings_cannot_be_made() -> None:
-    rng = np.random.default_rng(1)
-    conv = conv_for(rng.integers(0, 16, (1, 4, 4, 6)), 4, rng)
-    for pe, simd in legal(conv):
-        assert conv.out_channels % pe == 0 and conv.in_channels % simd == 0
-        assert cycles(conv, 4, pe, simd) >= 16 * conv.out_channels
-    for pe, simd, named in ((3, 2, "PE 3"), (2, 4, "SIMD 4")):
-        with pytest.raises(ValueError, match=named):
-            check_folding(conv, pe, simd)
-    network = random_network(8, (4, 8), 1, seed=1)
-    with pytest.raises(EngineError, match="cannot take a picture in 10 cycles"):
-        fold(network, 10)
-
-
-def test_fewer_cycles_take_more_multipliers() -> None:
-    network = random_network(16, (4, 8), 1, seed=1)
-    products = [
-        sum(pe * simd for name, (pe, simd) in fold(network, interval).items() if name != "head")
-        for interval in (20_000, 5000, 2500)
-    ]
-    assert products == sorted(products) and products[0] < products[-1]
+    assert simulation.run(words, 200, limit=2000).cycles < 210

@@ -8,13 +8,11 @@ pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
 from fpga.design.accelerator import accelerator_verilog
 from fpga.design.generate import to_verilog, units
-from fpga.network.folding import fold
-from fpga.network.plan import Plan, generous_skip_depths
 from hawkvision.errors import EngineError
-from tests.fpga.networks import random_network
+from tests.fpga.networks import plan_for, random_network
 
 NETWORK = random_network(8, (2, 4), 1, seed=1)
-PLAN = Plan(NETWORK, fold(NETWORK, 640), generous_skip_depths(NETWORK))
+PLAN = plan_for(NETWORK, 640)
 
 
 def test_verilog_names_no_file_of_the_machine_that_wrote_it() -> None:

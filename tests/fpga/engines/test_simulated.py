@@ -13,74 +13,69 @@ pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
 
 from fpga.engines.simulated import open_simulated
 from fpga.network.files import network_beside
-from fpga.network.folding import fold
-from fpga.network.plan import Plan, generous_skip_depths, save_plan
+from fpga.network.plan import save_plan
 from fpga.tools.axi_simulation import board_library
-from fpga.tools.cache import cache_folder
-from hawkvision.cli.main import cli
 from hawkvision.engines import ModelSpec
 from hawkvision.errors import EngineError
 from hawkvision.images import decode, fit
 from hawkvision.repository import Repository
+from tests import processes
 from tests.fpga.board.simulated import needs_pynq, put_board
 from tests.fpga.marks import needs_verilator
-from tests.fpga.networks import images, random_network
+from tests.fpga.networks import images, plan_for, random_network
 from tests.models import LABELS, SIDE, build_tiny_repository, coloured_jpeg
-from tests.processes import edge
 
 NETWORK = random_network(SIDE, (2, 4), 1, seed=9, classes=len(LABELS))
-PLAN = Plan(NETWORK, fold(NETWORK, 20_000), generous_skip_depths(NETWORK), profile="small")
+PLAN = plan_for(NETWORK, 20_000)
 
 
-@pytest.fixture(scope="module")
-def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this module's designs are compiled."""
-    return tmp_path_factory.mktemp("builds")
+HANGS_S = 600.0
+"""Only what hangs takes longer."""
 
 
-@pytest.fixture
-def kept(tmp_path: Path, builds: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the test; builds go to the module's."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(builds))
-    return tmp_path
+def fetched(request: str | urllib.request.Request) -> bytes:
+    """The body of an answer."""
+    with urllib.request.urlopen(request, timeout=HANGS_S) as reply:
+        return bytes(reply.read())
 
 
 @needs_verilator
+@pytest.mark.usefixtures("cache_home")
 @pytest.mark.parametrize("engine", ["fpga-sim", pytest.param("pynq", marks=needs_pynq)])
 def test_an_agent_answers_with_the_hardware(
-    kept: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repository = build_tiny_repository(kept / "repository")
+    monkeypatch.setattr(processes, "READY_S", HANGS_S)
+    repository = build_tiny_repository(tmp_path / "repository")
     rung = Repository(repository).open("tiny").rungs[0]
     save_plan(PLAN, network_beside(rung.model.path))
+    library = board_library(PLAN, cache)
     if engine == "pynq":
-        put_board(rung.model.path, board_library(PLAN, cache_folder()), monkeypatch)
+        put_board(rung.model.path, library, monkeypatch)
     photos = [coloured_jpeg(label, seed=seed) for seed, label in enumerate(LABELS)]
-    with edge(repository, "127.0.0.1:1", "--engine", engine, "--audit-share", "0") as agent:
+    options = ("--engine", engine, "--audit-share", "0", "--deadline-ms", str(1e3 * HANGS_S))
+    with processes.edge(repository, "127.0.0.1:1", *options) as agent:
         for photo in photos:
             pixels = fit(decode(photo, min_side=SIDE), rung.geometry)
             expected = int(NETWORK(pixels[None])[0].argmax())
-            request = urllib.request.Request(
-                f"http://{agent.address}/v1/classify?accuracy=0.3", data=photo
-            )
-            with urllib.request.urlopen(request, timeout=30) as reply:
-                answer = json.load(reply)
+            url = f"http://{agent.address}/v1/classify?accuracy=0.3"
+            answer = json.loads(fetched(urllib.request.Request(url, data=photo)))
             assert answer["class_id"] == expected
-        with urllib.request.urlopen(f"http://{agent.address}/v1/tasks", timeout=30) as reply:
-            running = json.load(reply)["tasks"][0]["engine"]
+        tasks = json.loads(fetched(f"http://{agent.address}/v1/tasks"))["tasks"]
+        running = tasks[0]["engine"]
         assert running["device"] == engine
         cycles = running["measured"]["latency_cycles"]
         assert 20_000 < cycles < 200_000
         if engine == "fpga-sim":
             assert running["measured"]["latency_ms"] == cycles / 1e5
-        with urllib.request.urlopen(f"http://{agent.address}/metrics", timeout=30) as reply:
-            lines = reply.read().decode()
+        lines = fetched(f"http://{agent.address}/metrics").decode()
         assert 'hawkvision_engine_measured{quantity="latency_cycles",task="tiny"}' in lines
 
 
 @needs_verilator
-def test_logits_are_the_integer_networks_times_its_scale(kept: Path) -> None:
-    path = kept / "edge.onnx"
+@pytest.mark.usefixtures("cache_home")
+def test_logits_are_the_integer_networks_times_its_scale(tmp_path: Path) -> None:
+    path = tmp_path / "edge.onnx"
     with pytest.raises(EngineError, match=r"edge\.fpga\.npz"):
         open_simulated(ModelSpec(path), threads=1)
     save_plan(PLAN, network_beside(path))
@@ -92,14 +87,3 @@ def test_logits_are_the_integer_networks_times_its_scale(kept: Path) -> None:
     assert 0 < measured["interval_cycles"] <= measured["latency_cycles"] < 200_000
     with pytest.raises(EngineError, match="uint8"):
         engine.infer(np.zeros((1, 3, 8, 8), np.uint8))
-
-
-@needs_verilator
-def test_the_command_says_what_it_found(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, report = kept / "n.npz", kept / "report.json"
-    save_plan(PLAN, path)
-    arguments = ["fpga", "simulate", str(path), "--images", "4", "--json", str(report)]
-    assert not cli(arguments, standalone_mode=False)
-    found = json.loads(report.read_text())
-    assert found["bit_exact_images"] == found["bit_exact_images_stalled"] == 4
-    assert f"{found['latency_cycles']:,}" in capsys.readouterr().out
