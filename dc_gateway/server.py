@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import grpc.aio
 
 from dc_gateway.config import GatewayConfig
 from dc_gateway.model import LargeModel, load_models
-from dc_gateway.servicer import InferenceServicer, Probabilities
+from dc_gateway.servicer import InferenceServicer
 from hawkvision.errors import HawkVisionError
 from hawkvision.oip.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from hawkvision.serving.scheduler import Scheduler
@@ -24,7 +25,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
         self._config = config
         self.models = models
-        self.scheduler: Scheduler[Probabilities] = Scheduler(config.threads, config.max_queue)
+        self.scheduler: Scheduler[list[Any]] = Scheduler(config.threads, config.max_queue)
         self.servicer = InferenceServicer(models, self.scheduler, config.images_per_request)
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=config.max_calls,

@@ -13,8 +13,8 @@ from edge_agent.http.parameters import ClassifyParameters
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
-from edge_agent.upstream import EscalationClient, NotEscalated
-from hawkvision.cascade import AccuracyTarget, CascadePolicy, Prediction, parse_accuracy
+from edge_agent.upstream import Answered, EscalationClient, NotEscalated
+from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.errors import UnknownApp, UnknownTask
 from hawkvision.serving.workers import WorkerPool
 from hawkvision.tracking.records import AppTarget
@@ -121,7 +121,7 @@ class Classifier:
         request: Request,
         image: bytes | None,
         edge: LocalAnswer,
-        upper: Prediction | NotEscalated | None = None,
+        upper: Answered | NotEscalated | None = None,
         escalate_ms: float = 0.0,
         loss: Loss | None = None,
     ) -> dict[str, Any]:
@@ -137,19 +137,20 @@ class Classifier:
             target=request.target,
             app=request.app,
             edge=edge,
-            dc=None if isinstance(upper, NotEscalated) else upper,
+            dc=upper.prediction if isinstance(upper, Answered) else None,
             degraded=degraded,
             image=image,
             loss_level=0.0 if loss is None else loss.level,
             top_k=request.top_k,
             escalate_ms=escalate_ms,
             total_s=time.monotonic() - request.arrived,
+            dc_agrees=not isinstance(upper, Answered) or upper.agrees,
         )
         request_id = self.tracking.answered(outcome)
         self._metrics.answered(outcome)
         return describe(outcome, request_id)
 
-    async def escalate(self, image: bytes, request: Request) -> Prediction | NotEscalated:
+    async def escalate(self, image: bytes, request: Request) -> Answered | NotEscalated:
         """What the data center says of an encoded image by the request's deadline."""
         task = request.local.task
         reply = await self._escalation.escalate(
@@ -166,25 +167,22 @@ class Classifier:
 
 def describe(outcome: Outcome, request_id: str) -> dict[str, Any]:
     """An outcome as the HTTP contract names its fields."""
-    task, target, prediction = outcome.local.task, outcome.target, outcome.prediction
+    task, target = outcome.local.task, outcome.target
+    promise: dict[str, Any] = {
+        "target": target.target,
+        "certified": outcome.certified,
+        "threshold": target.threshold,
+    }
+    if outcome.reason is not None:
+        promise["reason"] = outcome.reason
     return {
         "request_id": request_id,
         "task": task.name,
-        "label": task.labels[prediction.class_id],
-        "class_id": prediction.class_id,
-        "confidence": prediction.confidence,
-        "top_k": [
-            {"label": task.labels[index], "class_id": index, "probability": probability}
-            for index, probability in prediction.top(outcome.top_k)
-        ],
+        **task.kind.as_dict(outcome.prediction, outcome.top_k),
         "served_by": outcome.served_by,
         "escalated": outcome.dc is not None,
         "degraded": outcome.degraded,
-        "accuracy": {
-            "target": target.target,
-            "certified": outcome.certified,
-            "threshold": target.threshold,
-        },
+        "accuracy": promise,
         "timing_ms": {
             "decode": round(outcome.edge.decode_ms, 3),
             "infer": round(outcome.edge.infer_ms, 3),

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import grpc
 import grpc.aio
-import numpy as np
 
-from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip import open_inference_pb2_grpc as services
-from hawkvision.oip.codec import pack_bytes, unpack_fp32
+from hawkvision.oip.codec import pack_bytes
+from hawkvision.oip.inference import parse_reply
 from hawkvision.repository import Task
 from hawkvision.serving.breaker import BreakerState, CircuitBreaker
-from hawkvision.tasks.classification import Prediction, from_probabilities
 
 Degraded = Literal["dc_unreachable", "deadline", "overload"]
 
@@ -29,6 +27,14 @@ _CHANNEL_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
 )
 _MINIMUM_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The data center's prediction, and whether its engine is the certified one."""
+
+    prediction: Any
+    agrees: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class EscalationClient:
 
     async def escalate(
         self, task: Task, image: bytes, *, timeout_s: float, request_id: str, trace: str | None
-    ) -> Prediction | NotEscalated:
+    ) -> Answered | NotEscalated:
         """The large rung's answer for one encoded image, or why there is none in `timeout_s`."""
         if timeout_s < _MINIMUM_S:
             return NotEscalated("deadline")
@@ -75,7 +81,7 @@ class EscalationClient:
             reply = await self._stub.ModelInfer(request, timeout=timeout_s, metadata=metadata)
             answered = True
             self._breaker.succeeded()
-            return _parse(reply, len(task.labels))
+            return _parse(reply, task)
         except grpc.aio.AioRpcError as error:
             answered = True
             return self._failed(error.code())
@@ -97,19 +103,10 @@ class EscalationClient:
         await self._channel.close()
 
 
-def _parse(reply: messages.ModelInferResponse, classes: int) -> Prediction | NotEscalated:
-    """The first row of the output `probabilities`."""
-    for index, output in enumerate(reply.outputs):
-        if output.name != "probabilities":
-            continue
-        try:
-            if index < len(reply.raw_output_contents):
-                rows = unpack_fp32(reply.raw_output_contents[index], list(output.shape))
-            else:
-                rows = np.asarray(output.contents.fp32_contents, np.float32)
-            row = rows.reshape(-1, classes)[0]
-        except (InvalidRequest, ValueError, IndexError):
-            break
-        if np.isfinite(row).all():
-            return from_probabilities(row)
-    return NotEscalated("dc_unreachable")
+def _parse(reply: messages.ModelInferResponse, task: Task) -> Answered | NotEscalated:
+    """The first image's prediction."""
+    try:
+        parsed = parse_reply(reply)
+        return Answered(task.kind.decode(parsed.outputs)[0], parsed.agrees)
+    except (ValueError, IndexError):
+        return NotEscalated("dc_unreachable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from edge_agent.local import LocalTask
 from edge_agent.upstream import EscalationClient, NotEscalated
@@ -30,24 +31,24 @@ class GoldenProbes:
         escalation: EscalationClient,
     ) -> None:
         found = open_labelled(folder)
-        unknown = [label for label in found.labels if label not in local.task.class_ids]
-        if unknown:
+        try:
+            truths = {label: local.task.kind.truth(label) for label in found.labels}
+        except DatasetError as error:
             raise DatasetError(
-                f"probes: class {unknown[0]!r} is no label of task {local.task.name}",
+                f"probes: {error.message} {local.task.name}",
                 hint="Lay them out as <class>/<image>, with the labels or aliases of the task.",
-            )
+            ) from error
         images = [
-            (image.data, local.task.class_ids[image.label])
-            for image in itertools.islice(found, _MOST_IMAGES)
+            (image.data, truths[image.label]) for image in itertools.islice(found, _MOST_IMAGES)
         ]
-        self._images: Iterator[tuple[bytes, int]] = itertools.cycle(images)
+        self._images: Iterator[tuple[bytes, Any]] = itertools.cycle(images)
         self._local = local
         self._pool = pool
         self._escalation = escalation
 
     async def probe(self, add: observe.Add) -> None:
         """Ask both rungs about the next image and count who was right."""
-        data, label = next(self._images)
+        data, truth = next(self._images)
         try:
             edge = await self._pool.submit(self._local.answer, data)
         except Overloaded:
@@ -57,10 +58,11 @@ class GoldenProbes:
         dc = await self._escalation.escalate(
             self._local.task, data, timeout_s=_TIMEOUT_S, request_id=PROBES, trace=None
         )
+        kind = self._local.task.kind
         if not isinstance(dc, NotEscalated):
             observe.paired(
                 add,
                 CountKey(self._local.task.name, "", PROBES),
-                edge_right=edge.prediction.class_id == label,
-                dc_right=dc.class_id == label,
+                edge_error=kind.loss(edge.prediction, truth),
+                dc_error=kind.loss(dc.prediction, truth),
             )

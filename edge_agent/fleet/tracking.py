@@ -20,7 +20,7 @@ from typing import Any
 from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
 from edge_agent.upstream import EscalationClient, NotEscalated
-from hawkvision.cascade import AccuracyTarget, Prediction
+from hawkvision.cascade import AccuracyTarget
 from hawkvision.errors import HawkVisionError, StaleFence, StoreUnavailable
 from hawkvision.tracking import counts as observe
 from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
@@ -95,7 +95,7 @@ class Tracking:
         states = self._in_force[task]
         if not states:
             return target
-        state = states.get(target_text(target))
+        state = states.get(observe.counted_target(target.accuracy))
         if state is None or any(
             frozen is not None and frozen.state == "frozen"
             for frozen in (states.get(f"{FROZEN}{app}"), states.get(f"{FROZEN}{ALL_APPS}"))
@@ -103,7 +103,7 @@ class Tracking:
             return target
         if state.threshold <= target.threshold:
             return target
-        return AccuracyTarget(target.target, state.threshold, target.expected_escalation_rate)
+        return AccuracyTarget(target.accuracy, state.threshold, target.expected_escalation_rate)
 
     def answered(self, outcome: Outcome) -> str:
         """Count an answer, perhaps audit it; its request id.
@@ -115,7 +115,7 @@ class Tracking:
             return f"{next(self._numbers):016x}"
         local, edge, dc = outcome.local, outcome.edge.prediction, outcome.dc
         name = local.task.name
-        key = CountKey(name, outcome.app, target_text(outcome.target))
+        key = CountKey(name, outcome.app, observe.counted_target(outcome.target.accuracy))
         answer = outcome.prediction
         observe.answered(
             self.counters.add,
@@ -132,7 +132,7 @@ class Tracking:
         if outcome.loss_level > 0 or outcome.image is None:
             pass
         elif dc is not None:
-            self._compare(name, edge, dc, 1.0)
+            self._compare(local, edge, dc, 1.0)
         elif outcome.degraded is None:
             share = self._audits[name].share
             if self._rng.random() < share and self._auditing < _AUDITS_AT_ONCE:
@@ -144,21 +144,22 @@ class Tracking:
                 task=name,
                 app=outcome.app,
                 target=key.target,
-                class_id=answer.class_id,
-                edge_class_id=edge.class_id,
+                answer=local.task.kind.brief(answer),
+                edge=local.task.kind.brief(edge),
                 escalated=dc is not None,
                 confidence=edge.confidence,
             ),
             self._key,
         )
 
-    def _compare(self, task: str, edge: Prediction, dc: Prediction, weight: float) -> None:
+    def _compare(self, local: LocalTask, edge: Any, dc: Any, weight: float) -> None:
+        kind = local.task.kind
         observe.compared(
             self.counters.add,
-            task,
+            local.task.name,
             edge_confidence=edge.confidence,
-            chance_of_edge_label=float(dc.probabilities[edge.class_id]),
-            chance_of_dc_label=dc.confidence,
+            edge_error=kind.soft_loss(edge, dc),
+            dc_error=kind.soft_loss(dc, dc),
             weight=weight,
         )
 
@@ -168,7 +169,7 @@ class Tracking:
         job.add_done_callback(self._jobs.discard)
 
     async def _audit(
-        self, local: LocalTask, key: CountKey, image: bytes, edge: Prediction, weight: float
+        self, local: LocalTask, key: CountKey, image: bytes, edge: Any, weight: float
     ) -> None:
         """Ask the data center about an image that the edge has answered."""
         self._auditing += 1
@@ -180,14 +181,9 @@ class Tracking:
             self._auditing -= 1
         if isinstance(reply, NotEscalated):
             return
-        self._compare(key.task, edge, reply, weight)
-        observe.audited(
-            self.counters.add,
-            key,
-            agree=reply.class_id == edge.class_id,
-            chance_of_edge_label=float(reply.probabilities[edge.class_id]),
-            weight=weight,
-        )
+        self._compare(local, edge, reply.prediction, weight)
+        error = local.task.kind.soft_loss(edge, reply.prediction)
+        observe.audited(self.counters.add, key, edge_error=error, weight=weight)
 
     # Feedback and apps.
 
@@ -198,8 +194,8 @@ class Tracking:
             return None
         return found if abs(self._clock() - found.time_s) <= _FEEDBACK_S else None
 
-    async def feed_back(self, receipt: Receipt, label: int) -> bool:
-        """Count a true label; False where this answer had one before."""
+    async def feed_back(self, receipt: Receipt, truth: Any) -> bool:
+        """Count the truth of an answer; False where this answer had one before."""
         if receipt.number in self._claimed:
             return False
         self._claimed[receipt.number] = None
@@ -209,13 +205,13 @@ class Tracking:
         with contextlib.suppress(StoreUnavailable):
             if not await self.store.claim(receipt.task, str(receipt.number), _FEEDBACK_S):
                 return False
+        kind = self._tasks[receipt.task].task.kind
         observe.fed_back(
             self.counters.add,
             CountKey(receipt.task, receipt.app, receipt.target),
             served_by="dc" if receipt.escalated else "edge",
-            label=label,
-            class_id=receipt.class_id,
-            edge_class_id=receipt.edge_class_id,
+            error=kind.judge(receipt.answer, truth),
+            edge_error=kind.judge(receipt.edge, truth),
         )
         return True
 
@@ -318,10 +314,3 @@ class Tracking:
         with contextlib.suppress(StoreUnavailable):
             await self.store.close()
         self._journal.close()
-
-
-def target_text(target: AccuracyTarget) -> str:
-    """A target as it is counted: to three digits, so that clients cannot make counters at will."""
-    if isinstance(target.target, str):
-        return f"relative:{round(float(target.target[9:]), 3) or 0.001:g}"
-    return f"{min(max(round(target.target, 3), 0.001), 0.999):g}"

@@ -17,13 +17,12 @@ from edge_agent.http.replies import Handler, guarded, json_reply
 from edge_agent.metrics import AgentMetrics
 from hawkvision.cascade import parse_accuracy
 from hawkvision.errors import (
-    InvalidRequest,
     StoreUnavailable,
     UnknownAnswer,
     UnknownApp,
 )
 from hawkvision.tracking import estimate
-from hawkvision.tracking.counts import PROBES, TASK_WIDE
+from hawkvision.tracking.counts import PROBES, TASK_WIDE, Delivered, add_up
 from hawkvision.tracking.records import AppTarget, CountKey
 
 WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}
@@ -53,7 +52,7 @@ class AccuracyRoutes:
 
     async def feedback(self, request: web.Request) -> web.Response:
         """`POST /v1/feedback`: 202, and whether it counted (copies do not)."""
-        request_id, label = parse_feedback(await read_json(request))
+        request_id, feedback = parse_feedback(await read_json(request))
         receipt = self._tracking.receipt(request_id)
         if receipt is None:
             raise UnknownAnswer(
@@ -62,13 +61,8 @@ class AccuracyRoutes:
             )
         self._keys.check(receipt.app, request.headers.get("Authorization"))
         task = self._classifier.task(receipt.task).task
-        class_id = task.class_ids.get(label) if isinstance(label, str) else label
-        if class_id is None or not 0 <= class_id < len(task.labels):
-            raise InvalidRequest(
-                f"{str(label)[:80]!r} is no class of task {task.name}",
-                hint="Labels: " + ", ".join(task.labels[:20]),
-            )
-        counted = await self._tracking.feed_back(receipt, class_id)
+        truth = task.kind.parse_feedback(feedback)
+        counted = await self._tracking.feed_back(receipt, truth)
         return json_reply({"counted": counted}, 202)
 
     async def apps(self, _request: web.Request) -> web.Response:
@@ -150,11 +144,11 @@ class AccuracyRoutes:
                 }
                 targets = sorted({key.target for key in kept})
                 body["windows"][name] = {
-                    **estimate.describe(estimate.add_up(kept.values())),
+                    **estimate.describe(Delivered.read(add_up(kept.values()))),
                     "targets": {
                         target: estimate.describe(
-                            estimate.add_up(
-                                sums for key, sums in kept.items() if key.target == target
+                            Delivered.read(
+                                add_up(sums for key, sums in kept.items() if key.target == target)
                             )
                         )
                         for target in targets
@@ -218,6 +212,6 @@ def _app(target: AppTarget) -> dict[str, Any]:
     return {
         "app": target.app,
         "task": target.task,
-        "accuracy": accuracy if isinstance(accuracy, float) else str(accuracy),
+        "accuracy": accuracy.as_json(),
         "deadline_ms": target.deadline_ms,
     }

@@ -22,6 +22,7 @@ def describe_task(local: LocalTask) -> dict[str, Any]:
         "name": task.name,
         "version": task.version,
         "description": task.description,
+        "kind": task.kind.name,
         "labels": list(task.labels),
         "aliases": dict(task.aliases),
         "default_accuracy": local.policy.default.target,
@@ -32,8 +33,13 @@ def describe_task(local: LocalTask) -> dict[str, Any]:
         "engine": {
             "device": running.device,
             "precision": running.precision,
+            "platform": running.platform,
+            "version": running.version,
             "measured": engine.measured() if isinstance(engine, Measuring) else {},
         },
+        "certificate": None
+        if task.numerics is None
+        else {**task.numerics.as_dict(), **local.rung.agreement.as_dict()},
         "rungs": [
             {
                 "name": rung.name,
@@ -53,5 +59,8 @@ def describe_model(local: LocalTask) -> dict[str, Any]:
         "versions": [task.version],
         "platform": "hawkvision_cascade",
         "inputs": [{"name": "image", "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(task.labels)]}],
+        "outputs": [
+            {"name": one.name, "datatype": one.datatype, "shape": [-1, *one.shape]}
+            for one in task.kind.tensors
+        ],
     }

@@ -88,17 +88,14 @@ def parse_app_target(app: str, body: Any) -> AppTarget:
     )
 
 
-def parse_feedback(body: Any) -> tuple[str, str | int]:
-    """(request id, label or class index) of `POST /v1/feedback`. Raises InvalidRequest."""
-    hint = 'Send {"request_id": …, "label": …} or with "class_id".'
+def parse_feedback(body: Any) -> tuple[str, Mapping[str, Any]]:
+    """(request id, what the task's kind reads) of `POST /v1/feedback`. Raises InvalidRequest."""
     if not isinstance(body, Mapping) or not isinstance(body.get("request_id"), str):
-        raise InvalidRequest("the body is not a JSON object with a request_id", hint=hint)
-    label, class_id = body.get("label"), body.get("class_id")
-    if isinstance(label, str) and class_id is None:
-        return body["request_id"], label
-    if isinstance(class_id, int) and not isinstance(class_id, bool) and label is None:
-        return body["request_id"], class_id
-    raise InvalidRequest("give either a label or a class_id", hint=hint)
+        raise InvalidRequest(
+            "the body is not a JSON object with a request_id",
+            hint='Send {"request_id": …, "label": …} or with "class_id".',
+        )
+    return body["request_id"], {key: body[key] for key in body if key != "request_id"}
 
 
 def parse_link_ms(query: Mapping[str, str]) -> float:

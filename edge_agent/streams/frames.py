@@ -52,7 +52,7 @@ def look(local: LocalTask, frame: Frame, previous: Image | None) -> Seen:
     """Rebuild, decode, conceal and infer; runs on a worker thread. Raises the image errors."""
     start = time.monotonic()
     rebuilt = rebuild(frame)
-    pixels = decode_frame(rebuilt, local.limits, min_side=local.min_side, previous=previous)
+    pixels = decode_frame(rebuilt, local.limits, min_side=local.rung.min_side, previous=previous)
     decoded = time.monotonic()
     prediction = local.predict(pixels.image)
     done = time.monotonic()
@@ -92,7 +92,7 @@ class FrameClassifier:
         if seen.pixels.garbled or not seen.rebuilt.tables_known:
             lost = 1.0
         return wanted.request.local.loss_policy.decide(
-            wanted.accuracy, wanted.request.target.target, lost, may_resend=wanted.may_resend
+            wanted.accuracy, lost, may_resend=wanted.may_resend
         )
 
     async def _damaged(

@@ -113,10 +113,8 @@ class StreamRegistry(asyncio.DatagramProtocol):
         if suite is None and not is_loopback(peer):
             raise _plain_refused()
         wanted = self._wanted(asked)
-        local, target = wanted.request.local, wanted.request.target
-        await asyncio.to_thread(
-            local.loss_policy.prepare, wanted.accuracy, target.target, may_resend=asked.resend
-        )
+        local = wanted.request.local
+        await asyncio.to_thread(local.loss_policy.prepare, wanted.accuracy, may_resend=asked.resend)
         self._check_room()
         ssrc = self._new_ssrc()
         key = new_key(suite) if suite else b""
@@ -162,8 +160,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
         )
         request = self._classifier.resolve(parameters, 0.0, None)
         policy = request.local.policy
-        echo = request.target.target
-        accuracy = parse_accuracy(echo) if isinstance(echo, str) else echo
+        accuracy = request.target.accuracy
         return FrameRequest(
             request=replace(request, target=policy.resolve(accuracy)),
             accuracy=accuracy,

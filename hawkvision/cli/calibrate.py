@@ -70,6 +70,8 @@ def _numbers(_context: click.Context, parameter: click.Parameter, text: str | No
     default=",".join(f"{level:g}" for level in LOSS_LEVELS),
     help="Shares of an image lost on the way; 0 alone skips them.",
 )
+@click.option("--kind", default="classification", help="Of the task.")
+@click.option("--engine", default="onnx", help="For which the certificate shall hold.")
 @click.option("--restrict-to-data", is_flag=True, help="Leave out classes without images.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images.")
 @click.option("--threads", type=click.IntRange(1, 64), default=lambda: os.cpu_count() or 1)
@@ -88,6 +90,8 @@ def command(
     delta: float,
     tiers: tuple[float, ...],
     loss_levels: tuple[float, ...],
+    kind: str,
+    engine: str,
     restrict_to_data: bool,
     limit: int | None,
     threads: int,
@@ -108,6 +112,8 @@ def command(
         loss_levels=loss_levels if loss_levels[:1] == (0.0,) else (0.0, *loss_levels),
         delta=delta,
         tiers=tiers,
+        kind=kind,
+        engine=engine,
         restrict_to_data=restrict_to_data,
         limit=limit,
         threads=threads,

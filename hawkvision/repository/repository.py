@@ -67,7 +67,7 @@ class Repository:
         task.scores()
         for rung in task.rungs:
             if rung.present:
-                task.check_digest(rung)
+                rung.check_digest()
         return task
 
 

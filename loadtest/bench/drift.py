@@ -19,10 +19,10 @@ import simplejpeg
 
 from hawkvision.cli.processes import Child, stop_all
 from hawkvision.client import AsyncClient
-from hawkvision.engines import open_engine
 from hawkvision.errors import HawkVisionError
-from hawkvision.images import decode, fit
+from hawkvision.images import decode
 from hawkvision.repository import Repository, Task, shipped_repository
+from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.traffic import Labelled, load_images
 
 Image = npt.NDArray[np.uint8]
@@ -98,14 +98,13 @@ def alone(task: Task, images: list[Labelled]) -> list[float]:
     """Accuracy of each rung alone on these images."""
     shares = []
     for rung in task.rungs:
-        engine = open_engine(rung.model)
-        right = 0
+        loaded = LoadedRung.open(rung, task.kind)
+        loss = 0.0
         for image in images:
-            pixels = fit(decode(image.data), rung.geometry)
-            logits = engine.infer(pixels[None].transpose(0, 3, 1, 2))[0]
-            right += int(logits.argmax()) == image.class_id
-        engine.close()
-        shares.append(right / len(images))
+            prediction = loaded.predict([loaded.fit(decode(image.data))])[0]
+            loss += task.kind.loss(prediction, image.class_id)
+        loaded.close()
+        shares.append(1 - loss / len(images))
     return shares
 
 

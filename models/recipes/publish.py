@@ -27,14 +27,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from hawkvision.calibration import expected_calibration_error
-from hawkvision.cascade import softmax
 from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labelled
 from hawkvision.engines import open_engine
 from hawkvision.images import InputGeometry, decode, fit
 from hawkvision.repository import Rung, Task, read_task, write_task
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
+from hawkvision.tasks.classification import expected_calibration_error, softmax
 from models.recipes.export import Image, export_int8, load_net
 from models.recipes.held_out import target_rows, thirds
 from models.recipes.nets import ResidualNet
@@ -187,7 +186,10 @@ def report_rung(
     """Run the served file over the report part."""
     engine = open_engine(rung.model, threads=1)
     logits = np.concatenate(
-        [engine.infer(image[None].transpose(0, 3, 1, 2)) for image in pixels(images, rung.geometry)]
+        [
+            rung.head.logits(next(iter(engine.infer(image[None].transpose(0, 3, 1, 2)).values())))
+            for image in pixels(images, rung.geometry)
+        ]
     )
     engine.close()
     guess = logits.argmax(axis=1)
@@ -198,7 +200,7 @@ def report_rung(
         raise click.ClickException(
             f"{recipe.task}/{recipe.rung}: int8 agrees with fp32 on only {agreement:.1%} of images"
         )
-    temperature = rung.temperature
+    temperature = rung.head.temperature
     training = json.loads((checkpoints / recipe.task / f"{recipe.rung}.json").read_text())
     record = {
         **training,
@@ -265,7 +267,7 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
         )
         built = build_task(request, repository, Progress())
     images = list(reporting)
-    truth = np.array([built.task.class_ids[image.label] for image in images], np.int32)
+    truth = np.array([built.task.kind.truth(image.label) for image in images], np.int32)
     console.print(f"{task}: reporting on {len(images)} images …")
     reported = {
         name: report_rung(

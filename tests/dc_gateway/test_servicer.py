@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from contextlib import suppress
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -208,9 +209,9 @@ async def test_a_cancelled_call_leaves_the_queue(serve: Serve) -> None:
 async def test_a_job_that_expired_while_it_waited_is_dropped_unserved(serve: Serve) -> None:
     ran: list[str] = []
 
-    def work(_ticket: Ticket) -> npt.NDArray[np.float32]:
+    def work(_ticket: Ticket) -> list[Any]:
         ran.append("late")
-        return np.zeros((1, 4), np.float32)
+        return []
 
     async with serve() as served:
         async with busy_thread(served):
@@ -224,8 +225,8 @@ async def test_a_job_that_expired_while_it_waited_is_dropped_unserved(serve: Ser
 async def test_expired_jobs_make_room_for_a_live_one_while_the_thread_is_busy(
     serve: Serve,
 ) -> None:
-    def work(_ticket: Ticket) -> npt.NDArray[np.float32]:
-        return np.ones((1, 4), np.float32)
+    def work(_ticket: Ticket) -> list[Any]:
+        return [4]
 
     async with serve(max_queue=1) as served:
         run = served.gateway.scheduler.run
@@ -235,7 +236,7 @@ async def test_expired_jobs_make_room_for_a_live_one_while_the_thread_is_busy(
             live = asyncio.create_task(run(work, images=1, timeout_s=None))
             with pytest.raises(DeadlineExceeded):
                 await late
-        assert (await live).sum() == 4
+        assert await live == [4]
 
 
 async def test_the_event_loop_answers_while_every_thread_is_busy(serve: Serve) -> None:
@@ -248,7 +249,7 @@ async def test_an_unexpected_fault_is_internal_without_details_and_service_goes_
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serve() as served, serve() as other:
-        served.gateway.models["tiny"].engine.close()
+        served.gateway.models["tiny"].rungs[-1].close()
         error = await refusal(served, infer_request(coloured_jpeg("red")))
         live = await served.stub.ServerLive(messages.ServerLiveRequest())
         good = await other.stub.ModelInfer(infer_request(coloured_jpeg("red")))

@@ -87,7 +87,7 @@ def test_logits_are_the_integer_networks_times_its_scale(kept: Path) -> None:
     save_plan(PLAN, network_beside(path))
     engine = open_simulated(ModelSpec(path), threads=1)
     pictures = images(3, SIDE, np.random.default_rng(1))
-    logits = engine.infer(pictures.transpose(0, 3, 1, 2))
+    logits = engine.infer(pictures.transpose(0, 3, 1, 2))["logits"]
     assert np.allclose(logits, NETWORK(pictures) * NETWORK.head.scale)
     measured = engine.measured()
     assert 0 < measured["interval_cycles"] <= measured["latency_cycles"] < 200_000

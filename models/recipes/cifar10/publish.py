@@ -31,11 +31,11 @@ from fpga.network.streamline import streamline
 from fpga.tools.cache import cache_folder
 from fpga.tools.fifos import size_fifos
 from hawkvision.calibration import CalibrationScores
-from hawkvision.cascade import softmax
 from hawkvision.datasets import LabelledSet, open_labelled
 from hawkvision.repository import Task, read_task, write_task
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
+from hawkvision.tasks.classification import softmax
 from models.recipes.cifar10 import data as pictures
 from models.recipes.cifar10.export import SIDE, FoldedAirbench, write_qonnx
 from models.recipes.cifar10.large import load_large
@@ -120,11 +120,11 @@ def reported_targets(
     task: Task, scores: CalibrationScores, data: LabelledSet
 ) -> list[dict[str, Any]]:
     """What each target gives on images that did not calibrate."""
-    images = [Sample(image.data, task.class_ids[image.label]) for image in data]
+    images = [Sample(image.data, task.kind.truth(image.label)) for image in data]
     rows = np.stack([image.decode() for image in images])
     truth = np.array([image.class_id for image in images])
     edge, dc = (answers(rung.model.path, rows) for rung in task.rungs)
-    confidence = softmax(edge, task.rungs[0].temperature).max(axis=1)
+    confidence = softmax(edge, task.rungs[0].head.temperature).max(axis=1)
     right = [logits.argmax(axis=1) == truth for logits in (edge, dc)]
     return target_rows(scores, TARGETS, confidence, *right)
 

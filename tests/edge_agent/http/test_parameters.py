@@ -14,8 +14,9 @@ from edge_agent.http.parameters import (
     parse_classify,
     parse_feedback,
 )
-from hawkvision.cascade import RelativeAccuracy
+from hawkvision.cascade import Accuracy
 from hawkvision.errors import InvalidRequest
+from hawkvision.tasks.classification import Classification
 
 
 def test_an_empty_query_leaves_everything_to_the_task() -> None:
@@ -24,7 +25,7 @@ def test_an_empty_query_leaves_everything_to_the_task() -> None:
 
 def test_all_parameters_are_read() -> None:
     query = {"task": "t", "accuracy": "0.95", "deadline_ms": "200", "top_k": "5"}
-    assert parse_classify(query) == ClassifyParameters("t", 0.95, 200.0, 5)
+    assert parse_classify(query) == ClassifyParameters("t", Accuracy(0.95), 200.0, 5)
 
 
 @pytest.mark.parametrize("value", ["0", "1", "1.5", "-0.1", "abc", "", "nan", "inf", "95%"])
@@ -79,8 +80,9 @@ def test_any_body_is_parsed_or_refused(body: object) -> None:
         target = parse_app_target("gate", body)
         assert target.deadline_ms is None or target.deadline_ms > 0
     with contextlib.suppress(InvalidRequest):
-        request_id, label = parse_feedback(body)
-        assert isinstance(request_id, str) and isinstance(label, str | int)
+        request_id, feedback = parse_feedback(body)
+        assert isinstance(request_id, str)
+        assert Classification(("a", "b")).parse_feedback(feedback) in (0, 1)
 
 
 @given(st.dictionaries(st.sampled_from(["accuracy", "deadline_ms", "top_k"]), st.text()))
@@ -89,6 +91,4 @@ def test_any_text_parses_or_is_refused(query: dict[str, str]) -> None:
         parsed = parse_classify(query)
     except InvalidRequest:
         return
-    accuracy = parsed.accuracy
-    share = accuracy.epsilon if isinstance(accuracy, RelativeAccuracy) else accuracy
-    assert share is None or 0 < share < 1
+    assert parsed.accuracy is None or 0 < parsed.accuracy.value < 1

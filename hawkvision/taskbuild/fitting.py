@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from hawkvision.datasets import LabelledImage
-from hawkvision.engines import ModelSpec
+from hawkvision.engines import ModelSpec, open_engine
 from hawkvision.errors import CalibrationError
 from hawkvision.images import InputGeometry
+from hawkvision.repository.task import Kind
+from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.inspect import ModelFacts
-from hawkvision.taskbuild.labels import check_order
-from hawkvision.taskbuild.runs import LoadedModel, answer_intact, each
+from hawkvision.taskbuild.runs import outputs_of
 from hawkvision.taskbuild.sources import NORMALIZATIONS, ModelSource, Normalization
+from hawkvision.tasks import Outputs
 
 _TRIAL_IMAGES = 200
 _CLEAR = 0.02
@@ -51,7 +51,6 @@ def plan_rung(name: str, source: ModelSource, facts: ModelFacts) -> RungPlan:
         source.path,
         facts.layout,
         facts.dtype,
-        output=source.output or "logits",
         channels=source.channels,
     )
     if facts.dtype == "uint8":
@@ -71,51 +70,46 @@ def plan_rung(name: str, source: ModelSource, facts: ModelFacts) -> RungPlan:
 
 @dataclass(frozen=True, slots=True)
 class FittedRung:
-    """How a model is served, and its logits [F,K] on the fitting images."""
+    """How a model is served: its file and input, and how its outputs are read."""
 
     name: str
     spec: ModelSpec
     geometry: InputGeometry
-    logits: npt.NDArray[np.float32]
+    head: Any
+
+    def load(self, kind: Kind, engine: str) -> LoadedRung:
+        """Open it. Raises EngineError."""
+        opened = open_engine(self.spec, name=engine, threads=1)
+        return LoadedRung(self.name, opened, self.geometry, kind, self.head)
 
 
-def looks_like_probabilities(out: npt.NDArray[np.float32]) -> bool:
-    """Whether rows [N,K] are probabilities: in [0, 1], summing to one (or a single share)."""
-    if out.min() < 0 or out.max() > 1 + 1e-4:
-        return False
-    return out.shape[1] == 1 or bool(np.abs(out.sum(axis=1) - 1).max() < 1e-2)
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What rungs are fitted on: labelled images that decode, and who runs them."""
+
+    kind: Kind
+    images: Sequence[LabelledImage]
+    truths: Sequence[Any]
+    engine: str = "onnx"
+    threads: int = 2
 
 
 def fit_rung(
-    plan: RungPlan,
-    images: Sequence[LabelledImage],
-    labels: npt.NDArray[np.int32],
-    classes: int,
-    threads: int,
-) -> tuple[FittedRung, list[str]]:
-    """Find out what is not known yet on the fitting images; notes on what was found.
+    plan: RungPlan, head: Any, fitting: Fitting
+) -> tuple[FittedRung, list[Any], list[str]]:
+    """Find out what is not known yet; the rung, its predictions, and notes on what was found.
 
-    Normalisation: the one under which the model is most often right. Output: probabilities if it
-    looks like them. Raises CalibrationError where the model is no better than chance.
+    Normalisation: the one under which the model errs least. Raises CalibrationError where the
+    kind finds the model unfit for this data.
     """
-    notes: list[str] = []
-    trials = images[:_TRIAL_IMAGES]
+    kind, notes = fitting.kind, []
+    trials = fitting.images[:_TRIAL_IMAGES]
     spec = plan.spec
     if not plan.output_known:
-        raw = _run(plan.name, replace(spec, select=()), plan.geometry, trials, threads, raw=True)
-        if looks_like_probabilities(raw):
-            spec = replace(spec, output="probabilities")
+        head = kind.recognise(_run(plan, spec, head, fitting, trials), head)
     candidates = [_normalised(spec, choice) for choice in plan.normalizations]
     if len(candidates) > 1:
-        shares = [
-            float(
-                (
-                    _run(plan.name, c, plan.geometry, trials, threads).argmax(axis=1)
-                    == labels[: len(trials)]
-                ).mean()
-            )
-            for c in candidates
-        ]
+        shares = [_accuracy(plan, candidate, head, fitting, trials) for candidate in candidates]
         ranked = sorted(range(len(shares)), key=lambda index: (-shares[index], index))
         spec = candidates[ranked[0]]
         found = ", ".join(
@@ -129,36 +123,31 @@ def fit_rung(
         )
     else:
         spec = candidates[0]
-    logits = _run(plan.name, spec, plan.geometry, images, threads)
-    check_order(plan.name, logits.argmax(axis=1), labels, classes)
-    return FittedRung(plan.name, spec, plan.geometry, logits), notes
-
-
-def logits_of(
-    spec: ModelSpec, rung: FittedRung, images: Sequence[LabelledImage], threads: int
-) -> npt.NDArray[np.float32]:
-    """Logits [N,K] of a model fed as `rung` is."""
-    return _run(rung.name, spec, rung.geometry, images, threads)
+    outputs = _run(plan, spec, head, fitting, fitting.images)
+    head, note = kind.fit(outputs, head, fitting.truths, plan.name)
+    predictions = kind.read(outputs, head, ())
+    return FittedRung(plan.name, spec, plan.geometry, head), predictions, [*notes, note]
 
 
 def _normalised(spec: ModelSpec, choice: Normalization) -> ModelSpec:
     return replace(spec, mean=choice.mean, std=choice.std) if spec.dtype == "float32" else spec
 
 
+def _accuracy(
+    plan: RungPlan, spec: ModelSpec, head: Any, fitting: Fitting, images: Sequence[LabelledImage]
+) -> float:
+    """One minus the mean loss."""
+    kind = fitting.kind
+    predictions = kind.read(_run(plan, spec, head, fitting, images), head, ())
+    losses = [kind.loss(*pair) for pair in zip(predictions, fitting.truths, strict=False)]
+    return 1 - sum(losses) / len(losses)
+
+
 def _run(
-    name: str,
-    spec: ModelSpec,
-    geometry: InputGeometry,
-    images: Sequence[LabelledImage],
-    threads: int,
-    *,
-    raw: bool = False,
-) -> npt.NDArray[np.float32]:
-    """Logits [N,K]; with `raw`, what the file itself answers."""
-    model = LoadedModel(name, replace(spec, output="logits") if raw else spec, geometry)
+    plan: RungPlan, spec: ModelSpec, head: Any, fitting: Fitting, images: Sequence[LabelledImage]
+) -> Outputs:
+    rung = FittedRung(plan.name, spec, plan.geometry, head).load(fitting.kind, fitting.engine)
     try:
-        rows = each(images, lambda image: answer_intact([model], image)[0], threads, lambda: None)
-        out = np.stack(list(rows))
+        return outputs_of(rung, images, fitting.threads)
     finally:
-        model.close()
-    return out[:, 1:] if raw and out.shape[1] == 2 and not out[:, 0].any() else out
+        rung.close()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hawkvision.errors import CalibrationError
-from hawkvision.tasks.classification import softmax
+from hawkvision.tasks.classification.prediction import softmax
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> float:

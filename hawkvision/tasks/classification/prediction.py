@@ -1,4 +1,4 @@
-"""From a network's logits to calibrated probabilities and the confidence of its answer."""
+"""From logits to calibrated probabilities; the confidence is the largest of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class ClassPrediction:
     """One answer: the most probable class, its probability, and all probabilities [K]."""
 
     class_id: int
@@ -37,12 +37,7 @@ def softmax(logits: Floats, temperature: float) -> Floats:
     return z
 
 
-def predict(logits: Floats, temperature: float) -> Prediction:
-    """The answer for one image's logits [K] (confidence = maximum softmax probability)."""
-    return from_probabilities(softmax(logits, temperature))
-
-
-def from_probabilities(probabilities: Floats) -> Prediction:
+def most_probable(probabilities: Floats) -> ClassPrediction:
     """The answer for one image's probabilities [K]."""
     class_id = int(probabilities.argmax())
-    return Prediction(class_id, float(probabilities[class_id]), probabilities)
+    return ClassPrediction(class_id, float(probabilities[class_id]), probabilities)

@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from hawkvision.errors import CalibrationError
+from hawkvision.tasks.base import ModelOutputs
 
 _SUSPICIOUS_GAIN = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class LabelPlan:
-    """The task's labels, and for each rung which of its outputs they are (empty: in order)."""
+def plan_classification(
+    models: Sequence[ModelOutputs],
+    folders: Sequence[str],
+    aliases: Mapping[str, str],
+    *,
+    restrict: bool,
+) -> tuple[tuple[str, ...], list[tuple[int, ...]], list[str]]:
+    """The task's labels, each model's columns for them (empty: in order), and notes.
 
-    labels: tuple[str, ...]
-    selects: tuple[tuple[int, ...], ...]
-    classes: dict[str, int]
-    """Class index by the data's folder name."""
+    Raises CalibrationError where a model and the data know different classes.
+    """
+    notes: list[str] = []
+    here = [aliases.get(folder, folder) for folder in folders]
+    known = []
+    for model in models:
+        given = model.labels
+        if given is not None and model.labels_from_file and not set(given) & set(here):
+            notes.append(
+                f"{model.name}: the labels in the file are not the data's; they are passed over"
+            )
+            given = None
+        own, warning = own_labels(model.name, given, _outputs(model, given, folders), here)
+        known.append((model.name, own))
+        if warning:
+            notes.append(warning)
+    labels, selects, warnings = plan_labels(known, folders, aliases, restrict=restrict)
+    return labels, selects, notes + warnings
+
+
+def _outputs(model: ModelOutputs, given: tuple[str, ...] | None, folders: Sequence[str]) -> int:
+    """Number of classes; a file that leaves it open is taken to have as many as are named."""
+    if model.size is None:
+        return len(given) if given is not None else len(folders)
+    return 2 if model.size == 1 else model.size
 
 
 def own_labels(
@@ -54,8 +80,10 @@ def plan_labels(
     aliases: Mapping[str, str],
     *,
     restrict: bool,
-) -> tuple[LabelPlan, list[str]]:
-    """Map every rung and every class folder to the first rung's labels; warnings beside it.
+) -> tuple[tuple[str, ...], list[tuple[int, ...]], list[str]]:
+    """Map every rung and every class folder to the first rung's labels.
+
+    The labels, each rung's columns for them (empty: in order), and warnings.
 
     `rungs` are (name, labels). With `restrict`, labels that the data has no images of are left
     out. Raises CalibrationError where a rung or a folder knows another class.
@@ -90,9 +118,7 @@ def plan_labels(
         index = {label: position for position, label in enumerate(own)}
         chosen = tuple(index[label] for label in labels)
         selects.append(() if chosen == tuple(range(len(own))) else chosen)
-    position = {label: index for index, label in enumerate(labels)}
-    classes = {folder: position[label] for folder, label in names.items()}
-    return LabelPlan(labels, tuple(selects), classes), warnings
+    return labels, selects, warnings
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hawkvision.calibration import expected_calibration_error, fit_temperature
-from hawkvision.cascade import softmax
 from hawkvision.errors import CalibrationError
+from hawkvision.tasks.classification import (
+    expected_calibration_error,
+    fit_temperature,
+    softmax,
+)
 
 
 def drawn(
