@@ -227,8 +227,13 @@ def _parse_rung(raw: dict[str, Any], folder: Path, kind: Kind) -> Rung:
         geometry=InputGeometry(int(source["width"]), int(source["height"]), source["fit"]),
         head=kind.parse_head(raw),
         threshold=float(raw["threshold"]) if "threshold" in raw else None,
-        measured={key: float(value) for key, value in raw.get("measured", {}).items()},
+        measured={key: _number(value) for key, value in raw.get("measured", {}).items()},
     )
+
+
+def _number(value: Any) -> float:
+    """A whole number stays one, so that writing what was read changes nothing."""
+    return value if isinstance(value, int) else float(value)
 
 
 def write_task(task: Task) -> None:

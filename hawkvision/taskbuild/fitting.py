@@ -104,7 +104,7 @@ def fit_rung(
     """
     kind, notes = fitting.kind, []
     trials = fitting.images[:_TRIAL_IMAGES]
-    spec = plan.spec
+    spec = replace(plan.spec, outputs=kind.outputs_read(head))
     if not plan.output_known:
         head = kind.recognise(_run(plan, spec, head, fitting, trials), head)
     candidates = [_normalised(spec, choice) for choice in plan.normalizations]

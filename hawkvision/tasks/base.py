@@ -118,6 +118,10 @@ class TaskKind(Protocol[P, T]):
         """What `parse_head` reads."""
         ...
 
+    def outputs_read(self, head: Any) -> tuple[str, ...]:
+        """The file's outputs that `read` needs, by name; none means the first one, whatever."""
+        ...
+
     # On the way of an image.
 
     def read(self, outputs: Outputs, head: Any, placements: Sequence[Placement]) -> list[P]:

@@ -80,6 +80,10 @@ class Classification:
         """See `TaskKind.head_table`."""
         return head.as_table()
 
+    def outputs_read(self, head: ClassificationHead) -> tuple[str, ...]:
+        """See `TaskKind.outputs_read`: the first one."""
+        return ()
+
     def read(
         self, outputs: Outputs, head: ClassificationHead, placements: Sequence[Placement] = ()
     ) -> list[ClassPrediction]:
