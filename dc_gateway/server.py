@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import grpc.aio
 
@@ -14,7 +13,7 @@ from dc_gateway.model import LargeModel, load_models
 from dc_gateway.servicer import InferenceServicer
 from hawkvision.errors import HawkVisionError
 from hawkvision.oip.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
-from hawkvision.serving.scheduler import Scheduler
+from hawkvision.serving.pool import WorkerPool
 
 _MIN_PING_INTERVAL_MS = 10_000
 
@@ -25,8 +24,9 @@ class Gateway:
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
         self._config = config
         self.models = models
-        self.scheduler: Scheduler[list[Any]] = Scheduler(config.threads, config.max_queue)
-        self.servicer = InferenceServicer(models, self.scheduler, config.images_per_request)
+        loop = asyncio.get_running_loop()
+        self.pool = WorkerPool(config.threads, config.max_queue, loop)
+        self.servicer = InferenceServicer(models, self.pool, config.images_per_request)
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=config.max_calls,
             options=(
@@ -65,7 +65,7 @@ class Gateway:
     async def close(self) -> None:
         """Stop at once; calls in flight are cancelled."""
         await self._server.stop(None)
-        self.scheduler.close()
+        self.pool.close()
 
 
 async def serve(config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Mapping
-from typing import Any
 
 import grpc
 import grpc.aio
@@ -16,22 +17,22 @@ from hawkvision.errors import UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip import open_inference_pb2_grpc as services
 from hawkvision.oip.inference import INPUT, build_reply, parse_images
-from hawkvision.serving.scheduler import Scheduler
+from hawkvision.serving.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 
 
 class InferenceServicer(services.GRPCInferenceServiceServicer):
-    """Answers for `models`; decoding and inference run on the scheduler's threads."""
+    """Answers for `models`; decoding and inference run on the pool's threads."""
 
     def __init__(
         self,
         models: Mapping[str, LargeModel],
-        scheduler: Scheduler[list[Any]],
+        pool: WorkerPool,
         max_images: int,
     ) -> None:
         self._models = models
-        self._scheduler = scheduler
+        self._pool = pool
         self._max_images = max_images
         self.draining = False
 
@@ -119,10 +120,12 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         model = self._model(request.model_name, request.model_version)
         kind = model.task.kind
         images = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
-        predictions = await self._scheduler.run(
-            lambda ticket: model.predict(images, ticket.check),
-            images=len(images),
-            timeout_s=timeout_s,
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        predictions = await self._pool.submit(
+            lambda found, ticket: model.predict(found, ticket.check),
+            images,
+            items=len(images),
+            deadline=deadline,
         )
         outputs = kind.encode(predictions)
         return build_reply(request, model.task.version, outputs, agrees=model.agrees)

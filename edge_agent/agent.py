@@ -30,7 +30,7 @@ from hawkvision.errors import HawkVisionError, RepositoryError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.repository import Repository
 from hawkvision.serving.breaker import BreakerState
-from hawkvision.serving.workers import WorkerPool
+from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.journal import Journal

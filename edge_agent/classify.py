@@ -16,7 +16,7 @@ from edge_agent.outcome import Outcome
 from edge_agent.upstream import Answered, EscalationClient, NotEscalated
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.errors import UnknownApp, UnknownTask
-from hawkvision.serving.workers import WorkerPool
+from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.records import AppTarget
 
 
@@ -108,7 +108,7 @@ class Classifier:
         Raises the image errors, Overloaded, and EngineError.
         """
         target = request.target
-        edge = await self.pool.submit(request.local.answer, image)
+        edge = await self.pool.submit(request.local.answer, image, deadline=request.deadline)
         if CascadePolicy.answers_locally(edge.prediction, target):
             return self.reply(request, image, edge)
         start = time.monotonic()

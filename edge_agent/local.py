@@ -17,6 +17,7 @@ from hawkvision.errors import CalibrationError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Task
 from hawkvision.rungs import LoadedRung
+from hawkvision.serving.pool import Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -67,11 +68,15 @@ class LocalTask:
         """What runs the edge rung."""
         return self.rung.engine
 
-    def answer(self, data: bytes) -> LocalAnswer:
-        """Decode, preprocess, infer. Raises the image errors, or EngineError."""
+    def answer(self, data: bytes, ticket: Ticket) -> LocalAnswer:
+        """Decode, preprocess, infer, unless the answer is not wanted any more.
+
+        Raises the image errors, EngineError, or DeadlineExceeded.
+        """
         start = time.perf_counter()
         pixels = self.rung.prepare(data, self.limits)
         decoded = time.perf_counter()
+        ticket.check()
         prediction = self.rung.predict([pixels])[0]
         done = time.perf_counter()
         return LocalAnswer(prediction, (decoded - start) * 1e3, (done - decoded) * 1e3)

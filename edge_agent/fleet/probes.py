@@ -11,7 +11,7 @@ from edge_agent.local import LocalTask
 from edge_agent.upstream import EscalationClient, NotEscalated
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded
-from hawkvision.serving.workers import WorkerPool
+from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking import counts as observe
 from hawkvision.tracking.counts import PROBES
 from hawkvision.tracking.records import CountKey

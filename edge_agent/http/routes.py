@@ -124,7 +124,7 @@ class Routes:
         return reply
 
     async def _many(self, images: list[bytes], resolved: Request) -> dict[str, Any]:
-        self._classifier.pool.check_room(len(images))
+        self._classifier.pool.check_room(len(images), resolved.deadline)
         answers = await asyncio.gather(
             *(self._classifier.classify(image, resolved) for image in images),
             return_exceptions=True,

@@ -71,10 +71,11 @@ class FrameClassifier:
     ) -> FrameAnswer:
         """Raises the image errors, Overloaded, and EngineError."""
         classifier, local = self._classifier, wanted.request.local
-        seen = await classifier.pool.submit(lambda job: look(local, *job), (frame, previous))
-        request = replace(
-            wanted.request, arrived=frame.first_s, deadline=frame.first_s + wanted.deadline_s
+        deadline = frame.first_s + wanted.deadline_s
+        seen = await classifier.pool.submit(
+            lambda job, _: look(local, *job), (frame, previous), deadline=deadline
         )
+        request = replace(wanted.request, arrived=frame.first_s, deadline=deadline)
         whole = seen.pixels.lost is None and seen.rebuilt.tables_known and not seen.pixels.garbled
         if whole:
             target = self._in_force(request, request.target)
@@ -122,7 +123,7 @@ class FrameClassifier:
         if image is None:
             limits = request.local.limits
             sent = await classifier.pool.submit(
-                lambda rebuilt: concealed_jpeg(rebuilt, limits), seen.rebuilt
+                lambda rebuilt, _: concealed_jpeg(rebuilt, limits), seen.rebuilt
             )
         else:
             sent = image
