@@ -24,12 +24,11 @@ from edge_agent.http.streams import StreamRoutes
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.streams.registry import StreamRegistry, StreamSettings
-from edge_agent.upstream import EscalationClient
+from edge_agent.upstream import GrpcUpstream, Upstream
 from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError, RepositoryError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.repository import Repository
-from hawkvision.serving.breaker import BreakerState
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.store.base import Store
@@ -63,15 +62,13 @@ def load_tasks(config: EdgeConfig) -> dict[str, LocalTask]:
     }
 
 
-def open_tracking(
-    config: EdgeConfig, tasks: dict[str, LocalTask], escalation: EscalationClient
-) -> Tracking:
+def open_tracking(config: EdgeConfig, tasks: dict[str, LocalTask], upstream: Upstream) -> Tracking:
     """Open the store (nothing is connected yet) and the journal. Raises HawkVisionError."""
     alone = config.store in ("memory", "off")
     store: Store = MemoryStore(time.time) if alone else RedisStore.open(config.store)
     return Tracking(
         tasks,
-        escalation,
+        upstream,
         store,
         Journal(config.journal),
         audits=audit_settings(config.audit_share),
@@ -91,14 +88,14 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     loop = asyncio.get_running_loop()
     metrics = AgentMetrics()
     pool = WorkerPool(config.workers, config.max_queue, loop)
-    escalation = EscalationClient(config.gateway, config.max_escalations)
-    tracking = open_tracking(config, tasks, escalation)
+    upstream = GrpcUpstream(config.gateway, config.max_escalations)
+    tracking = open_tracking(config, tasks, upstream)
     probes = (
-        GoldenProbes(next(iter(tasks.values())), config.probes, pool, escalation)
+        GoldenProbes(next(iter(tasks.values())), config.probes, pool, upstream)
         if config.probes is not None
         else None
     )
-    classifier = Classifier(tasks, pool, escalation, metrics, tracking, config.deadline_ms)
+    classifier = Classifier(tasks, pool, upstream, metrics, tracking, config.deadline_ms)
     bodies = BodyReader(
         config.max_body_bytes, config.max_buffered_bytes, config.body_timeout_s, config.max_batch
     )
@@ -129,7 +126,7 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
     metrics.watch(
         "hawkvision_gateway_breaker_open",
         "1 while escalations are held back.",
-        lambda: float(escalation.breaker_state is not BreakerState.CLOSED),
+        lambda: float(upstream.held_back),
     )
     runner = web.AppRunner(
         routes.application(config.max_body_bytes),
@@ -164,7 +161,7 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
         streams.close()
         await runner.cleanup()
         await tracking.close()
-        await escalation.close()
+        await upstream.close()
         pool.close()
 
 

@@ -13,7 +13,7 @@ from edge_agent.http.parameters import ClassifyParameters
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
-from edge_agent.upstream import Answered, EscalationClient, NotEscalated
+from edge_agent.upstream import Answered, Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.errors import UnknownApp, UnknownTask
 from hawkvision.serving.pool import WorkerPool
@@ -48,7 +48,7 @@ class Classifier:
         self,
         tasks: dict[str, LocalTask],
         pool: WorkerPool,
-        escalation: EscalationClient,
+        upstream: Upstream,
         metrics: AgentMetrics,
         tracking: Tracking,
         deadline_ms: float,
@@ -57,7 +57,7 @@ class Classifier:
         self.tracking = tracking
         self.pool = pool
         self._default = next(iter(tasks.values()))
-        self._escalation = escalation
+        self._upstream = upstream
         self._metrics = metrics
         self._deadline_ms = deadline_ms
         self._prefix = secrets.token_hex(6)
@@ -121,7 +121,7 @@ class Classifier:
         request: Request,
         image: bytes | None,
         edge: LocalAnswer,
-        upper: Answered | NotEscalated | None = None,
+        upper: Answered | Refused | None = None,
         escalate_ms: float = 0.0,
         loss: Loss | None = None,
     ) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Classifier:
 
         `loss` says what the link took; `image` None where the answer cannot be audited.
         """
-        degraded: str | None = upper.reason if isinstance(upper, NotEscalated) else None
+        degraded: str | None = upper.reason if isinstance(upper, Refused) else None
         if loss is not None and not loss.certified:
             degraded = degraded or "loss"
         outcome = Outcome(
@@ -150,17 +150,13 @@ class Classifier:
         self._metrics.answered(outcome)
         return describe(outcome, request_id)
 
-    async def escalate(self, image: bytes, request: Request) -> Answered | NotEscalated:
+    async def escalate(self, image: bytes, request: Request) -> Answered | Refused:
         """What the data center says of an encoded image by the request's deadline."""
         task = request.local.task
-        reply = await self._escalation.escalate(
-            task,
-            image,
-            timeout_s=request.deadline - time.monotonic(),
-            request_id=self.new_call_id(),
-            trace=request.trace,
+        reply = await self._upstream.ask(
+            Call(task, image, request.deadline, self.new_call_id(), request.trace)
         )
-        if not isinstance(reply, NotEscalated):
+        if isinstance(reply, Answered):
             self._metrics.sent_up(task.name, len(image))
         return reply
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edge_agent.local import LocalTask
-from edge_agent.upstream import EscalationClient, NotEscalated
+from edge_agent.upstream import Answered, Call, Upstream
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded
 from hawkvision.serving.pool import WorkerPool
@@ -28,7 +29,7 @@ class GoldenProbes:
         local: LocalTask,
         folder: Path,
         pool: WorkerPool,
-        escalation: EscalationClient,
+        upstream: Upstream,
     ) -> None:
         found = open_labelled(folder)
         try:
@@ -44,7 +45,7 @@ class GoldenProbes:
         self._images: Iterator[tuple[bytes, Any]] = itertools.cycle(images)
         self._local = local
         self._pool = pool
-        self._escalation = escalation
+        self._upstream = upstream
 
     async def probe(self, add: observe.Add) -> None:
         """Ask both rungs about the next image and count who was right."""
@@ -55,11 +56,10 @@ class GoldenProbes:
             return  # requests come first
         except HawkVisionError as error:
             raise DatasetError(f"a probe cannot be answered: {error}") from error
-        dc = await self._escalation.escalate(
-            self._local.task, data, timeout_s=_TIMEOUT_S, request_id=PROBES, trace=None
-        )
+        due = time.monotonic() + _TIMEOUT_S
+        dc = await self._upstream.ask(Call(self._local.task, data, due, PROBES, background=True))
         kind = self._local.task.kind
-        if not isinstance(dc, NotEscalated):
+        if isinstance(dc, Answered):
             observe.paired(
                 add,
                 CountKey(self._local.task.name, "", PROBES),

@@ -19,7 +19,7 @@ from typing import Any
 
 from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
-from edge_agent.upstream import EscalationClient, NotEscalated
+from edge_agent.upstream import Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget
 from hawkvision.errors import HawkVisionError, StaleFence, StoreUnavailable
 from hawkvision.tracking import counts as observe
@@ -47,7 +47,7 @@ class Tracking:
     def __init__(
         self,
         tasks: dict[str, LocalTask],
-        escalation: EscalationClient,
+        upstream: Upstream,
         store: Store,
         journal: Journal,
         *,
@@ -65,7 +65,7 @@ class Tracking:
         self.counters = Counters()
         self.delivery = Delivery(store, journal, self.counters, every_s=every_s, clock=clock)
         self._tasks = tasks
-        self._escalation = escalation
+        self._upstream = upstream
         self._journal = journal
         self._clock = clock
         self._every_s = every_s
@@ -174,12 +174,11 @@ class Tracking:
         """Ask the data center about an image that the edge has answered."""
         self._auditing += 1
         try:
-            reply = await self._escalation.escalate(
-                local.task, image, timeout_s=_AUDIT_S, request_id="audit", trace=None
-            )
+            due = time.monotonic() + _AUDIT_S
+            reply = await self._upstream.ask(Call(local.task, image, due, "audit", background=True))
         finally:
             self._auditing -= 1
-        if isinstance(reply, NotEscalated):
+        if isinstance(reply, Refused):
             return
         self._compare(local, edge, reply.prediction, weight)
         error = local.task.kind.soft_loss(edge, reply.prediction)

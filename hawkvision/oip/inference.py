@@ -9,7 +9,7 @@ import numpy as np
 
 from hawkvision.errors import InvalidRequest, PayloadTooLarge
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.codec import pack_fp32, unpack_bytes, unpack_fp32
+from hawkvision.oip.codec import pack_bytes, pack_fp32, unpack_bytes, unpack_fp32
 from hawkvision.tasks import Outputs
 
 INPUT = "image"
@@ -17,6 +17,16 @@ AGREES = "hawkvision_numerics_agree"
 """Reply parameter, only sent where it is false."""
 
 _CONTRACT = f"Send one input {INPUT!r}, datatype BYTES, shape [N] or [N,1]."
+
+
+def build_request(
+    model: str, version: str, request_id: str, image: bytes
+) -> messages.ModelInferRequest:
+    """A request for one encoded image."""
+    request = messages.ModelInferRequest(model_name=model, model_version=version, id=request_id)
+    request.inputs.add(name=INPUT, datatype="BYTES", shape=[1])
+    request.raw_input_contents.append(pack_bytes([image]))
+    return request
 
 
 def parse_images(
