@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import grpc.aio
 
@@ -13,6 +13,7 @@ from dc_gateway.model import LargeModel, load_models
 from dc_gateway.servicer import InferenceServicer
 from hawkvision.errors import HawkVisionError
 from hawkvision.oip.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
+from hawkvision.serving.event_loop import new_event_loop
 from hawkvision.serving.pool import WorkerPool
 
 _MIN_PING_INTERVAL_MS = 10_000
@@ -88,12 +89,5 @@ async def serve(config: GatewayConfig, models: Mapping[str, LargeModel]) -> None
 def run(config: GatewayConfig) -> None:
     """Load the models and serve, on uvloop where it is installed. Raises HawkVisionError."""
     models = load_models(config)
-    factory: Callable[[], asyncio.AbstractEventLoop]
-    try:
-        import uvloop
-
-        factory = uvloop.new_event_loop
-    except ImportError:
-        factory = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(serve(config, models))

@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-import ssl
 import time
-from collections.abc import Callable
 
 from aiohttp import web
 
@@ -29,7 +27,9 @@ from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError, RepositoryError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.repository import Repository
+from hawkvision.serving.event_loop import new_event_loop
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.tls import server_context
 from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.journal import Journal
@@ -135,7 +135,13 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
         shutdown_timeout=config.drain_timeout_s,
     )
     await runner.setup()
-    site = web.TCPSite(runner, config.host, config.port, backlog=512, ssl_context=_tls(config))
+    site = web.TCPSite(
+        runner,
+        config.host,
+        config.port,
+        backlog=512,
+        ssl_context=server_context(config.tls_cert, config.tls_key),
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -165,22 +171,6 @@ async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
         pool.close()
 
 
-def _tls(config: EdgeConfig) -> ssl.SSLContext | None:
-    """The server's TLS context. Raises HawkVisionError for files that do not fit."""
-    if config.tls_cert is None and config.tls_key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        if config.tls_cert is None:
-            raise ValueError("--tls-key without --tls-cert")
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except (OSError, ValueError) as error:
-        raise HawkVisionError(
-            f"TLS: {error}", hint="Give PEM files that belong together."
-        ) from error
-    return context
-
-
 async def _listen(site: web.TCPSite, config: EdgeConfig) -> None:
     try:
         await site.start()
@@ -207,14 +197,5 @@ async def _drain(
 def run(config: EdgeConfig) -> None:
     """Load the tasks and serve on uvloop where it is installed. Raises HawkVisionError."""
     tasks = load_tasks(config)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(serve(config, tasks))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
