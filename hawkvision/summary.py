@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.calibration.curve import clopper_pearson_lower
+from hawkvision.calibration.intervals import accuracy_interval, clopper_pearson_lower
 from hawkvision.calibration.scores import CalibrationScores
-from hawkvision.calibration.shares import interval_of
 from hawkvision.cascade import Accuracy, CascadePolicy
 from hawkvision.errors import TargetUnreachable
 from hawkvision.repository.task import Task
@@ -239,7 +238,7 @@ def _alone(task: Task, scores: CalibrationScores) -> list[AloneRow]:
     rows = []
     for index, rung in enumerate(task.rungs):
         loss = scores.rung_loss[0, index]
-        low, high = interval_of(loss, binary=scores.binary)
+        low, high = accuracy_interval(loss, binary=scores.binary)
         rows.append(
             AloneRow(
                 name=rung.name,

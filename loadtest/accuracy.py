@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hawkvision.taskbuild.evaluation import clopper_pearson
+from hawkvision.calibration.intervals import clopper_pearson
 
 
 @dataclass

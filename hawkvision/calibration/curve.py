@@ -22,9 +22,9 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv
 
 from hawkvision.calibration.betting import betting_bounds
+from hawkvision.calibration.intervals import clopper_pearson_lower
 from hawkvision.errors import CalibrationError, TargetUnreachable
 
 ESCALATE_ALL = 1.01
@@ -39,18 +39,6 @@ def default_grid() -> Floats:
     """Thresholds from "escalate all" down to 0 ("never"), evenly spaced in log-odds."""
     log_odds = np.linspace(9.2, -9.2, 369)
     return np.concatenate([[ESCALATE_ALL], 1 / (1 + np.exp(-log_odds)), [0.0]])
-
-
-def clopper_pearson_lower(
-    successes: npt.NDArray[np.integer] | Floats, trials: int, delta: float
-) -> Floats:
-    """One-sided exact lower bound of a binomial share at confidence 1 - delta.
-
-    A fractional number of successes interpolates.
-    """
-    k = np.asarray(successes, np.float64)
-    bound = betaincinv(np.maximum(k, 1e-9), trials - k + 1, delta)
-    return np.where(k > 0, bound, 0.0)
 
 
 @dataclass(frozen=True)

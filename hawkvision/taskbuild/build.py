@@ -14,7 +14,7 @@ import numpy as np
 
 from hawkvision.calibration import CalibrationScores, Items
 from hawkvision.cascade.chain import choose_chain, of_chain
-from hawkvision.datasets import LabelledImage, LabelledSet
+from hawkvision.datasets import LabelledImage, LabelledSet, order
 from hawkvision.errors import CalibrationError, InvalidRequest
 from hawkvision.images import decode
 from hawkvision.lossy.jpeg.damage import lose_packets
@@ -81,12 +81,7 @@ def split_images(images: LabelledSet, limit: int | None) -> tuple[LabelledSet, L
     Drawn by the hash of the names: one in seven fits, at least 50. Raises CalibrationError where
     there are fewer than 100 in all.
     """
-    ranked = sorted(
-        images.members,
-        key=lambda member: hashlib.sha256(
-            Path(member[0]).name.encode() + member[1].encode()
-        ).digest(),
-    )[:limit]
+    ranked = order.by_name_and_label(images.members)[:limit]
     if len(ranked) < LEAST_IMAGES:
         raise CalibrationError(
             f"{len(ranked)} labelled images are too few to certify anything",

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv
+
+from hawkvision.calibration.intervals import clopper_pearson
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +47,6 @@ class Row:
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
-
-
-def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Two-sided exact interval of a share."""
-    tail = (1 - level) / 2
-    low = float(betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
-    high = (
-        float(betaincinv(successes + 1, trials - successes, 1 - tail))
-        if successes < trials
-        else 1.0
-    )
-    return low, high
 
 
 def summarise(target: float | str, records: Sequence[Record], failed: int = 0) -> Row:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from hawkvision.client import AsyncClient, TaskInfo
 from hawkvision.contract.answers import ABOUT_ONE_IMAGE
-from hawkvision.datasets import LabelledImage, open_labelled
+from hawkvision.datasets import LabelledImage, open_labelled, order
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded, TargetUnreachable
 from hawkvision.taskbuild.evaluation import Record, Row, summarise
 
@@ -45,9 +44,8 @@ def load_images(
     found = open_labelled(Path(source), split)
     _check_labels(found.labels, task)
     if limit is not None and limit < len(found):
-        kept = sorted(found.members, key=lambda member: _digest(member[0]))[:limit]
-        found = found.part(kept)
-    images = sorted(found, key=lambda image: _digest(image.name))
+        found = found.part(order.by_name(found.members)[:limit])
+    images = sorted(found, key=lambda image: order.name_hash(image.name))
     return [_labelled(image, task) for image in images]
 
 
@@ -57,10 +55,6 @@ def _count(text: str) -> int:
             f"{DRAWN}:{text[:40]} names no number of images", hint=f"For example {DRAWN}:500."
         )
     return int(text)
-
-
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(Path(name).name.encode()).digest()
 
 
 def _labelled(image: LabelledImage, task: TaskInfo) -> Labelled:

@@ -15,8 +15,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.special import betaincinv
-
+from hawkvision.calibration.intervals import clopper_pearson
 from hawkvision.tracking.counts import RUNGS, Delivered
 
 
@@ -44,10 +43,7 @@ class _Part:
     n: float
 
     def interval(self) -> tuple[float, float]:
-        right, wrong = self.value * self.n, (1 - self.value) * self.n
-        low = float(betaincinv(right, wrong + 1, 0.025)) if right > 1e-9 else 0.0
-        high = float(betaincinv(right + 1, wrong, 0.975)) if wrong > 1e-9 else 1.0
-        return low, high
+        return clopper_pearson(self.value * self.n, self.n)
 
 
 def feedback(found: Delivered) -> Estimate | None:

@@ -7,7 +7,6 @@ Without root they run here behind relays, and TCP is measured without loss only.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import numpy as np
 import simplejpeg
 
 from hawkvision import roadsigns
-from hawkvision.datasets import LabelledSet, open_labelled
+from hawkvision.datasets import LabelledSet, open_labelled, order
 from hawkvision.errors import HawkVisionError
 from loadtest.bench.lossy_client import Sample
 from loadtest.link.model import LinkSettings
@@ -100,11 +99,7 @@ def bench_images(bench: LossyBench) -> list[list[Known]]:
 def unseen_photos(archive: Path) -> LabelledSet:
     """The third of the photos that neither trained nor calibrated (as models.recipes splits)."""
     photos = open_labelled(archive, "val")
-    ranked = sorted(
-        photos.members,
-        key=lambda member: hashlib.sha256(Path(member[0]).name.encode()).digest(),
-    )
-    return photos.part(ranked[2 * len(ranked) // 3 :])
+    return photos.part(order.thirds(photos.members)[1])
 
 
 def _drawn(index: int, size: int, quality: int) -> bytes:

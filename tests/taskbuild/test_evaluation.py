@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawkvision.taskbuild.evaluation import Record, clopper_pearson, summarise
+from hawkvision.calibration.intervals import clopper_pearson
+from hawkvision.taskbuild.evaluation import Record, summarise
 
 RIGHT = Record(
     correct=True, escalated=False, degraded=False, certified=True, latency_ms=1.0, image_bytes=100
