@@ -23,6 +23,7 @@ from loadtest.traffic import TrafficSettings, cycle, load_traffic
 _JSON = os.environ.get("HAWKVISION_LOADTEST_JSON")
 _TARGETS = os.environ.get("HAWKVISION_LOADTEST_TARGETS")
 _TASK = os.environ.get("HAWKVISION_LOADTEST_TASK")
+_REQUESTS = int(os.environ.get("HAWKVISION_LOADTEST_REQUESTS", 0))
 
 delivered = DeliveredAccuracy()
 _users = itertools.count()
@@ -48,10 +49,23 @@ class Plan:
 _plan: list[Plan] = []
 
 
+_environments: list[Any] = []
+
+
 @events.test_start.add_listener
 def _prepare(environment: Any, **_: Any) -> None:
+    """Draw or read the images before any user starts."""
+    _environments[:] = [environment]
     host = environment.host or environment.parsed_options.host
     _plan[:] = [Plan(host.rstrip("/"))]
+
+
+@events.request.add_listener
+def _enough(**_: Any) -> None:
+    """End after a number of requests, which takes as long as it takes."""
+    for environment in _environments:
+        if _REQUESTS and environment.stats.total.num_requests >= _REQUESTS:
+            environment.runner.quit()
 
 
 @events.quitting.add_listener
