@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hawkvision.calibration import shown
 from hawkvision.cli.output import progress_bar, screen, write_json
 from hawkvision.cli.summaries import targets_table
 from hawkvision.datasets import open_labelled
@@ -150,11 +151,11 @@ def show(task: Task, summary: Summary) -> None:
     console = screen()
     console.print(targets_table(summary))
     console.print(
-        f"highest certified: {summary.highest_certifiable:.3f} "
+        f"highest certified: {shown.lower(summary.highest_certifiable)} "
         f"at confidence {1 - summary.delta:g} on {summary.images} images"
     )
     root = task.folder.parent.parent
-    console.print(f"serve it: hawkvision up --task {task.name} --model-repository {root}")
+    click.echo(f"serve it: hawkvision up --task {task.name} --model-repository {root}")
 
 
 def write_report(built: Built, summary: Summary, report: Path | None) -> None:
