@@ -25,6 +25,11 @@ def lower(bound: float, digits: int = BOUND_DIGITS) -> str:
     return f"{_cut(bound, digits, ROUND_FLOOR):f}"
 
 
+def lower_percent(bound: float, digits: int = 1) -> str:
+    """A lower bound in percent, cut to so many digits: `97.6%`."""
+    return f"{100 * _cut(bound, digits + 2, ROUND_FLOOR):.{digits}f}%"
+
+
 def interval(low: float, high: float, digits: int = BOUND_DIGITS) -> str:
     """An interval as text, widened to so many digits: `0.912-0.961`."""
     return f"{lower(low, digits)}-{_cut(high, digits, ROUND_CEILING):f}"

@@ -153,9 +153,10 @@ class Answer:
 
     def _check(self) -> None:
         """Read once what the properties read, so that they cannot fail later."""
-        _ = self.confidence, self.top_k
+        found = self._fields
+        _ = found.number("confidence"), self.top_k
         if "label" in self.prediction or "class_id" in self.prediction:
-            _ = self.label, self.class_id
+            _ = found.text("label"), found.whole("class_id")
 
 
 _ENVELOPE = frozenset(field.name for field in fields(Answer)) - {"prediction"}

@@ -30,7 +30,7 @@ from fpga.network.qonnx import import_qonnx
 from fpga.network.streamline import streamline
 from fpga.tools.cache import cache_folder
 from fpga.tools.fifos import size_fifos
-from hawkvision.calibration import CalibrationScores
+from hawkvision.calibration import CalibrationScores, shown
 from hawkvision.datasets import LabelledSet, open_labelled
 from hawkvision.repository import Task, read_task, write_task
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
@@ -194,7 +194,7 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
         "rungs": records,
         "notes": list(built.notes),
         "images": {"thresholds": len(built.scores), "report": len(reporting)},
-        "highest_certifiable": round(built.scores.curve().highest_certifiable, 4),
+        "highest_certifiable": shown.floored(built.scores.curve().highest_certifiable, 4),
         "targets_reported": reported_targets(built.task, built.scores, reporting),
         "command": "python -m models.recipes.cifar10.publish --data cifar10.tar.gz",
         "machine": f"{platform.machine()}, one thread, torch {torch.__version__}",
