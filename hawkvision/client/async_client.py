@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +11,8 @@ from typing import Any, Self, TypeVar, Unpack
 import aiohttp
 
 from hawkvision.client import operations
+from hawkvision.client.connection import trusted, unreachable
 from hawkvision.client.events import SILENCE_S, EventReader
-from hawkvision.client.failures import unreachable
 from hawkvision.client.images import Image, encoded
 from hawkvision.client.operations import Asked
 from hawkvision.client.requests import DEFAULT_URL, Operation, Reply, base_url
@@ -43,7 +42,7 @@ class AsyncClient:
     ) -> None:
         self._url = base_url(url)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._trusted = None if ca is None else ssl.create_default_context(cafile=ca)
+        self._trusted = trusted(self._url, ca)
         self._session: aiohttp.ClientSession | None = None
 
     async def classify(self, image: Image, **asked: Unpack[Asked]) -> Answer:

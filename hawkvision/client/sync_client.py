@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,8 +10,8 @@ from typing import Any, Self, TypeVar, Unpack
 import urllib3
 
 from hawkvision.client import operations
+from hawkvision.client.connection import trusted, unreachable
 from hawkvision.client.events import SILENCE_S, EventReader
-from hawkvision.client.failures import unreachable
 from hawkvision.client.images import Image
 from hawkvision.client.operations import Asked
 from hawkvision.client.requests import DEFAULT_URL, Operation, Reply, base_url
@@ -42,10 +41,7 @@ class Client:
     ) -> None:
         self._url = base_url(url)
         self._pool = urllib3.PoolManager(
-            retries=False,
-            timeout=timeout_s,
-            maxsize=8,
-            ssl_context=None if ca is None else ssl.create_default_context(cafile=ca),
+            retries=False, timeout=timeout_s, maxsize=8, ssl_context=trusted(self._url, ca)
         )
 
     def classify(self, image: Image, **asked: Unpack[Asked]) -> Answer:

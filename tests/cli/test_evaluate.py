@@ -15,7 +15,8 @@ from hawkvision.cli.main import cli
 from hawkvision.contract.task import TaskInfo
 from hawkvision.errors import DatasetError
 from hawkvision.taskbuild.traffic import load_images
-from tests.client.agent import TASK, Agent, serving
+from tests.client.agent import Agent, serving
+from tests.contract.bodies import TASK
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""Why a request got no reply at all, in words."""
+"""Whom a connection trusts, and why there was none, in words."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 from hawkvision.errors import AgentUnreachable
 
@@ -11,14 +12,24 @@ _START = "Start one with `hawkvision up`, or give --url."
 _PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
+def trusted(url: str, ca: str | Path | None) -> ssl.SSLContext | None:
+    """The authorities that may vouch for an agent at `url`; None where TLS is not asked for.
+
+    `ca` is a file of one's own; by default those that this machine trusts, or that the environment
+    variable SSL_CERT_FILE names now. Raises OSError for a file that cannot be read.
+    """
+    return ssl.create_default_context(cafile=ca) if url.startswith("https://") else None
+
+
 def unreachable(url: str, error: Exception) -> AgentUnreachable:
     """The error for a connection that failed; where TLS refused it, with the reason."""
-    refused = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
-    if refused is None:
+    refusals = [one for one in _causes(error) if isinstance(one, ssl.SSLError)]
+    if not refusals:
         hint = _START
         if url.startswith("http://") and "Disconnected" in _names(error):
             hint = f"It closed the connection: if it serves TLS, say https. {_START}"
         return AgentUnreachable(f"no agent answers at {url}: {type(error).__name__}", hint=hint)
+    refused = refusals[-1]  # the innermost is OpenSSL's own
     if isinstance(refused, ssl.SSLCertVerificationError):
         return AgentUnreachable(
             f"the agent at {url} is not trusted: {refused.verify_message}",
