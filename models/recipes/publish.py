@@ -22,7 +22,6 @@ import click
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -282,6 +281,8 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
     }
     folder = built.task.folder
     write_task(with_records(read_task(folder), reported))
+    import onnxruntime
+
     edge, dc = reported["edge"], reported["dc"]
     rows = target_rows(built.scores, TARGETS, edge.confidence, edge.right, dc.right)
     record = {

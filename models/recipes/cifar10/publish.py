@@ -19,7 +19,6 @@ import click
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 
 from fpga.network.cpu_model import cpu_model
@@ -108,6 +107,8 @@ def data_center_model(
 
 def answers(path: Path, rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Logits of a file for uint8 [N,32,32,3]."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     parts = [
         session.run(None, {"image": rows[start : start + 100]})[0]
