@@ -11,6 +11,7 @@ from hawkvision.cascade import parse_accuracy
 from hawkvision.cli.output import said, write_json
 from hawkvision.client import Client
 from hawkvision.client.requests import DEFAULT_URL
+from hawkvision.contract.errors import error_body
 from hawkvision.errors import AgentUnreachable, HawkVisionError
 
 
@@ -45,7 +46,7 @@ def command(
                 raise
             except HawkVisionError as error:
                 click.echo(f"{path}: error: {error}", err=True)
-                answers.append({"image": str(path), "error": error.as_dict()})
+                answers.append({"image": str(path), **error_body(error)})
                 continue
             mark = f", degraded: {answer.degraded}" if answer.degraded else ""
             click.echo(

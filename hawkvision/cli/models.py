@@ -14,6 +14,7 @@ from hawkvision.calibration import shown
 from hawkvision.cli.output import add_numbers, screen, write_json
 from hawkvision.cli.pull import index, pull
 from hawkvision.cli.summaries import levels_table, relative_table, targets_table
+from hawkvision.contract.errors import error_body
 from hawkvision.errors import EngineError, HawkVisionError, RepositoryError
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
 from hawkvision.rungs import LoadedRung
@@ -51,7 +52,7 @@ def list_tasks(root: Path, json_file: Path | None) -> None:
             task = repository.open(name)
         except HawkVisionError as error:
             table.add_row(name, "", "", "", "", f"damaged: {error}")
-            found.append({"name": name, "error": error.as_dict()})
+            found.append({"name": name, **error_body(error)})
             continue
         highest = task.scores().curve().highest_certifiable
         rungs = ", ".join(rung.name for rung in task.rungs)
