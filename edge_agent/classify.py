@@ -6,7 +6,6 @@ import itertools
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from edge_agent.fleet.tracking import Tracking
 from edge_agent.http.parameters import ClassifyParameters
@@ -15,6 +14,7 @@ from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
 from edge_agent.upstream import Answered, Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
+from hawkvision.contract.answer import Answer, Promise
 from hawkvision.errors import UnknownApp, UnknownTask
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.records import AppTarget
@@ -102,8 +102,8 @@ class Classifier:
             )
         return stored
 
-    async def classify(self, image: bytes, request: Request) -> dict[str, Any]:
-        """The answer for one encoded image, as the HTTP contract names its fields.
+    async def classify(self, image: bytes, request: Request) -> Answer:
+        """The answer for one encoded image.
 
         Raises the image errors, Overloaded, and EngineError.
         """
@@ -124,10 +124,11 @@ class Classifier:
         upper: Answered | Refused | None = None,
         escalate_ms: float = 0.0,
         loss: Loss | None = None,
-    ) -> dict[str, Any]:
-        """Count an answer and put it into words. `upper` is what escalating gave, if it was tried.
+    ) -> Answer:
+        """Count an answer and put it into the contract's terms.
 
-        `loss` says what the link took; `image` None where the answer cannot be audited.
+        `upper` is what escalating gave, if it was tried; `loss` says what the link took; `image` is
+        None where the answer cannot be audited.
         """
         degraded: str | None = upper.reason if isinstance(upper, Refused) else None
         if loss is not None and not loss.certified:
@@ -148,7 +149,7 @@ class Classifier:
         )
         request_id = self.tracking.answered(outcome)
         self._metrics.answered(outcome)
-        return describe(outcome, request_id)
+        return answer_of(outcome, request_id)
 
     async def escalate(self, image: bytes, request: Request) -> Answered | Refused:
         """What the data center says of an encoded image by the request's deadline."""
@@ -161,28 +162,21 @@ class Classifier:
         return reply
 
 
-def describe(outcome: Outcome, request_id: str) -> dict[str, Any]:
-    """An outcome as the HTTP contract names its fields."""
+def answer_of(outcome: Outcome, request_id: str) -> Answer:
+    """An outcome as clients get it."""
     task, target = outcome.local.task, outcome.target
-    promise: dict[str, Any] = {
-        "target": target.target,
-        "certified": outcome.certified,
-        "threshold": target.threshold,
-    }
-    if outcome.reason is not None:
-        promise["reason"] = outcome.reason
-    return {
-        "request_id": request_id,
-        "task": task.name,
-        **task.kind.as_dict(outcome.prediction, outcome.top_k),
-        "served_by": outcome.served_by,
-        "escalated": outcome.dc is not None,
-        "degraded": outcome.degraded,
-        "accuracy": promise,
-        "timing_ms": {
+    return Answer(
+        request_id=request_id,
+        task=task.name,
+        prediction=task.kind.as_dict(outcome.prediction, outcome.top_k),
+        served_by=outcome.served_by,
+        escalated=outcome.dc is not None,
+        degraded=outcome.degraded,
+        accuracy=Promise(target.target, outcome.certified, target.threshold, outcome.reason),
+        timing_ms={
             "decode": round(outcome.edge.decode_ms, 3),
             "infer": round(outcome.edge.infer_ms, 3),
             "escalate": round(outcome.escalate_ms, 3),
             "total": round(outcome.total_s * 1e3, 3),
         },
-    }
+    )

@@ -9,7 +9,9 @@ from functools import partial
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from edge_agent.outcome import Outcome
+from hawkvision.calibration import shown
 from hawkvision.engines import Measuring
+from hawkvision.tracking.counts import counted_target
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -17,8 +19,8 @@ _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 class AgentMetrics:
     """Counters and histograms of one agent, in a registry of their own.
 
-    The accuracy target is rounded to whole percents, so that clients cannot create series
-    without end.
+    The accuracy target is the one asked for, to three digits, as everywhere where answers are
+    counted: clients cannot create series without end.
     """
 
     def __init__(self) -> None:
@@ -58,19 +60,16 @@ class AgentMetrics:
             ("task", "target", "what"),
             registry=self.registry,
         )
-        self._children: dict[
-            tuple[str, float | str, str, str | None], tuple[Counter, Histogram]
-        ] = {}
+        self._children: dict[tuple[str, str, str, str | None], tuple[Counter, Histogram]] = {}
 
     def answered(self, outcome: Outcome) -> None:
         """Count one answer."""
-        task, target = outcome.local.task.name, outcome.target.target
+        task, target = outcome.local.task.name, counted_target(outcome.target.accuracy)
         served_by, degraded = outcome.served_by, outcome.degraded
-        rounded = round(target, 2) if isinstance(target, float) else target
-        key = (task, rounded, served_by, degraded)
+        key = (task, target, served_by, degraded)
         found = self._children.get(key)
         if found is None:
-            name = f"{rounded:.2f}" if isinstance(rounded, float) else rounded
+            name = target if outcome.target.accuracy.relative else shown.target(float(target))
             labels = (task, name, served_by, degraded or "")
             found = (self._answers.labels(*labels), self._seconds.labels(task, served_by))
             self._children[key] = found

@@ -15,6 +15,7 @@
     ├── Overloaded                a bounded queue is full; try again later
     ├── DeadlineExceeded          the answer would come too late
     ├── AgentUnreachable          no edge agent answers at this address
+    ├── UnexpectedReply           a reply that is not of HawkVision's contract
     ├── StoreUnavailable          the store of counts and thresholds is away
     ├── StaleFence                another agent has taken the lead
     ├── RepositoryError           a model repository that is damaged or incomplete
@@ -137,6 +138,12 @@ class AgentUnreachable(HawkVisionError):
     """No edge agent answers at this address."""
 
     code = "agent_unreachable"
+
+
+class UnexpectedReply(HawkVisionError):
+    """A reply that is not of HawkVision's contract: another server, or another version."""
+
+    code = "unexpected_reply"
 
 
 class StoreUnavailable(HawkVisionError):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hawkvision.calibration import shown
 from hawkvision.calibration.intervals import accuracy_interval, clopper_pearson_lower
 from hawkvision.calibration.scores import CalibrationScores
 from hawkvision.cascade import Accuracy, CascadePolicy
@@ -198,7 +199,7 @@ def _target(
     except TargetUnreachable:
         needed = images_needed(target, dc, policy.delta)
         reason = (
-            f"the data center itself is right on {dc:.1%}"
+            f"the data center itself is right on {shown.lower_percent(dc)}"
             if needed is None
             else f"needs about {needed} images"
         )

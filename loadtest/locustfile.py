@@ -17,6 +17,10 @@ from typing import Any
 import requests
 from locust import FastHttpUser, between, events, task
 
+from hawkvision.calibration import shown
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.task import parse_tasks
+from hawkvision.errors import UnexpectedReply
 from loadtest.accuracy import DeliveredAccuracy, spread
 from loadtest.traffic import TrafficSettings, cycle, load_traffic
 
@@ -35,14 +39,13 @@ class Plan:
     def __init__(self, host: str) -> None:
         reply = requests.get(f"{host}/v1/tasks", timeout=30)
         reply.raise_for_status()
-        tasks = reply.json()["tasks"]
-        chosen = next(one for one in tasks if _TASK in (None, one["name"]))
-        self.task: str = chosen["name"]
-        self.aliases: dict[str, str] = chosen["aliases"]
+        tasks = parse_tasks(reply.json())
+        chosen = next(one for one in tasks if _TASK in (None, one.name))
+        self.task, self.aliases = chosen.name, chosen.aliases
         if _TARGETS:
             self.targets = [float(part) for part in _TARGETS.split(",")]
         else:
-            self.targets = spread(chosen["highest_certifiable"])
+            self.targets = spread(chosen.highest_certifiable)
         self.images = load_traffic(TrafficSettings.from_environment(os.environ))
 
 
@@ -102,21 +105,22 @@ class AccuracyUser(FastHttpUser):
         with self.client.post(
             f"/v1/classify?accuracy={target}&task={plan.task}",
             data=image.data,
-            name=f"classify accuracy={target:.2f}",
+            name=f"classify accuracy={shown.target(target)}",
             catch_response=True,
         ) as reply:
             if reply.status_code != 200:
                 reply.failure(f"status {reply.status_code}")
                 return
-            answer = reply.json()
-            if answer.get("label") is None:
-                reply.failure("an answer without a label")
+            try:
+                answer = Answer.parse(reply.json())
+            except (ValueError, UnexpectedReply) as error:
+                reply.failure(str(error))
                 return
             wanted = plan.aliases.get(image.label, image.label)
             delivered.add(
                 target,
-                correct=answer["label"] == wanted,
-                escalated=answer["escalated"],
-                degraded=answer["degraded"] is not None,
+                correct=answer.label == wanted,
+                escalated=answer.escalated,
+                degraded=answer.degraded is not None,
             )
             reply.success()

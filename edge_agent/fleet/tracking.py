@@ -21,6 +21,7 @@ from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
 from edge_agent.upstream import Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget
+from hawkvision.contract.delivered import StoreStatus
 from hawkvision.errors import HawkVisionError, StaleFence, StoreUnavailable
 from hawkvision.tracking import counts as observe
 from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
@@ -224,16 +225,16 @@ class Tracking:
         """What the leader has set, by target."""
         return self._in_force[task]
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> StoreStatus:
         """Whether the store answers, and what waits for it."""
         since = self.delivery.unavailable_since
-        return {
-            "available": since is None,
-            "unavailable_since": since,
-            "reason": self.delivery.reason,
-            "backlog": self.delivery.backlog,
-            "dropped": self._journal.dropped,
-        }
+        return StoreStatus(
+            available=since is None,
+            unavailable_since=since,
+            reason=self.delivery.reason,
+            backlog=self.delivery.backlog,
+            dropped=self._journal.dropped,
+        )
 
     def start(self, url: str) -> None:
         """Begin to deliver, refresh, lead and listen."""

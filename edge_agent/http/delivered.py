@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
@@ -12,10 +11,21 @@ from edge_agent.classify import Classifier
 from edge_agent.fleet.tracking import Tracking
 from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import read_json
-from edge_agent.http.parameters import parse_app, parse_app_target, parse_feedback
+from edge_agent.http.parameters import parse_app, parse_app_target
 from edge_agent.http.replies import Handler, guarded, json_reply
 from edge_agent.metrics import AgentMetrics
 from hawkvision.cascade import parse_accuracy
+from hawkvision.contract.agents import AgentStatus, agents_body
+from hawkvision.contract.apps import AppInfo, apps_body
+from hawkvision.contract.delivered import (
+    AppThreshold,
+    Estimate,
+    Report,
+    Tally,
+    Threshold,
+    Window,
+)
+from hawkvision.contract.feedback import Feedback, FeedbackTaken
 from hawkvision.errors import (
     StoreUnavailable,
     UnknownAnswer,
@@ -23,7 +33,7 @@ from hawkvision.errors import (
 )
 from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import PROBES, TASK_WIDE, Delivered, add_up
-from hawkvision.tracking.records import AppTarget, CountKey
+from hawkvision.tracking.records import AppTarget
 
 WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}
 _MOST_SERIES = 50
@@ -52,8 +62,8 @@ class AccuracyRoutes:
 
     async def feedback(self, request: web.Request) -> web.Response:
         """`POST /v1/feedback`: 202, and whether it counted (copies do not)."""
-        request_id, feedback = parse_feedback(await read_json(request))
-        receipt = self._tracking.receipt(request_id)
+        feedback = Feedback.parse(await read_json(request))
+        receipt = self._tracking.receipt(feedback.request_id)
         if receipt is None:
             raise UnknownAnswer(
                 "no answer of the last day has this request id",
@@ -61,17 +71,17 @@ class AccuracyRoutes:
             )
         self._keys.check(receipt.app, request.headers.get("Authorization"))
         task = self._classifier.task(receipt.task).task
-        truth = task.kind.parse_feedback(feedback)
+        truth = task.kind.parse_feedback(feedback.truth)
         counted = await self._tracking.feed_back(receipt, truth)
-        return json_reply({"counted": counted}, 202)
+        return json_reply(FeedbackTaken(counted).as_dict(), 202)
 
     async def apps(self, _request: web.Request) -> web.Response:
         """`GET /v1/apps`."""
-        return json_reply({"apps": [_app(one) for one in self._tracking.apps.values()]})
+        return json_reply(apps_body([_app(one) for one in self._tracking.apps.values()]))
 
     async def get_app(self, request: web.Request) -> web.Response:
         """`GET /v1/apps/{app}`."""
-        return json_reply(_app(self._known(request)))
+        return json_reply(_app(self._known(request)).as_dict())
 
     def _known(self, request: web.Request) -> AppTarget:
         app = parse_app(request.match_info["app"])
@@ -89,7 +99,7 @@ class AccuracyRoutes:
         policy.resolve(parse_accuracy(target.accuracy))
         await self._tracking.store.put_app(target)
         self._tracking.apps[target.app] = target
-        return json_reply(_app(target))
+        return json_reply(_app(target).as_dict())
 
     async def delete_app(self, request: web.Request) -> web.Response:
         """`DELETE /v1/apps/{app}`: 204."""
@@ -107,111 +117,91 @@ class AccuracyRoutes:
         local = self._classifier.task(stored.task)
         target = local.policy.resolve(parse_accuracy(stored.accuracy))
         in_force = self._tracking.in_force(stored.task, target, stored.app)
-        body = await self.report(stored.task, lambda key: key.app == stored.app)
-        return json_reply(
-            {
-                **_app(stored),
-                "threshold": in_force.threshold,
-                "certified_threshold": target.threshold,
-                **body,
-            }
-        )
+        app = AppThreshold(_app(stored), in_force.threshold, target.threshold)
+        return json_reply((await self.report(stored.task, app)).as_dict())
 
     async def task_accuracy(self, request: web.Request) -> web.Response:
         """`GET /v1/tasks/{task}/accuracy`."""
         local = self._classifier.task(request.match_info["task"])
-        body = await self.report(local.task.name, lambda _key: True)
-        return json_reply({"task": local.task.name, **body})
+        return json_reply((await self.report(local.task.name)).as_dict())
 
-    async def report(self, task: str, wanted: Callable[[CountKey], bool]) -> dict[str, Any]:
-        """Counts and estimates by window, thresholds, and the store's state."""
+    async def report(self, task: str, app: AppThreshold | None = None) -> Report:
+        """Counts and estimates by window, thresholds, and the store's state; of one app, or all."""
         tracking = self._tracking
-        body: dict[str, Any] = {
-            "thresholds": {
-                name: {"threshold": state.threshold, "state": state.state}
-                for name, state in sorted(tracking.thresholds(task).items())
-            },
-            "audit_share": tracking.audit_share(task),
-            "windows": {},
+        thresholds = {
+            name: Threshold(state.threshold, state.state)
+            for name, state in sorted(tracking.thresholds(task).items())
         }
+        windows: dict[str, Window] = {}
         try:
             for name, window_s in WINDOWS.items():
                 found = await tracking.store.counts(task, window_s=window_s, now=time.time())
                 kept = {
                     key: sums
                     for key, sums in found.items()
-                    if key.target not in (TASK_WIDE, PROBES) and wanted(key)
+                    if key.target not in (TASK_WIDE, PROBES)
+                    and (app is None or key.app == app.app.app)
                 }
-                targets = sorted({key.target for key in kept})
-                body["windows"][name] = {
-                    **estimate.describe(Delivered.read(add_up(kept.values()))),
-                    "targets": {
-                        target: estimate.describe(
-                            Delivered.read(
-                                add_up(sums for key, sums in kept.items() if key.target == target)
-                            )
-                        )
-                        for target in targets
+                windows[name] = Window(
+                    _tally(kept.values()),
+                    {
+                        target: _tally(sums for key, sums in kept.items() if key.target == target)
+                        for target in sorted({key.target for key in kept})
                     },
-                }
+                )
         except StoreUnavailable as error:
             tracking.delivery.away(error)
-        return {**body, "store": tracking.status()}
+        return Report(task, thresholds, tracking.audit_share(task), windows, tracking.status(), app)
 
     async def agents(self, _request: web.Request) -> web.Response:
         """`GET /v1/agents`: the fleet's agents that are alive."""
         found = await self._tracking.store.agents()
-        return json_reply(
-            {
-                "agents": [
-                    {
-                        "agent_id": one.agent_id,
-                        "url": one.url,
-                        "tasks": list(one.tasks),
-                        "started_s": one.started_s,
-                        "seen_s": one.seen_s,
-                    }
-                    for one in found
-                ]
-            }
-        )
+        agents = [
+            AgentStatus(one.agent_id, one.url, one.tasks, one.started_s, one.seen_s)
+            for one in found
+        ]
+        return json_reply(agents_body(agents))
 
 
 async def export(routes: AccuracyRoutes, metrics: AgentMetrics, tasks: list[str]) -> None:
     """Put what the fleet delivered in the last 5 minutes into the gauges."""
     for task in tasks:
-        body = await routes.report(task, lambda _key: True)
-        targets = body["windows"].get("5m", {}).get("targets", {})
-        for target, window in list(targets.items())[:_MOST_SERIES]:
+        report = await routes.report(task)
+        window = report.windows.get("5m")
+        targets = {} if window is None else window.targets
+        for target, tally in list(targets.items())[:_MOST_SERIES]:
+            steered = report.thresholds.get(target)
             values = {
-                "escalation_rate": window["escalation_rate"] or 0.0,
-                "audit_share": body["audit_share"],
-                "threshold": body["thresholds"].get(target, {}).get("threshold", 0.0),
+                "escalation_rate": tally.escalation_rate or 0.0,
+                "audit_share": report.audit_share,
+                "threshold": 0.0 if steered is None else steered.threshold,
             }
             if not target.startswith("relative:"):
                 values["target"] = float(target)
-            best = next(
-                (
-                    window["estimates"][source]
-                    for source in ("feedback", "audits", "prediction")
-                    if source in window["estimates"]
-                ),
-                None,
-            )
-            if best is not None:
+            if (best := tally.best) is not None:
                 values |= {
-                    "delivered": best["value"],
-                    "delivered_low": best["low"],
-                    "delivered_high": best["high"],
+                    "delivered": best.value,
+                    "delivered_low": best.low,
+                    "delivered_high": best.high,
                 }
             metrics.set_accuracy(task, target, values)
 
 
-def _app(target: AppTarget) -> dict[str, Any]:
-    accuracy = parse_accuracy(target.accuracy)
-    return {
-        "app": target.app,
-        "task": target.task,
-        "accuracy": accuracy.as_json(),
-        "deadline_ms": target.deadline_ms,
-    }
+def _tally(parts: Iterable[Mapping[str, float]]) -> Tally:
+    found = Delivered.read(add_up(parts))
+    return Tally(
+        requests=found.total,
+        escalation_rate=found.answered_by("dc") / found.total if found.total else None,
+        audits=found.audits.n,
+        degraded=found.degraded,
+        loss_levels=found.by_loss_level,
+        estimates={
+            one.source: Estimate(one.source, one.value, one.low, one.high, one.n)
+            for one in estimate.from_all_sources(found)
+        },
+    )
+
+
+def _app(stored: AppTarget) -> AppInfo:
+    accuracy = parse_accuracy(stored.accuracy).as_json()
+    return AppInfo(stored.app, stored.task, accuracy, stored.deadline_ms)

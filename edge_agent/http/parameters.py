@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from hawkvision.cascade import Accuracy, parse_accuracy
+from hawkvision.contract.apps import AppInfo
 from hawkvision.errors import InvalidRequest
 from hawkvision.tracking.records import AppTarget
 
@@ -70,32 +71,10 @@ def parse_app(name: str) -> str:
 
 def parse_app_target(app: str, body: Any) -> AppTarget:
     """The body of `PUT /v1/apps/{app}`. Raises InvalidRequest."""
-    if not isinstance(body, Mapping):
-        raise InvalidRequest("the body is not a JSON object", hint='{"task": …, "accuracy": 0.95}')
-    unknown = sorted(set(body) - {"task", "accuracy", "deadline_ms"})
-    missing = sorted({"task", "accuracy"} - set(body))
-    if unknown or missing:
-        what = f"unknown key {str(unknown[0])[:40]!r}" if unknown else f"no {missing[0]!r}"
-        raise InvalidRequest(f"{what} in the body", hint="Keys: task, accuracy, deadline_ms.")
-    accuracy = str(body["accuracy"])
-    parse_accuracy(accuracy)
-    deadline = body.get("deadline_ms")
-    return AppTarget(
-        parse_app(app),
-        str(body["task"]),
-        accuracy,
-        None if deadline is None else _deadline(str(deadline)),
-    )
-
-
-def parse_feedback(body: Any) -> tuple[str, Mapping[str, Any]]:
-    """(request id, what the task's kind reads) of `POST /v1/feedback`. Raises InvalidRequest."""
-    if not isinstance(body, Mapping) or not isinstance(body.get("request_id"), str):
-        raise InvalidRequest(
-            "the body is not a JSON object with a request_id",
-            hint='Send {"request_id": …, "label": …} or with "class_id".',
-        )
-    return body["request_id"], {key: body[key] for key in body if key != "request_id"}
+    asked = AppInfo.parse_request(parse_app(app), body)
+    accuracy = parse_accuracy(str(asked.accuracy))
+    deadline = None if asked.deadline_ms is None else _deadline(str(asked.deadline_ms))
+    return AppTarget(asked.app, asked.task, str(accuracy), deadline)
 
 
 def parse_link_ms(query: Mapping[str, str]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from hawkvision.contract.errors import error_body
 from hawkvision.errors import (
     CorruptImage,
     EngineError,
@@ -58,7 +59,7 @@ def json_reply(body: Any, status: int = 200) -> web.Response:
 
 def error_reply(error: HawkVisionError) -> web.Response:
     """`{"error": {"code", "message", "hint"}}` with the error's status."""
-    reply = json_reply({"error": error.as_dict()}, status_of(error))
+    reply = json_reply(error_body(error), status_of(error))
     if isinstance(error, Overloaded):
         reply.headers["Retry-After"] = str(error.retry_after_s)
     elif isinstance(error, Unauthorized):

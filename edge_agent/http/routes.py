@@ -18,6 +18,8 @@ from edge_agent.http.parameters import parse_link_ms, parse_query
 from edge_agent.http.replies import Handler, error_reply, json_reply, plain_error
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.metrics import AgentMetrics
+from hawkvision.contract.results import Result, results_body
+from hawkvision.contract.task import tasks_body
 from hawkvision.errors import HawkVisionError
 from hawkvision.summary import summarise_task
 
@@ -85,7 +87,7 @@ class Routes:
             )
             async with self._bodies.images(request) as images:
                 if len(images) == 1:
-                    body = await self._classifier.classify(images[0], resolved)
+                    body = (await self._classifier.classify(images[0], resolved)).as_dict()
                 else:
                     body = await self._many(images, resolved)
             reply = json_reply(body)
@@ -129,26 +131,25 @@ class Routes:
             *(self._classifier.classify(image, resolved) for image in images),
             return_exceptions=True,
         )
-        results: list[dict[str, Any]] = []
+        results: list[Result] = []
         for answer in answers:
             if isinstance(answer, HawkVisionError):
                 self._metrics.refused(answer.code)
-                results.append({"error": answer.as_dict()})
             elif isinstance(answer, BaseException):
                 raise answer
-            else:
-                results.append(answer)
-        return {"results": results}
+            results.append(answer)
+        return results_body(results)
 
     async def tasks(self, _request: web.Request) -> web.Response:
         """`GET /v1/tasks`: the default task first."""
         tasks = [describe_task(local) for local in self._classifier.tasks.values()]
-        return json_reply({"tasks": tasks})
+        return json_reply(tasks_body(tasks))
 
     async def task(self, request: web.Request) -> web.Response:
         """`GET /v1/tasks/{task}`."""
         try:
-            return json_reply(describe_task(self._classifier.task(request.match_info["task"])))
+            described = describe_task(self._classifier.task(request.match_info["task"]))
+            return json_reply(described.as_dict())
         except HawkVisionError as error:
             return error_reply(error)
 

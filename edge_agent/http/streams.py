@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import orjson
 from aiohttp import web
@@ -17,6 +18,7 @@ from hawkvision.lossy.offer import parse_stream_request
 
 _KEEP_ALIVE_S = 10.0
 _MOST_LISTENERS = 16
+_IN_THE_CLEAR = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"
 
 
 class StreamRoutes:
@@ -43,17 +45,17 @@ class StreamRoutes:
         peer = str(transport.get_extra_info("peername")[0])
         host = str(transport.get_extra_info("sockname")[0])
         stream = await self._registry.open(asked, host=host, peer=peer)
-        body = stream.offer.as_dict()
-        if stream.offer.key and not is_loopback(peer) and request.scheme != "https":
-            body["warning"] = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"
-        reply = json_reply(body, 201)
-        reply.headers["Location"] = f"/v1/streams/{stream.offer.id}"
+        offer = stream.offer
+        if offer.key and not is_loopback(peer) and request.scheme != "https":
+            offer = replace(offer, warning=_IN_THE_CLEAR)
+        reply = json_reply(offer.as_dict(), 201)
+        reply.headers["Location"] = f"/v1/streams/{offer.id}"
         reply.headers["Cache-Control"] = "no-store"
         return reply
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """`GET /v1/streams/{id}`: counts and advice."""
-        return json_reply(self._registry.get(request.match_info["id"]).status())
+        return json_reply(self._registry.get(request.match_info["id"]).status().as_dict())
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """`DELETE /v1/streams/{id}`: 204."""

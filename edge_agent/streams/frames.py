@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,8 @@ from edge_agent.classify import Classifier, Loss, Request
 from edge_agent.local import LocalAnswer, LocalTask
 from hawkvision.cascade import Accuracy, AccuracyTarget, CascadePolicy
 from hawkvision.cascade.loss import LossDecision
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.stream import FrameInfo, FrameResult
 from hawkvision.lossy.assembler import Frame
 from hawkvision.lossy.jpeg.pixels import Pixels, concealed_jpeg, decode_frame
 from hawkvision.lossy.jpeg.rebuild import Rebuilt, rebuild
@@ -44,7 +45,7 @@ class Seen:
 class FrameAnswer:
     """The result as clients get it, and what the next frame may use."""
 
-    result: dict[str, Any]
+    result: FrameResult
     seen: Seen
 
 
@@ -79,14 +80,12 @@ class FrameClassifier:
         whole = seen.pixels.lost is None and seen.rebuilt.tables_known and not seen.pixels.garbled
         if whole:
             target = self._in_force(request, request.target)
-            result = await self._cascade(replace(request, target=target), seen, None)
+            answer = await self._cascade(replace(request, target=target), seen, None)
             resend = False
         else:
             decision = self._decide(wanted, seen)
-            result, resend = await self._damaged(request, seen, decision)
-        result["frame"] = describe(frame, seen)
-        result["resend"] = resend
-        return FrameAnswer(result, seen)
+            answer, resend = await self._damaged(request, seen, decision)
+        return FrameAnswer(FrameResult(describe(frame, seen), answer, resend), seen)
 
     def _decide(self, wanted: FrameRequest, seen: Seen) -> LossDecision:
         lost = seen.pixels.lost_fraction
@@ -98,7 +97,7 @@ class FrameClassifier:
 
     async def _damaged(
         self, request: Request, seen: Seen, decision: LossDecision
-    ) -> tuple[dict[str, Any], bool]:
+    ) -> tuple[Answer, bool]:
         """The answer for a damaged frame, and whether its image should be sent again."""
         steered = self._in_force(request, request.target)
         threshold = decision.target.threshold
@@ -114,7 +113,7 @@ class FrameClassifier:
         # Until the intact image comes, this is the best answer there is; it is not certified.
         return self._classifier.reply(request, None, seen.answer, loss=Loss(level, False)), True
 
-    async def _cascade(self, request: Request, seen: Seen, loss: Loss | None) -> dict[str, Any]:
+    async def _cascade(self, request: Request, seen: Seen, loss: Loss | None) -> Answer:
         classifier = self._classifier
         image = seen.rebuilt.jpeg if loss is None else None
         if CascadePolicy.answers_locally(seen.answer.prediction, request.target):
@@ -137,13 +136,13 @@ class FrameClassifier:
         return tracking.in_force(request.local.task.name, target, request.app)
 
 
-def describe(frame: Frame, seen: Seen | None) -> dict[str, Any]:
-    """The `frame` object of a result. Times in milliseconds."""
+def describe(frame: Frame, seen: Seen | None) -> FrameInfo:
+    """A frame as its result tells of it; nothing of it was seen where it did not decode."""
     lost = 1.0 if seen is None else seen.pixels.lost_fraction
-    return {
-        "timestamp": frame.timestamp,
-        "complete": frame.complete,
-        "lost_fraction": round(lost, 4),
-        "packets": len(frame.fragments),
-        "assembly_ms": round((frame.last_s - frame.first_s) * 1e3, 3),
-    }
+    return FrameInfo(
+        timestamp=frame.timestamp,
+        complete=frame.complete,
+        lost_fraction=round(lost, 4),
+        packets=len(frame.fragments),
+        assembly_ms=round((frame.last_s - frame.first_s) * 1e3, 3),
+    )

@@ -16,13 +16,13 @@ The grid of thresholds is fixed before any data is seen, as the method requires.
 from __future__ import annotations
 
 import bisect
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from hawkvision.calibration import shown
 from hawkvision.calibration.betting import betting_bounds
 from hawkvision.calibration.intervals import clopper_pearson_lower
 from hawkvision.errors import CalibrationError, TargetUnreachable
@@ -72,13 +72,13 @@ class LowerConfidenceCurve:
         """
         index = bisect.bisect_right(self._falling, -target) - 1
         if index < 0:
-            highest = math.floor(self.highest_certifiable * 1000) / 1000
+            highest = shown.lower(self.highest_certifiable)
             raise TargetUnreachable(
-                f"accuracy {target:g} cannot be certified for this task; "
-                f"the highest that can is {highest:.3f} "
+                f"accuracy {shown.target(target)} cannot be certified for this task; "
+                f"the highest that can is {highest} "
                 f"(confidence {1 - self.delta:g}, {self.images} calibration images)",
-                highest=highest,
-                hint=f"Ask for accuracy={highest:.3f} or less, or calibrate on more images.",
+                highest=float(highest),
+                hint=f"Ask for accuracy={highest} or less, or calibrate on more images.",
             )
         return index
 

@@ -6,6 +6,7 @@ import bisect
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from hawkvision.calibration import shown
 from hawkvision.calibration.curve import LowerConfidenceCurve
 from hawkvision.calibration.relative import RelativeCurve
 from hawkvision.calibration.scores import CalibrationScores
@@ -59,7 +60,7 @@ class CascadePolicy:
             scores.relative_curve, delta, level=level, intact_resend=intact_resend
         )
         self._cache: dict[Accuracy, AccuracyTarget] = {}
-        self.default_accuracy = min(default_target, self.highest_certifiable)
+        self.default_accuracy = min(default_target, shown.floored(self.highest_certifiable))
         self.default = self.resolve(Accuracy(self.default_accuracy))
 
     @cached_property
@@ -101,11 +102,12 @@ class CascadePolicy:
             return target
         index = bisect.bisect_left(self.tiers, target)
         if index == len(self.tiers):
-            highest = self.highest_certifiable
+            highest = shown.floored(self.highest_certifiable)
             raise TargetUnreachable(
-                f"accuracy {target:g} is above the highest tier of this task, {self.tiers[-1]:g}",
+                f"accuracy {shown.target(target)} is above the highest tier of this task, "
+                f"{shown.target(self.tiers[-1])}",
                 highest=highest,
-                hint=f"Ask for accuracy={highest:g} or less.",
+                hint=f"Ask for accuracy={shown.target(highest)} or less.",
             )
         return self.tiers[index]
 

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 
 import hawkvision
+from hawkvision.cli.output import plain_where_needed
 from hawkvision.errors import HawkVisionError
 
 _GROUP = "hawkvision.commands"
@@ -62,6 +63,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; errors become one line, a hint and a non-zero status."""
+    plain_where_needed(sys.stdout, sys.stderr)
     try:
         status = cli(standalone_mode=False)  # click returns the status of `Exit`
         if isinstance(status, int) and status:

@@ -10,9 +10,11 @@ from typing import Any
 import click
 from rich.table import Table
 
-from hawkvision.cli.output import screen, write_json
+from hawkvision.calibration import shown
+from hawkvision.cli.output import add_numbers, screen, write_json
 from hawkvision.cli.pull import index, pull
 from hawkvision.cli.summaries import levels_table, relative_table, targets_table
+from hawkvision.contract.errors import error_body
 from hawkvision.errors import EngineError, HawkVisionError, RepositoryError
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
 from hawkvision.rungs import LoadedRung
@@ -41,19 +43,21 @@ def command() -> None:
 def list_tasks(root: Path, json_file: Path | None) -> None:
     """One line for each task."""
     repository = Repository(root)
-    table = Table("task", "version", "labels", "rungs", "highest certifiable", "description")
+    table = Table("task", "version", "labels", "rungs")
+    add_numbers(table, "highest\ncertifiable")
+    table.add_column("description")
     found: list[dict[str, Any]] = []
     for name in repository.tasks():
         try:
             task = repository.open(name)
         except HawkVisionError as error:
             table.add_row(name, "", "", "", "", f"damaged: {error}")
-            found.append({"name": name, "error": error.as_dict()})
+            found.append({"name": name, **error_body(error)})
             continue
         highest = task.scores().curve().highest_certifiable
         rungs = ", ".join(rung.name for rung in task.rungs)
         labels = str(len(task.labels))
-        table.add_row(name, task.version, labels, rungs, f"{highest:.3f}", task.description)
+        table.add_row(name, task.version, labels, rungs, shown.lower(highest), task.description)
         found.append(
             {
                 "name": name,
@@ -78,17 +82,16 @@ def show(name: str, delta: float, link_ms: float, root: Path, json_file: Path | 
     """The rungs of TASK, and threshold and escalation for each accuracy target."""
     task = Repository(root).open(name)
     console = screen()
-    table = Table("rung", "precision", "input", "file", "outputs", "measured", title=f"{name}")
+    table = Table("rung", "file", "input", "outputs", "measured", title=name)
     rungs = [rung_row(task, rung) for rung in task.rungs]
     for row in rungs:
         size = row["bytes"]
         table.add_row(
             row["name"],
-            row["precision"],
-            row["input"],
-            "not here" if size is None else f"{size / 1000:,.0f} kB",
+            f"{row['precision']}\n" + ("not here" if size is None else f"{size / 1000:,.0f} kB"),
+            row["input"].replace(" ", "\n"),
             brief(row["outputs"]),
-            ", ".join(f"{key} {value:g}" for key, value in row["measured"].items()),
+            "\n".join(f"{key} {value:.10g}" for key, value in row["measured"].items()),
         )
     console.print(table)
     console.print(certificate_line(task))
@@ -202,8 +205,8 @@ def check_rung(task: Task, rung: Rung, engine: str) -> None:
 
 
 def brief(table: dict[str, Any]) -> str:
-    """A few settings in one cell."""
-    return ", ".join(
+    """A few settings in one cell, one a line."""
+    return "\n".join(
         f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
         for key, value in table.items()
         if not isinstance(value, list)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from hawkvision.cli.calibrate import parse_source_option
+from hawkvision.cli.calibrate import MODEL, parse_source_option
 from hawkvision.cli.output import screen, write_json
 from hawkvision.datasets import LabelledImage, LabelledSet, open_labelled
 from hawkvision.engines import ModelSpec
@@ -31,7 +31,7 @@ from hawkvision.tasks import ModelOutputs, Outputs, kind_named
 
 
 @click.command("quantize", context_settings={"show_default": True})
-@click.argument("model", callback=parse_source_option, metavar="FILE.onnx[,key=value…]")
+@click.argument("model", callback=parse_source_option, metavar=MODEL)
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled images.")
 @click.option("--split", help="Folder above the class folders, e.g. train.")
 @click.option("--out", type=click.Path(path_type=Path), show_default="FILE.int8.onnx")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hawkvision.calibration import CalibrationScores, Items
+from hawkvision.calibration import CalibrationScores, Items, shown
 from hawkvision.cascade.chain import choose_chain, of_chain
 from hawkvision.datasets import LabelledImage, LabelledSet, order
 from hawkvision.errors import CalibrationError, InvalidRequest
@@ -292,8 +291,8 @@ def remarks(scores: CalibrationScores, delta: float) -> list[str]:
         )
     if curve.highest_certifiable < edge:
         found.append(
-            f"the highest certified target, {curve.highest_certifiable:.3f}, lies below the "
-            f"edge's own accuracy, {edge:.3f}; more images would help"
+            f"the highest certified target, {shown.lower(curve.highest_certifiable)}, lies below "
+            f"the edge's own accuracy, {edge:.3f}; more images would help"
         )
     return found
 
@@ -308,7 +307,7 @@ def default_accuracy(scores: CalibrationScores, delta: float, tiers: Sequence[fl
         if target <= curve.highest_certifiable
         and curve.escalation_rate[curve.index_for(target)] <= 0.6
     ]
-    return fitting[-1] if fitting else math.floor(curve.highest_certifiable * 1000) / 1000
+    return fitting[-1] if fitting else shown.floored(curve.highest_certifiable)
 
 
 def _rung(rung: FittedRung, threshold: float | None, cost: Cost) -> Rung:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hawkvision.client import AsyncClient, TaskInfo
-from hawkvision.contract.answers import ABOUT_ONE_IMAGE
+from hawkvision.contract.errors import ABOUT_ONE_IMAGE
 from hawkvision.datasets import LabelledImage, open_labelled, order
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded, TargetUnreachable
 from hawkvision.taskbuild.evaluation import Record, Row, summarise

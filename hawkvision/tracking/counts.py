@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,7 @@ def bin_of(confidence: float) -> int:
     return min(BINS - 1, int(place_of(confidence)))
 
 
+@lru_cache(maxsize=4096)
 def counted_target(accuracy: Accuracy) -> str:
     """A target as it is counted: to three digits, so that clients cannot make counters at will."""
     value = min(max(round(accuracy.value, 3), 0.001), 0.999)

@@ -12,8 +12,7 @@ and are combined by MOVER (Zou and Donner, Statistics in Medicine 27, 2008).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from hawkvision.calibration.intervals import clopper_pearson
 from hawkvision.tracking.counts import RUNGS, Delivered
@@ -28,10 +27,6 @@ class Estimate:
     low: float
     high: float
     n: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +90,6 @@ def _combine(source: str, parts: list[_Part], n: float) -> Estimate | None:
     return Estimate(source, value, max(0.0, value - below**0.5), min(1.0, value + above**0.5), n)
 
 
-def describe(found: Delivered) -> dict[str, Any]:
-    """Counts and all estimates of one window, for JSON."""
-    total = found.total
-    estimates = {
-        one.source: one.as_dict()
-        for one in (feedback(found), audits(found), prediction(found))
-        if one is not None
-    }
-    return {
-        "requests": total,
-        "escalation_rate": found.answered_by("dc") / total if total else None,
-        "audits": found.audits.n,
-        "degraded": dict(found.degraded),
-        "loss_levels": found.by_loss_level,
-        "estimates": estimates,
-    }
+def from_all_sources(found: Delivered) -> list[Estimate]:
+    """The estimates that there is evidence for, at most one of each source."""
+    return [one for one in (feedback(found), audits(found), prediction(found)) if one is not None]

@@ -152,8 +152,8 @@ async def _run(
                     sent[name] += await _send(
                         client, bench.task, bench.target, traffic, bench.concurrency
                     )
-                body = await steered.delivered(task=bench.task)
-                audits.append(float(body["windows"]["1h"].get("audits", 0.0)))
+                report = await steered.delivered(task=bench.task)
+                audits.append(report.windows["1h"].overall.audits)
                 progress(len(traffic))
     return sent, audits
 

@@ -22,11 +22,11 @@ import click
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from hawkvision.calibration import shown
 from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labelled
 from hawkvision.engines import open_engine
 from hawkvision.images import InputGeometry, decode, fit
@@ -281,6 +281,8 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
     }
     folder = built.task.folder
     write_task(with_records(read_task(folder), reported))
+    import onnxruntime
+
     edge, dc = reported["edge"], reported["dc"]
     rows = target_rows(built.scores, TARGETS, edge.confidence, edge.right, dc.right)
     record = {
@@ -289,7 +291,7 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
         "rungs": {name: item.record for name, item in reported.items()},
         "notes": list(built.notes),
         "images": {"thresholds": len(built.scores), "report": len(images)},
-        "highest_certifiable": round(built.scores.curve().highest_certifiable, 4),
+        "highest_certifiable": shown.floored(built.scores.curve().highest_certifiable, 4),
         "targets_reported": rows,
         "command": f"python -m models.recipes.publish {task}" + (" --data DIR" if data else ""),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread used",
@@ -305,10 +307,10 @@ def show(task: Task, rows: list[dict[str, Any]]) -> None:
     table = Table("target", "threshold", "escalated", "achieved", "95 % interval", title=task.name)
     for row in rows:
         if not row["certified"]:
-            table.add_row(f"{row['target']:.2f}", "not certifiable", "", "", "")
+            table.add_row(shown.target(row["target"]), "not certifiable", "", "", "")
             continue
         table.add_row(
-            f"{row['target']:.2f}",
+            shown.target(row["target"]),
             f"{row['threshold']:.3f}",
             f"{row['escalation_rate']:.1%}",
             f"{row['achieved']:.3f}",

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
@@ -99,6 +98,8 @@ def test_other_files_are_refused(tmp_path: Path, source: Path) -> None:
 
 
 def test_the_model_for_cpus_has_the_same_bits() -> None:
+    import onnxruntime
+
     network = random_network(16, (4, 8, 8), 1, seed=4, classes=5)
     model = cpu_model(network, list("abcde"))
     session = onnxruntime.InferenceSession(

@@ -11,7 +11,7 @@ from hawkvision.tracking import counts as observe
 from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
 from hawkvision.tracking.control.harm import EscalationBreaker, p_edge_better
 from hawkvision.tracking.counts import Delivered
-from hawkvision.tracking.estimate import audits, describe, feedback, prediction
+from hawkvision.tracking.estimate import audits, feedback, from_all_sources, prediction
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store.delivery import Counters
 from tests.tracking.traffic import CLEAN, draw
@@ -75,16 +75,13 @@ def test_every_source_is_near_the_truth_on_calibrated_traffic() -> None:
         assert one is not None
         assert one.value == pytest.approx(truth, abs=0.03)
         assert one.low <= one.value <= one.high
-    body = describe(sums)
-    assert body["requests"] == 20_000
-    assert set(body["estimates"]) == {"feedback", "audits", "prediction"}
+    assert [one.source for one in from_all_sources(sums)] == ["feedback", "audits", "prediction"]
 
 
 def test_nothing_is_claimed_without_evidence() -> None:
     sums, _ = simulate(2, 500, share=1e-9, labels=0)
     assert feedback(sums) is None and audits(sums) is None and prediction(sums) is not None
-    assert describe(Delivered.read({}))["estimates"] == {}
-    assert describe(Delivered.read({}))["escalation_rate"] is None
+    assert from_all_sources(Delivered.read({})) == []
 
 
 def test_labels_of_escalated_requests_alone_do_not_pass_for_all() -> None:

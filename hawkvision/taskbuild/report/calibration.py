@@ -11,7 +11,7 @@ import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hawkvision.calibration import CalibrationScores
+from hawkvision.calibration import CalibrationScores, shown
 from hawkvision.cascade import CascadePolicy
 from hawkvision.repository import Rung, Task
 from hawkvision.summary import Summary
@@ -57,6 +57,9 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda share: "" if share is None else f"{share:.1%}"
+    environment.filters["bound"] = shown.lower
+    environment.filters["target"] = shown.target
+    environment.filters["interval"] = lambda row: shown.interval(row.ci_low, row.ci_high)
     environment.filters["count"] = lambda number: f"{number:,}".replace(",", " ")
     policy = CascadePolicy(scores, task.default_accuracy, delta=summary.delta, tiers=task.tiers)
     classes = class_rows(task, scores, policy.default.threshold)

@@ -19,7 +19,6 @@ import click
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 
 from fpga.network.cpu_model import cpu_model
@@ -30,7 +29,7 @@ from fpga.network.qonnx import import_qonnx
 from fpga.network.streamline import streamline
 from fpga.tools.cache import cache_folder
 from fpga.tools.fifos import size_fifos
-from hawkvision.calibration import CalibrationScores
+from hawkvision.calibration import CalibrationScores, shown
 from hawkvision.datasets import LabelledSet, open_labelled
 from hawkvision.repository import Task, read_task, write_task
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
@@ -108,6 +107,8 @@ def data_center_model(
 
 def answers(path: Path, rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Logits of a file for uint8 [N,32,32,3]."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     parts = [
         session.run(None, {"image": rows[start : start + 100]})[0]
@@ -194,7 +195,7 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
         "rungs": records,
         "notes": list(built.notes),
         "images": {"thresholds": len(built.scores), "report": len(reporting)},
-        "highest_certifiable": round(built.scores.curve().highest_certifiable, 4),
+        "highest_certifiable": shown.floored(built.scores.curve().highest_certifiable, 4),
         "targets_reported": reported_targets(built.task, built.scores, reporting),
         "command": "python -m models.recipes.cifar10.publish --data cifar10.tar.gz",
         "machine": f"{platform.machine()}, one thread, torch {torch.__version__}",

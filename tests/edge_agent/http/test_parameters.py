@@ -12,9 +12,9 @@ from edge_agent.http.parameters import (
     ClassifyParameters,
     parse_app_target,
     parse_classify,
-    parse_feedback,
 )
 from hawkvision.cascade import Accuracy
+from hawkvision.contract.feedback import Feedback
 from hawkvision.errors import InvalidRequest
 from hawkvision.tasks.classification import Classification
 
@@ -80,9 +80,9 @@ def test_any_body_is_parsed_or_refused(body: object) -> None:
         target = parse_app_target("gate", body)
         assert target.deadline_ms is None or target.deadline_ms > 0
     with contextlib.suppress(InvalidRequest):
-        request_id, feedback = parse_feedback(body)
-        assert isinstance(request_id, str)
-        assert Classification(("a", "b")).parse_feedback(feedback) in (0, 1)
+        feedback = Feedback.parse(body)
+        assert isinstance(feedback.request_id, str)
+        assert Classification(("a", "b")).parse_feedback(feedback.truth) in (0, 1)
 
 
 @given(st.dictionaries(st.sampled_from(["accuracy", "deadline_ms", "top_k"]), st.text()))
