@@ -49,6 +49,11 @@ def describe_task(local: LocalTask) -> TaskInfo:
             )
             for rung in task.rungs
         ),
+        settings={
+            key: value
+            for key, value in task.kind.as_table().items()
+            if key not in ("labels", "aliases")
+        },
     )
 
 

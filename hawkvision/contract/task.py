@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from hawkvision.contract.fields import Fields, Json
+from hawkvision.tasks import TaskKind, kind_named
 
 CLASSIFICATION = "classification"
 
@@ -35,10 +36,11 @@ class RungInfo:
 class TaskInfo:
     """What a task answers, and which accuracy it can certify.
 
-    `labels` is empty for a kind that names none; `aliases` map other names to labels. All targets
-    of `tiers`, if there are any, hold at once; `delta` is the risk that the calibration missed,
-    over `calibration_images`. `engine` says what answers at the edge and what its hardware counted,
-    `certificate` what the calibration's numerics were and whether this agent's are the same.
+    `labels` is empty for a kind that names none; `aliases` map other names to labels, `settings`
+    are what else its kind is made of. All targets of `tiers`, if there are any, hold at once;
+    `delta` is the risk that the calibration missed, over `calibration_images`. `engine` says what
+    answers at the edge and what its hardware counted, `certificate` what the calibration's numerics
+    were and whether this agent's are the same.
     """
 
     name: str
@@ -55,16 +57,23 @@ class TaskInfo:
     engine: Mapping[str, Json] = field(default_factory=dict)
     certificate: Mapping[str, Json] | None = None
     rungs: tuple[RungInfo, ...] = ()
+    settings: Mapping[str, Json] = field(default_factory=dict)
 
     @cached_property
+    def made_kind(self) -> TaskKind[Any, Any]:
+        """The task's kind, to judge its answers with. Raises RepositoryError for an unknown one."""
+        table = {"labels": list(self.labels), "aliases": dict(self.aliases), **self.settings}
+        return kind_named(self.kind).parse(table)
+
+    @property
     def class_ids(self) -> Mapping[str, int]:
-        """Places among the labels, by label and by alias."""
-        ids = {label: index for index, label in enumerate(self.labels)}
-        return ids | {alias: ids[label] for alias, label in self.aliases.items()}
+        """Of a classification: places among the labels, by label and by alias; else empty."""
+        found: Mapping[str, int] = getattr(self.made_kind, "class_ids", {})
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
-        return {
+        body: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
             "description": self.description,
@@ -80,6 +89,7 @@ class TaskInfo:
             "certificate": None if self.certificate is None else dict(self.certificate),
             "rungs": [rung.as_dict() for rung in self.rungs],
         }
+        return body | ({"settings": dict(self.settings)} if self.settings else {})
 
     @classmethod
     def parse(cls, body: object) -> TaskInfo:
@@ -106,6 +116,7 @@ class TaskInfo:
             engine=found.child("engine", {}).body,
             certificate=found.child("certificate").body if found.has("certificate") else None,
             rungs=tuple(RungInfo.parse(one) for one in found.children("rungs", ())),
+            settings=found.child("settings", {}).body,
         )
 
 

@@ -90,7 +90,7 @@ def damaged(images: list[Labelled], drift: str, seed: int) -> list[Labelled]:
     for image in images:
         pixels = np.ascontiguousarray(change(decode(image.data), rng))
         coded = simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB")
-        out.append(Labelled(coded, image.class_id))
+        out.append(Labelled(coded, image.truth))
     return out
 
 
@@ -102,7 +102,7 @@ def alone(task: Task, images: list[Labelled]) -> list[float]:
         loss = 0.0
         for image in images:
             prediction = loaded.predict([loaded.fit(decode(image.data))])[0]
-            loss += task.kind.loss(prediction, image.class_id)
+            loss += task.kind.loss(prediction, image.truth)
         loaded.close()
         shares.append(1 - loss / len(images))
     return shares
@@ -123,7 +123,7 @@ async def _send(
                     f"an answer was degraded: {answer.degraded}", hint="Run on a quieter machine."
                 )
             out[place] = Sent(
-                answer.class_id == image.class_id, answer.escalated, answer.accuracy.threshold
+                answer.class_id == image.truth, answer.escalated, answer.accuracy.threshold
             )
 
     async with asyncio.TaskGroup() as group:

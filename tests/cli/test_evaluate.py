@@ -103,7 +103,7 @@ def test_a_limit_takes_a_fixed_part_of_mixed_classes(tmp_path: Path) -> None:
     part = load_images(str(tmp_path), "val", task, 20)
     assert part == load_images(str(tmp_path), "val", task, 20)
     assert part == load_images(str(tmp_path), "val", task, None)[:20]
-    assert set(Counter(image.class_id for image in part)) == {0, 1}
+    assert set(Counter(image.truth for image in part)) == {0, 1}
 
 
 def test_an_overloaded_agent_is_asked_again(photos: Path, tmp_path: Path) -> None:

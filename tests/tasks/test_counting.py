@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 
 from hawkvision.cascade import Accuracy, CascadePolicy
+from hawkvision.cli.main import cli
 from hawkvision.errors import InvalidRequest, RepositoryError
 from hawkvision.repository import Repository, Task, read_task, write_task
 from hawkvision.rungs import LoadedRung
@@ -157,6 +159,26 @@ async def test_feedback_audits_and_escalations_are_counted(agent: Service) -> No
         found = windows["5m"]["targets"].get("0.85", {}).get("estimates", {})
     assert found["feedback"]["value"] == pytest.approx(1 - np.mean(errors), abs=1e-6)
     assert found["prediction"]["value"] == pytest.approx(1 - np.mean(errors), abs=0.1)
+
+
+def test_evaluate_reports_the_accuracy_delivered(agent: Service, tmp_path: Path) -> None:
+    for image in scenes(60, seed=9):
+        path = tmp_path / "val" / image.label / image.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image.data)
+    out = tmp_path / "result.json"
+    done = CliRunner().invoke(
+        cli,
+        [
+            *("evaluate", "--data", str(tmp_path), "--split", "val", "--accuracy", "0.8,0.999"),
+            *("--url", f"http://{agent.address}", "--json", str(out)),
+        ],
+    )
+    assert done.exit_code == 0, done.output
+    low, refused = json.loads(out.read_text())["results"]
+    assert low["n"] == 60 and low["ci_low"] < low["achieved"] < low["ci_high"]
+    assert low["achieved"] > 0.75 and low["degraded_rate"] == 0
+    assert not refused["certified"] and refused["n"] == 0
 
 
 def test_feedback_of_another_kind_is_refused() -> None:
