@@ -15,7 +15,16 @@ import numpy.typing as npt
 
 from hawkvision.engines import Engine, open_engine
 from hawkvision.errors import EngineError, HawkVisionError
-from hawkvision.images import DEFAULT_LIMITS, ImageLimits, InputGeometry, decode, fit
+from hawkvision.images import (
+    DEFAULT_LIMITS,
+    ImageLimits,
+    InputGeometry,
+    Placement,
+    decode,
+    decode_placed,
+    fit,
+)
+from hawkvision.images.placement import fitted, reduced
 from hawkvision.repository.references import RungReference
 from hawkvision.repository.task import Kind, Rung
 from hawkvision.tasks import Outputs
@@ -105,14 +114,24 @@ class LoadedRung:
         """A decoded image, uint8 RGB of any size, as the network takes it."""
         return fit(image, self.geometry)
 
+    def place(self, image: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Pixels, Placement]:
+        """As `prepare`, and where the network's pixels lie in the image that was sent."""
+        decoded, full = decode_placed(image, limits, min_side=self.min_side)
+        height, width = decoded.shape[:2]
+        placement = fitted(width, height, self.geometry).within(reduced(width, height, *full))
+        return fit(decoded, self.geometry), placement
+
     def outputs(self, batch: Sequence[Pixels]) -> Outputs:
         """The network's raw outputs for prepared images. Raises EngineError."""
         stacked = batch[0][None] if len(batch) == 1 else np.stack(batch)
         return self.engine.infer(stacked.transpose(0, 3, 1, 2))
 
-    def predict(self, batch: Sequence[Pixels]) -> list[Any]:
-        """What the rung says of each prepared image. Raises EngineError."""
-        return self.kind.read(self.outputs(batch), self.head, ())
+    def predict(self, batch: Sequence[Pixels], placements: Sequence[Placement] = ()) -> list[Any]:
+        """What the rung says of each prepared image. Raises EngineError.
+
+        With `placements`, one for each, positions come back in px of the images that were sent.
+        """
+        return self.kind.read(self.outputs(batch), self.head, placements)
 
     def close(self) -> None:
         """Free the network."""
