@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Any
 
+from hawkvision import extensions
 from hawkvision.errors import RepositoryError
 from hawkvision.tasks.base import TaskKind
 from hawkvision.tasks.classification.kind import Classification
 
-GROUP = "hawkvision.kinds"
 DEFAULT = "classification"
 
 
@@ -17,14 +16,13 @@ def kind_named(name: str) -> type[TaskKind[Any, Any]]:
     """The class of a kind. Raises RepositoryError for an unknown or a broken one."""
     if name == DEFAULT:
         return Classification
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in found:
-        raise RepositoryError(
-            f"no kind of task is called {name[:40]!r}",
-            hint=f"Known here: {', '.join(sorted({DEFAULT, *found}))}.",
-        )
     try:
-        kind: type[TaskKind[Any, Any]] = found[name].load()
+        kind: type[TaskKind[Any, Any]] = extensions.load(extensions.KINDS, name)
+    except KeyError as error:
+        known = sorted({DEFAULT, *extensions.registered(extensions.KINDS)})
+        raise RepositoryError(
+            f"no kind of task is called {name[:40]!r}", hint=f"Known here: {', '.join(known)}."
+        ) from error
     except (ImportError, AttributeError) as error:
         raise RepositoryError(
             f"the kind of task {name!r} cannot be loaded: {error}",
