@@ -26,7 +26,7 @@ from hawkvision.contract.stream import (
 )
 from hawkvision.errors import HawkVisionError, Overloaded
 from hawkvision.lossy.assembler import Frame
-from hawkvision.lossy.congestion import CircuitBreaker, Interval
+from hawkvision.lossy.circuit_breaker import Interval, RtpCircuitBreaker
 from hawkvision.lossy.offer import StreamOffer, StreamRequest
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.results import REPEATS_S, result_datagram
@@ -108,7 +108,7 @@ class LossyStream:
         self._previous: npt.NDArray[np.uint8] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
-        self._breaker = CircuitBreaker(REPORT_S)
+        self._breaker = RtpCircuitBreaker(REPORT_S)
         self._octets = 0
         self._reported = (0, 0)
         self._reporter = self._loop.call_later(REPORT_S, self._report)

@@ -24,8 +24,9 @@ from hawkvision.client.requests import DEFAULT_URL
 from hawkvision.contract.answer import Answer
 from hawkvision.contract.stream import FrameResult, StreamStatus
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, MalformedPacket
-from hawkvision.lossy.congestion import CircuitBreaker, Interval, TokenBucket
+from hawkvision.lossy.circuit_breaker import Interval, RtpCircuitBreaker
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, request_body
+from hawkvision.lossy.pacing import TokenBucket
 from hawkvision.lossy.results import results_in
 from hawkvision.lossy.sender import SenderSettings, StreamSender
 from hawkvision.lossy.wire.rtcp import (
@@ -78,7 +79,7 @@ class LossyStream(asyncio.DatagramProtocol):
         self, client: AsyncClient, offer: StreamOffer, asked: StreamRequest, sending: Sending
     ) -> None:
         self.offer = offer
-        self.breaker = CircuitBreaker(_REPORT_S)
+        self.breaker = RtpCircuitBreaker(_REPORT_S)
         self.rtt_s: float | None = None
         self._client = client
         self._asked = asked

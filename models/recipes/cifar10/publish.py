@@ -49,7 +49,6 @@ LEAST_AGREEMENT = 0.999
 QUANTIZATION_IMAGES = 256
 TARGETS = (0.80, 0.85, 0.88, 0.89, 0.90, 0.91, 0.92)
 TRAINED = Path(__file__).parent / "trained"
-Ints = npt.NDArray[np.int64]
 
 
 def integer_network(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawkvision.lossy.congestion import CircuitBreaker, Interval, TokenBucket, tcp_throughput
+from hawkvision.lossy.circuit_breaker import Interval, RtpCircuitBreaker, tcp_throughput
+from hawkvision.lossy.pacing import TokenBucket
 
 
 def _interval(loss: float = 0.0, rate: float = 1e5, advanced: bool = True) -> Interval:
@@ -23,7 +24,7 @@ def test_tcp_throughput_has_the_values_of_rfc_5348() -> None:
 
 
 def test_three_intervals_over_ten_times_tcp_open_it() -> None:
-    breaker = CircuitBreaker(1.0)
+    breaker = RtpCircuitBreaker(1.0)
     rate = 11 * tcp_throughput(1200, 0.05, 0.05)
     for second in range(2):
         breaker.report(_interval(0.05, rate), second)
@@ -34,28 +35,28 @@ def test_three_intervals_over_ten_times_tcp_open_it() -> None:
 
 @pytest.mark.parametrize("loss", [0.0, 0.05, 0.1])
 def test_a_camera_of_one_megabit_is_left_alone(loss: float) -> None:
-    breaker = CircuitBreaker(1.0)
+    breaker = RtpCircuitBreaker(1.0)
     for second in range(10):
         breaker.report(_interval(loss, 125_000), second)
     assert breaker.reason is None
 
 
 def test_one_good_interval_keeps_it_closed() -> None:
-    breaker = CircuitBreaker(1.0)
+    breaker = RtpCircuitBreaker(1.0)
     for second in range(9):
         breaker.report(_interval(0.3 if second % 3 else 0.0, 1e7), second)
     assert breaker.reason is None
 
 
 def test_packets_that_do_not_arrive_open_it() -> None:
-    breaker = CircuitBreaker(1.0)
+    breaker = RtpCircuitBreaker(1.0)
     for second in range(3):
         breaker.report(_interval(advanced=False), second)
     assert breaker.reason == "media_timeout"
 
 
 def test_reports_that_do_not_come_open_it_only_while_sending() -> None:
-    breaker = CircuitBreaker(1.0)
+    breaker = RtpCircuitBreaker(1.0)
     for second in range(60):
         assert breaker.check(second, sending=False) is None
     assert breaker.check(64, sending=True) is None
