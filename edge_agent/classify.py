@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from edge_agent.fleet.tracking import Tracking
+from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.parameters import ClassifyParameters
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
@@ -50,7 +50,7 @@ class Classifier:
         pool: WorkerPool,
         upstream: Upstream,
         metrics: AgentMetrics,
-        tracking: Tracking,
+        tracking: Fleet,
         deadline_ms: float,
     ) -> None:
         self.tasks = tasks
