@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.fleet.fleet import Fleet
-from edge_agent.http.parameters import ClassifyParameters
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
+from edge_agent.parameters import ClassifyParameters
 from edge_agent.upstream import Answered, Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.errors import UnknownApp, UnknownTask

@@ -96,4 +96,6 @@ class Counting:
 
 def count_key(outcome: Outcome) -> CountKey:
     """Under what an outcome is counted."""
-    return CountKey(outcome.local.task.name, outcome.app, counts.counted_target(outcome.target.accuracy))
+    return CountKey(
+        outcome.local.task.name, outcome.app, counts.counted_target(outcome.target.accuracy)
+    )

@@ -12,9 +12,7 @@ _MOST_SERIES = 50
 
 def gauges_of(found: DeliveredWindows) -> dict[str, dict[str, float]]:
     """Gauges by target, of the fifty with the most requests, from the window `5m`."""
-    window = {
-        target: Delivered.read(sums) for target, sums in found.windows.get("5m", {}).items()
-    }
+    window = {target: Delivered.read(sums) for target, sums in found.windows.get("5m", {}).items()}
     busiest = sorted(window, key=lambda target: -window[target].total)
     return {
         target: _gauges(target, window[target], found.thresholds.get(target), found.audit_share)

@@ -10,10 +10,10 @@ from aiohttp import web
 
 from edge_agent.classify import Classifier, Request
 from edge_agent.http.bodies import BodyReader
-from edge_agent.http.parameters import parse_query, parse_trace
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
 from edge_agent.metrics import AgentMetrics
+from edge_agent.parameters import parse_query, parse_trace
 from hawkvision.errors import HawkVisionError
 
 

@@ -10,9 +10,9 @@ from edge_agent.classify import Classifier
 from edge_agent.fleet.delivered import DeliveredWindows
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.bodies import BodyReader
-from edge_agent.http.parameters import parse_app, parse_app_target, parse_feedback
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route, Scope, caller_of
+from edge_agent.parameters import parse_app, parse_app_target, parse_feedback
 from hawkvision.cascade import parse_accuracy
 from hawkvision.errors import UnknownAnswer, UnknownApp
 from hawkvision.tracking import estimate

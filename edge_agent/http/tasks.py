@@ -8,9 +8,9 @@ from aiohttp import web
 
 from edge_agent.classify import Classifier
 from edge_agent.http.describe import describe_task
-from edge_agent.http.parameters import parse_link_ms
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
+from edge_agent.parameters import parse_link_ms
 from hawkvision.summary import summarise_task
 
 

@@ -1,4 +1,4 @@
-"""The query of `POST /v1/classify`, parsed and checked."""
+"""What clients ask for: the query of `POST /v1/classify` and small JSON bodies, checked."""
 
 from __future__ import annotations
 
