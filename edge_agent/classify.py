@@ -7,11 +7,11 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from edge_agent.fleet.tracking import Tracking
-from edge_agent.http.parameters import ClassifyParameters
+from edge_agent.fleet.fleet import Fleet
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
+from edge_agent.parameters import ClassifyParameters
 from edge_agent.upstream import Answered, Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.contract.answer import Answer, Promise
@@ -50,7 +50,7 @@ class Classifier:
         pool: WorkerPool,
         upstream: Upstream,
         metrics: AgentMetrics,
-        tracking: Tracking,
+        tracking: Fleet,
         deadline_ms: float,
     ) -> None:
         self.tasks = tasks

@@ -45,6 +45,12 @@ _DEFAULT = EdgeConfig()
 @click.option("--max-body-bytes", default=_DEFAULT.max_body_bytes, type=click.IntRange(1))
 @click.option("--max-buffered-bytes", default=_DEFAULT.max_buffered_bytes, type=click.IntRange(1))
 @click.option("--body-timeout-s", default=_DEFAULT.body_timeout_s, type=click.FloatRange(0.01))
+@click.option(
+    "--body-least-rate",
+    default=_DEFAULT.body_least_rate,
+    type=click.FloatRange(0, min_open=True),
+    help="Bytes a second.",
+)
 @click.option("--deadline-ms", default=_DEFAULT.deadline_ms, type=click.FloatRange(1))
 @click.option("--delta", default=_DEFAULT.delta, type=click.FloatRange(1e-6, 0.5))
 @click.option(

@@ -31,7 +31,7 @@ FLOORS = (
     ("contract", "tracking"),
     ("client",),
     ("taskbuild",),
-    ("cli",),
+    ("cli", "embedded"),
 )
 """Rooms of `hawkvision/` from the ground up: one imports only rooms on lower floors, or itself."""
 

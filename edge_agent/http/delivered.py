@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
-
 from aiohttp import web
 
 from edge_agent.classify import Classifier
-from edge_agent.fleet.tracking import Tracking
-from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import read_json
-from edge_agent.http.parameters import parse_app, parse_app_target
-from edge_agent.http.replies import Handler, guarded, json_reply
-from edge_agent.metrics import AgentMetrics
+from edge_agent.fleet.delivered import DeliveredWindows
+from edge_agent.fleet.fleet import Fleet
+from edge_agent.http.bodies import BodyReader
+from edge_agent.http.replies import json_reply
+from edge_agent.http.routes import Route, Scope, caller_of
+from edge_agent.parameters import parse_app, parse_app_target
 from hawkvision.cascade import parse_accuracy
 from hawkvision.contract.agents import AgentStatus, agents_body
 from hawkvision.contract.apps import AppInfo, apps_body
@@ -26,66 +23,59 @@ from hawkvision.contract.delivered import (
     Window,
 )
 from hawkvision.contract.feedback import Feedback, FeedbackTaken
-from hawkvision.errors import (
-    StoreUnavailable,
-    UnknownAnswer,
-    UnknownApp,
-)
+from hawkvision.errors import UnknownAnswer, UnknownApp
 from hawkvision.tracking import estimate
-from hawkvision.tracking.counts import PROBES, TASK_WIDE, Delivered, add_up
+from hawkvision.tracking.counts import Delivered, Sums, add_up
 from hawkvision.tracking.records import AppTarget
-
-WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}
-_MOST_SERIES = 50
 
 
 class AccuracyRoutes:
     """Routes beside the hot path; errors of the store become answers that say so."""
 
-    def __init__(self, classifier: Classifier, tracking: Tracking, keys: AppKeys) -> None:
-        self._keys = keys
+    def __init__(self, classifier: Classifier, fleet: Fleet, bodies: BodyReader) -> None:
         self._classifier = classifier
-        self._tracking = tracking
+        self._fleet = fleet
+        self._bodies = bodies
 
-    def table(self) -> list[tuple[str, str, Handler]]:
-        """Method, path, handler."""
+    def table(self) -> list[Route]:
+        """The routes."""
         return [
-            ("POST", "/v1/feedback", guarded(self.feedback)),
-            ("GET", "/v1/apps", guarded(self.apps)),
-            ("GET", "/v1/apps/{app}", guarded(self.get_app)),
-            ("PUT", "/v1/apps/{app}", guarded(self.put_app)),
-            ("DELETE", "/v1/apps/{app}", guarded(self.delete_app)),
-            ("GET", "/v1/apps/{app}/accuracy", guarded(self.app_accuracy)),
-            ("GET", "/v1/tasks/{task}/accuracy", guarded(self.task_accuracy)),
-            ("GET", "/v1/agents", guarded(self.agents)),
+            Route("POST", "/v1/feedback", self.feedback, Scope.APP),
+            Route("GET", "/v1/apps", self.apps),
+            Route("GET", "/v1/apps/{app}", self.get_app),
+            Route("PUT", "/v1/apps/{app}", self.put_app, Scope.APP),
+            Route("DELETE", "/v1/apps/{app}", self.delete_app, Scope.APP),
+            Route("GET", "/v1/apps/{app}/accuracy", self.app_accuracy),
+            Route("GET", "/v1/tasks/{task}/accuracy", self.task_accuracy),
+            Route("GET", "/v1/agents", self.agents),
         ]
 
     async def feedback(self, request: web.Request) -> web.Response:
         """`POST /v1/feedback`: 202, and whether it counted (copies do not)."""
-        feedback = Feedback.parse(await read_json(request))
-        receipt = self._tracking.receipt(feedback.request_id)
+        feedback = Feedback.parse(await self._bodies.json(request))
+        receipt = self._fleet.receipt(feedback.request_id)
         if receipt is None:
             raise UnknownAnswer(
                 "no answer of the last day has this request id",
                 hint="Send the request_id of an answer as it was given.",
             )
-        self._keys.check(receipt.app, request.headers.get("Authorization"))
+        caller_of(request).check(receipt.app)
         task = self._classifier.task(receipt.task).task
         truth = task.kind.parse_feedback(feedback.truth)
-        counted = await self._tracking.feed_back(receipt, truth)
+        counted = await self._fleet.feed_back(receipt, truth)
         return json_reply(FeedbackTaken(counted).as_dict(), 202)
 
     async def apps(self, _request: web.Request) -> web.Response:
         """`GET /v1/apps`."""
-        return json_reply(apps_body([_app(one) for one in self._tracking.apps.values()]))
+        return json_reply(apps_body([app_info(one) for one in self._fleet.apps.values()]))
 
     async def get_app(self, request: web.Request) -> web.Response:
         """`GET /v1/apps/{app}`."""
-        return json_reply(_app(self._known(request)).as_dict())
+        return json_reply(app_info(self._known(request)).as_dict())
 
     def _known(self, request: web.Request) -> AppTarget:
         app = parse_app(request.match_info["app"])
-        stored = self._tracking.apps.get(app)
+        stored = self._fleet.apps.get(app)
         if stored is None:
             raise UnknownApp(f"no app {app!r} is stored", hint=f"PUT /v1/apps/{app} first.")
         return stored
@@ -93,21 +83,16 @@ class AccuracyRoutes:
     async def put_app(self, request: web.Request) -> web.Response:
         """`PUT /v1/apps/{app}`: 200; 422 for a target that cannot be certified."""
         app = parse_app(request.match_info["app"])
-        self._keys.check(app, request.headers.get("Authorization"))
-        target = parse_app_target(app, await read_json(request))
+        target = parse_app_target(app, await self._bodies.json(request))
         policy = self._classifier.task(target.task).policy
         policy.resolve(parse_accuracy(target.accuracy))
-        await self._tracking.store.put_app(target)
-        self._tracking.apps[target.app] = target
-        return json_reply(_app(target).as_dict())
+        await self._fleet.put_app(target)
+        return json_reply(app_info(target).as_dict())
 
     async def delete_app(self, request: web.Request) -> web.Response:
         """`DELETE /v1/apps/{app}`: 204."""
         app = parse_app(request.match_info["app"])
-        self._keys.check(app, request.headers.get("Authorization"))
-        known = await self._tracking.store.delete_app(app)
-        self._tracking.apps.pop(app, None)
-        if not known:
+        if not await self._fleet.delete_app(app):
             raise UnknownApp(f"no app {app!r} is stored")
         return web.Response(status=204)
 
@@ -116,46 +101,20 @@ class AccuracyRoutes:
         stored = self._known(request)
         local = self._classifier.task(stored.task)
         target = local.policy.resolve(parse_accuracy(stored.accuracy))
-        in_force = self._tracking.in_force(stored.task, target, stored.app)
-        app = AppThreshold(_app(stored), in_force.threshold, target.threshold)
-        return json_reply((await self.report(stored.task, app)).as_dict())
+        in_force = self._fleet.in_force(stored.task, target, stored.app)
+        found = await self._fleet.delivered(stored.task, lambda key: key.app == stored.app)
+        app = AppThreshold(app_info(stored), in_force.threshold, target.threshold)
+        return json_reply(report_of(stored.task, found, app).as_dict())
 
     async def task_accuracy(self, request: web.Request) -> web.Response:
         """`GET /v1/tasks/{task}/accuracy`."""
-        local = self._classifier.task(request.match_info["task"])
-        return json_reply((await self.report(local.task.name)).as_dict())
-
-    async def report(self, task: str, app: AppThreshold | None = None) -> Report:
-        """Counts and estimates by window, thresholds, and the store's state; of one app, or all."""
-        tracking = self._tracking
-        thresholds = {
-            name: Threshold(state.threshold, state.state)
-            for name, state in sorted(tracking.thresholds(task).items())
-        }
-        windows: dict[str, Window] = {}
-        try:
-            for name, window_s in WINDOWS.items():
-                found = await tracking.store.counts(task, window_s=window_s, now=time.time())
-                kept = {
-                    key: sums
-                    for key, sums in found.items()
-                    if key.target not in (TASK_WIDE, PROBES)
-                    and (app is None or key.app == app.app.app)
-                }
-                windows[name] = Window(
-                    _tally(kept.values()),
-                    {
-                        target: _tally(sums for key, sums in kept.items() if key.target == target)
-                        for target in sorted({key.target for key in kept})
-                    },
-                )
-        except StoreUnavailable as error:
-            tracking.delivery.away(error)
-        return Report(task, thresholds, tracking.audit_share(task), windows, tracking.status(), app)
+        name = self._classifier.task(request.match_info["task"]).task.name
+        found = await self._fleet.delivered(name, lambda _key: True)
+        return json_reply(report_of(name, found).as_dict())
 
     async def agents(self, _request: web.Request) -> web.Response:
         """`GET /v1/agents`: the fleet's agents that are alive."""
-        found = await self._tracking.store.agents()
+        found = await self._fleet.store.agents()
         agents = [
             AgentStatus(one.agent_id, one.url, one.tasks, one.started_s, one.seen_s)
             for one in found
@@ -163,32 +122,30 @@ class AccuracyRoutes:
         return json_reply(agents_body(agents))
 
 
-async def export(routes: AccuracyRoutes, metrics: AgentMetrics, tasks: list[str]) -> None:
-    """Put what the fleet delivered in the last 5 minutes into the gauges."""
-    for task in tasks:
-        report = await routes.report(task)
-        window = report.windows.get("5m")
-        targets = {} if window is None else window.targets
-        for target, tally in list(targets.items())[:_MOST_SERIES]:
-            steered = report.thresholds.get(target)
-            values = {
-                "escalation_rate": tally.escalation_rate or 0.0,
-                "audit_share": report.audit_share,
-                "threshold": 0.0 if steered is None else steered.threshold,
-            }
-            if not target.startswith("relative:"):
-                values["target"] = float(target)
-            if (best := tally.best) is not None:
-                values |= {
-                    "delivered": best.value,
-                    "delivered_low": best.low,
-                    "delivered_high": best.high,
-                }
-            metrics.set_accuracy(task, target, values)
+def report_of(task: str, found: DeliveredWindows, app: AppThreshold | None = None) -> Report:
+    """Counts and estimates by window, thresholds, and the store's state; of one app, or all."""
+    return Report(
+        task,
+        {
+            name: Threshold(state.threshold, state.state)
+            for name, state in sorted(found.thresholds.items())
+        },
+        found.audit_share,
+        {
+            name: Window(
+                tally_of(add_up(targets.values())),
+                {target: tally_of(sums) for target, sums in targets.items()},
+            )
+            for name, targets in found.windows.items()
+        },
+        found.store,
+        app,
+    )
 
 
-def _tally(parts: Iterable[Mapping[str, float]]) -> Tally:
-    found = Delivered.read(add_up(parts))
+def tally_of(sums: Sums) -> Tally:
+    """What was counted, and every estimate that follows from it."""
+    found = Delivered.read(sums)
     return Tally(
         requests=found.total,
         escalation_rate=found.answered_by("dc") / found.total if found.total else None,
@@ -202,6 +159,7 @@ def _tally(parts: Iterable[Mapping[str, float]]) -> Tally:
     )
 
 
-def _app(stored: AppTarget) -> AppInfo:
+def app_info(stored: AppTarget) -> AppInfo:
+    """What an app asks for."""
     accuracy = parse_accuracy(stored.accuracy).as_json()
     return AppInfo(stored.app, stored.task, accuracy, stored.deadline_ms)

@@ -9,8 +9,9 @@ from dataclasses import replace
 import orjson
 from aiohttp import web
 
-from edge_agent.http.bodies import read_json
-from edge_agent.http.replies import Handler, guarded, json_reply
+from edge_agent.http.bodies import BodyReader
+from edge_agent.http.replies import json_reply
+from edge_agent.http.routes import Route
 from edge_agent.streams.registry import StreamRegistry, is_loopback
 from edge_agent.streams.stream import Event
 from hawkvision.errors import Overloaded
@@ -24,21 +25,24 @@ _IN_THE_CLEAR = "the key crossed the network in the clear; serve HTTPS (--tls-ce
 class StreamRoutes:
     """A stream's id is a secret that only its opener gets; whoever has it may follow and end it."""
 
-    def __init__(self, registry: StreamRegistry) -> None:
+    def __init__(self, registry: StreamRegistry, bodies: BodyReader) -> None:
         self._registry = registry
+        self._bodies = bodies
 
-    def table(self) -> list[tuple[str, str, Handler]]:
-        """Method, path, handler."""
+    def table(self) -> list[Route]:
+        """The routes."""
         return [
-            ("POST", "/v1/streams", guarded(self.open)),
-            ("GET", "/v1/streams/{id}", guarded(self.status)),
-            ("GET", "/v1/streams/{id}/results", guarded(self.results)),
-            ("DELETE", "/v1/streams/{id}", guarded(self.delete)),
+            Route("POST", "/v1/streams", self.open),
+            Route("GET", "/v1/streams/{id}", self.status),
+            Route("GET", "/v1/streams/{id}/results", self.results),
+            Route("DELETE", "/v1/streams/{id}", self.delete),
         ]
 
     async def open(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/streams`: 201 with address, SSRC, key, advice and command lines."""
-        asked = parse_stream_request(await read_json(request) if request.can_read_body else {})
+        asked = parse_stream_request(
+            await self._bodies.json(request) if request.can_read_body else {}
+        )
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
@@ -72,10 +76,12 @@ class StreamRoutes:
             raise Overloaded(f"{_MOST_LISTENERS} listen to this stream", hint="Close one of them.")
         last = request.headers.get("Last-Event-ID", request.rel_url.query.get("after", ""))
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
-        queue = stream.listen(after)
         reply = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
+        if request.method == "HEAD":
+            return reply
+        queue = stream.listen(after)
         try:
             await reply.prepare(request)
             await reply.write(b"retry: 1000\n\n")

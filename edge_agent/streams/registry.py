@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from edge_agent.classify import Classifier
-from edge_agent.http.parameters import ClassifyParameters, parse_app
+from edge_agent.parameters import ClassifyParameters, parse_app
 from edge_agent.streams.frames import FrameClassifier, FrameRequest
 from edge_agent.streams.stream import Address, LossyStream
 from hawkvision.cascade import parse_accuracy

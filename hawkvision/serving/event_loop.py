@@ -6,7 +6,7 @@ import asyncio
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A fresh loop, for `asyncio.Runner(loop_factory=…)`."""
+    """A fresh loop; whoever makes it closes it."""
     try:
         import uvloop
     except ImportError:

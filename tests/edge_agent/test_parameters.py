@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.http.parameters import (
+from edge_agent.parameters import (
     ClassifyParameters,
     parse_app_target,
     parse_classify,

@@ -1,4 +1,4 @@
-"""The query of `POST /v1/classify`, parsed and checked."""
+"""What clients ask for: the query of `POST /v1/classify` and small JSON bodies, checked."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _KNOWN = frozenset({"accuracy", "deadline_ms", "top_k", "app", "task"})
 _MAX_TOP_K = 1000
 _APP = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_DEADLINE_MS = 600_000.0
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,64})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ def parse_query(raw: str) -> ClassifyParameters:
     except ValueError as error:
         raise InvalidRequest(f"the query cannot be read: {error}") from error
     return parse_classify(dict(pairs))
+
+
+def parse_trace(header: str | None) -> str | None:
+    """A `traceparent` header; None for a malformed one, which is ignored (W3C Trace Context)."""
+    return header if header is not None and _TRACE.fullmatch(header) else None
 
 
 def parse_app(name: str) -> str:
@@ -103,7 +109,7 @@ def _deadline(text: str) -> float:
 
 
 def _top_k(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _MAX_TOP_K):
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _MAX_TOP_K):
         raise InvalidRequest(
             f"top_k must be a whole number from 1 to {_MAX_TOP_K}, not {text[:40]!r}"
         )
