@@ -116,6 +116,21 @@ class Agent:
         ]
 
     def _watch(self) -> None:
+        counts = self.metrics.watch_counts
+        totals = self.streams.totals
+        counts(
+            "hawkvision_stream_frames",
+            "Frames of lossy streams by what became of them, or the error's code.",
+            "outcome",
+            lambda: totals.frames,
+        )
+        counts(
+            "hawkvision_stream_packets",
+            "Packets of lossy streams by what became of them.",
+            "what",
+            self.streams.packets,
+        )
+        counts("hawkvision_streams_ended", "Lossy streams ended.", "reason", lambda: totals.ended)
         for name, local in self.tasks.items():
             if isinstance(local.engine, Measuring):
                 self.metrics.watch_engine(name, local.engine)

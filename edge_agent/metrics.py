@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from edge_agent.outcome import Outcome
 from hawkvision.calibration import shown
@@ -142,9 +144,32 @@ class AgentMetrics:
             read = partial(_quantity, engine, name)
             self._engines.labels(task, name).set_function(read)
 
+    def watch_counts(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Counters by one label, whose values are ours alone, read when they are scraped."""
+        self.registry.register(_Counts(name, text, label, read))
+
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
         Gauge(name, text, registry=self.registry).set_function(read)
+
+
+class _Counts(Collector):
+    """A counter family with one label, whose counts are kept elsewhere."""
+
+    def __init__(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._family = (name, text, label)
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        name, text, label = self._family
+        family = CounterMetricFamily(name, text, labels=[label])
+        for value, amount in sorted(self._read().items()):
+            family.add_metric([value], amount)
+        yield family
 
 
 def _quantity(engine: Measuring, name: str) -> float:

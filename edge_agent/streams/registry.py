@@ -7,6 +7,7 @@ import ipaddress
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -14,6 +15,7 @@ from edge_agent.classify import Classifier
 from edge_agent.parameters import ClassifyParameters, parse_app
 from edge_agent.streams.frames import FrameClassifier, FrameRequest
 from edge_agent.streams.stream import Address, LossyStream
+from edge_agent.streams.totals import StreamTotals
 from hawkvision.cascade import parse_accuracy
 from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, UnknownStream
 from hawkvision.lossy.assembler import AssemblyLimits
@@ -42,6 +44,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
 
     def __init__(self, classifier: Classifier, settings: StreamSettings) -> None:
         self.unknown = 0
+        self.totals = StreamTotals()
         self._classifier = classifier
         self._frames = FrameClassifier(classifier)
         self._settings = settings
@@ -54,6 +57,10 @@ class StreamRegistry(asyncio.DatagramProtocol):
     def open_streams(self) -> int:
         """How many streams there are."""
         return len(self._by_id)
+
+    def packets(self) -> Mapping[str, int]:
+        """Packets of all streams since the agent started, by what became of them."""
+        return self.totals.with_living(stream.packets for stream in self._by_id.values())
 
     async def bind(self, host: str, port: int, *, exact: bool) -> None:
         """Listen on UDP; without `exact`, on another port where this one is taken.
@@ -140,7 +147,9 @@ class StreamRegistry(asyncio.DatagramProtocol):
         if asked.parity:
             receiver.expect_parity()
         outbound = Outbound(suite, key, ssrc ^ 0x8000_0000) if suite else None
-        stream = LossyStream(offer, asked, wanted, receiver, outbound, self._frames, self._send)
+        stream = LossyStream(
+            offer, asked, wanted, receiver, outbound, self._frames, self._send, self.totals
+        )
         self._by_ssrc[ssrc] = self._by_id[offer.id] = stream
         return stream
 
@@ -189,6 +198,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
         """Close a stream. Raises UnknownStream."""
         stream = self.get(stream_id)
         del self._by_id[stream_id], self._by_ssrc[stream.offer.ssrc]
+        self.totals.end(stream.stopped or reason, stream.packets)
         stream.close(reason)
 
     def _sweep(self) -> None:

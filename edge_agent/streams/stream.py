@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.streams.frames import FrameClassifier, FrameRequest, Seen, describe
+from edge_agent.streams.totals import StreamTotals
 from hawkvision.contract.stream import (
     Advice,
     FrameCounts,
@@ -86,6 +87,7 @@ class LossyStream:
         outbound: Outbound | None,
         classifier: FrameClassifier,
         send: Callable[[bytes, Address], None],
+        totals: StreamTotals,
     ) -> None:
         self.offer = offer
         self.counts = StreamCounts()
@@ -99,6 +101,7 @@ class LossyStream:
         self._outbound = outbound
         self._classifier = classifier
         self._send = send
+        self._totals = totals
         self._own_ssrc = offer.ssrc ^ 0x8000_0000
         self._loop = asyncio.get_running_loop()
         self._jobs: set[asyncio.Task[None]] = set()
@@ -184,13 +187,18 @@ class LossyStream:
             self._failed(frame, HawkVisionError("internal error", hint="See the agent's log."))
             return
         self._learn(answer.seen, frame)
+        damaged = answer.seen.pixels.lost is not None
         self.counts.answered += 1
-        self.counts.damaged += answer.seen.pixels.lost is not None
+        self.counts.damaged += damaged
         self.counts.resend += answer.result.resend
+        self._totals.frames["answered"] += 1
+        self._totals.frames["damaged"] += damaged
+        self._totals.frames["resend"] += answer.result.resend
         self._deliver(answer.result)
 
     def _failed(self, frame: Frame, error: HawkVisionError) -> None:
         self.counts.failed += 1
+        self._totals.frames[error.code] += 1
         self._deliver(FrameResult(describe(frame, None), error))
 
     def _learn(self, seen: Seen, frame: Frame) -> None:
@@ -297,7 +305,6 @@ class LossyStream:
     def status(self) -> StreamStatus:
         """What happened so far."""
         counts, receiver = self.counts, self.receiver
-        assembly = receiver.assembler.counts
         return StreamStatus(
             id=self.offer.id,
             ssrc=self.offer.ssrc,
@@ -311,18 +318,24 @@ class LossyStream:
                 resend=counts.resend,
                 in_flight=receiver.assembler.in_flight + len(self._jobs),
             ),
-            packets=PacketCounts(
-                accepted=receiver.counts.accepted,
-                rejected=receiver.counts.rejected,
-                malformed=receiver.counts.malformed,
-                lost=max(0, receiver.reception.lost),
-                recovered=receiver.parity.recovered,
-                late=assembly.late,
-                duplicate=assembly.duplicate,
-                conflicting=assembly.conflicting,
-                over_limit=assembly.over_limit,
-            ),
+            packets=self.packets,
             events_dropped=counts.events_dropped,
+        )
+
+    @property
+    def packets(self) -> PacketCounts:
+        """Packets by what became of them."""
+        receiver, assembly = self.receiver, self.receiver.assembler.counts
+        return PacketCounts(
+            accepted=receiver.counts.accepted,
+            rejected=receiver.counts.rejected,
+            malformed=receiver.counts.malformed,
+            lost=max(0, receiver.reception.lost),
+            recovered=receiver.parity.recovered,
+            late=assembly.late,
+            duplicate=assembly.duplicate,
+            conflicting=assembly.conflicting,
+            over_limit=assembly.over_limit,
         )
 
     def close(self, reason: str) -> None:

@@ -353,3 +353,38 @@ async def test_bad_options_of_requests_raise(agent: Service) -> None:
     with pytest.raises(InvalidRequest):
         async with LossyStream.open(url(agent), mtu=99_999):
             pass
+
+
+async def counted(agent: Service, name: str) -> dict[str, float]:
+    """A metric with one label: its value by the label's."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url(agent)}/metrics") as reply:
+        lines = (await reply.text()).splitlines()
+    return {
+        line.split('"')[1]: float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.startswith(f"{name}_total{{")
+    }
+
+
+async def test_what_became_of_frames_packets_and_streams_is_in_the_metrics(agent: Service) -> None:
+    """Failures too, and those of streams that are gone."""
+    async with AsyncClient(url(agent)) as client:
+        before = await counted(agent, "hawkvision_stream_frames")
+        offer = await opened(client, suite="none", deadline_ms=5000.0)
+        sender = sender_of(offer)
+        number, overloaded = 0, 0.0
+        while not overloaded:  # more frames at once than a stream may have in hand
+            burst = []
+            for _ in range(60):
+                number += 1
+                burst += list(sender.frame(jpeg(1), 9000 * number))
+            await put(offer, [*burst, burst[0][:20]])
+            frames = await counted(agent, "hawkvision_stream_frames")
+            overloaded = frames.get("overloaded", 0.0) - before.get("overloaded", 0.0)
+        assert frames["answered"] > before.get("answered", 0.0)
+        packets = await counted(agent, "hawkvision_stream_packets")
+        assert packets["accepted"] > 0 and packets["malformed"] > 0
+        await client.close_stream(offer.id)
+    after = await counted(agent, "hawkvision_stream_packets")
+    assert after["accepted"] >= packets["accepted"]
+    assert (await counted(agent, "hawkvision_streams_ended"))["deleted"] >= 1
