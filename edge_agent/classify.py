@@ -164,7 +164,8 @@ class Classifier:
 
 def answer_of(outcome: Outcome, request_id: str) -> Answer:
     """An outcome as clients get it."""
-    task, target = outcome.local.task, outcome.target
+    task, target, reason = outcome.local.task, outcome.target, outcome.reason
+    certified = outcome.degraded is None and reason is None
     return Answer(
         request_id=request_id,
         task=task.name,
@@ -172,7 +173,7 @@ def answer_of(outcome: Outcome, request_id: str) -> Answer:
         served_by=outcome.served_by,
         escalated=outcome.dc is not None,
         degraded=outcome.degraded,
-        accuracy=Promise(target.target, outcome.certified, target.threshold, outcome.reason),
+        accuracy=Promise(target.target, certified, target.threshold, reason),
         timing_ms={
             "decode": round(outcome.edge.decode_ms, 3),
             "infer": round(outcome.edge.infer_ms, 3),

@@ -37,6 +37,7 @@ class LocalTask:
     def __init__(self, task: Task, rung: LoadedRung, limits: ImageLimits, delta: float) -> None:
         self.task = task
         self.rung = rung
+        self.agrees = rung.agreement.agree
         self.limits = limits
         scores = task.scores()
         if scores.curve(delta).highest_certifiable <= 0:

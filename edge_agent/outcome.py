@@ -49,11 +49,6 @@ class Outcome:
     @property
     def reason(self) -> Reason | None:
         """Why the answer is not certified although nothing degraded it; None where it is."""
-        if not self.local.rung.agreement.agree or (self.dc is not None and not self.dc_agrees):
+        if not self.local.agrees or (self.dc is not None and not self.dc_agrees):
             return "numerics"
         return None
-
-    @property
-    def certified(self) -> bool:
-        """Whether the answer keeps the target that was asked for."""
-        return self.degraded is None and self.reason is None

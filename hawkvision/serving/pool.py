@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hawkvision.errors import DeadlineExceeded, Overloaded
 from hawkvision.serving.admission import Admission
@@ -23,63 +23,76 @@ Out = TypeVar("Out")
 Clock = Callable[[], float]
 
 
-class Ticket:
-    """Whether a job's answer is still wanted, for the work itself to ask between its steps.
-
-    `deadline` is on the pool's clock. A job that found a thread idle is not dropped for being
-    late: it costs nobody's turn.
-    """
-
-    __slots__ = ("_clock", "_deadline", "_future")
-
-    def __init__(self, deadline: float, clock: Clock, future: asyncio.Future[Any]) -> None:
-        self._deadline = deadline
-        self._clock = clock
-        self._future = future
+class Ticket(Protocol):
+    """Whether a job's answer is still wanted, for the work itself to ask between its steps."""
 
     @property
     def wanted(self) -> bool:
         """Neither cancelled nor past its deadline."""
-        return not self._future.cancelled() and self._clock() < self._deadline
+        ...
 
     def check(self) -> None:
         """Raise DeadlineExceeded unless the answer is still wanted."""
-        if not self.wanted:
-            raise DeadlineExceeded(
-                "the deadline passed before the answer was ready",
-                hint="Allow more time, or send fewer images at once.",
-            )
+        ...
 
 
 class _Job:
-    """One piece of work on its way through the pool."""
+    """One piece of work on its way through the pool, and the ticket that it may ask.
 
-    __slots__ = ("fault", "future", "item", "items", "result", "spent_s", "ticket", "work")
+    A job that found a thread idle has no deadline here: being late, it costs nobody's turn.
+    """
+
+    __slots__ = (
+        "clock",
+        "deadline",
+        "fault",
+        "future",
+        "item",
+        "items",
+        "result",
+        "spent_s",
+        "work",
+    )
 
     def __init__(
         self,
         work: Callable[[Any, Ticket], Any],
         item: Any,
         items: int,
-        ticket: Ticket,
+        deadline: float,
+        clock: Clock,
         future: asyncio.Future[Any],
     ) -> None:
         self.work = work
         self.item = item
         self.items = items
-        self.ticket = ticket
+        self.deadline = deadline
+        self.clock = clock
         self.future = future
         self.result: Any = None
         self.fault: BaseException | None = None
         self.spent_s: float | None = None
 
+    @property
+    def wanted(self) -> bool:
+        """See `Ticket.wanted`."""
+        return not self.future.cancelled() and self.clock() < self.deadline
+
+    def check(self) -> None:
+        """See `Ticket.check`."""
+        if not self.wanted:
+            raise DeadlineExceeded(
+                "the deadline passed before the answer was ready",
+                hint="Allow more time, or send fewer images at once.",
+            )
+
     def run(self) -> None:
         """Do the work in this thread, unless nobody wants it."""
         try:
-            self.ticket.check()
+            self.check()
             start = time.perf_counter()
             try:
-                self.result = self.work(self.item, self.ticket)
+                self.result = self.work(self.item, self)
             finally:
                 self.spent_s = time.perf_counter() - start
         except BaseException as error:
@@ -162,11 +175,12 @@ class WorkerPool:
         Raises Overloaded at once. The future fails with DeadlineExceeded where the job was
         dropped; cancelling it withdraws the job.
         """
-        self.check_room(items, deadline)
+        if self._admission.idle:
+            deadline = math.inf
+        else:
+            self.check_room(items, deadline)
         future: asyncio.Future[Out] = self._loop.create_future()
-        late_is_fine = self._admission.idle
-        ticket = Ticket(math.inf if late_is_fine else deadline, self._clock, future)
-        job = _Job(work, item, items, ticket, future)
+        job = _Job(work, item, items, deadline, self._clock, future)
         with self._lock:
             self._admission.entered(items)
             self._waiting.append(job)
@@ -202,13 +216,13 @@ class WorkerPool:
     def _drop_unwanted(self) -> bool:
         """Make room: what nobody wants need not wait for a thread to find that out."""
         with self._lock:
-            dropped = [job for job in self._waiting if not job.ticket.wanted]
+            dropped = [job for job in self._waiting if not job.wanted]
             for job in dropped:
                 self._waiting.remove(job)
                 self._admission.withdrawn(job.items)
         for job in dropped:
             try:
-                job.ticket.check()
+                job.check()
             except DeadlineExceeded as error:
                 job.fault = error
             job.settle()

@@ -89,12 +89,14 @@ class Classification:
     ) -> list[ClassPrediction]:
         """See `TaskKind.read`; the first output counts."""
         probabilities = softmax(self.logits(outputs, head), head.temperature)
-        if not np.isfinite(probabilities).all():
-            raise EngineError(
-                "the network answered NaN or infinity",
-                hint="Check the model with `hawkvision models verify`.",
-            )
-        return [most_probable(row) for row in probabilities]
+        found = [most_probable(row) for row in probabilities]
+        for one in found:
+            if one.confidence != one.confidence:  # NaN or +inf anywhere makes all of a row NaN
+                raise EngineError(
+                    "the network answered NaN or infinity",
+                    hint="Check the model with `hawkvision models verify`.",
+                )
+        return found
 
     def logits(self, outputs: Outputs, head: ClassificationHead) -> npt.NDArray[np.float32]:
         """Logits [N,K] in the order of the labels. Raises EngineError for another K."""
