@@ -29,11 +29,11 @@ test: check .venv-pynq/.ready ## Set up, then static checks and the whole test s
 	@$(BIN)/python -m pytest --ignore=tests/fpga; rest=$$?; \
 		$(BIN)/python -m pytest -n logical --dist worksteal tests/fpga && exit $$rest
 
-check: $(VENV)/.dev ## Format, lint, types, links in the documentation
+check: $(VENV)/.dev ## Format, lint, types, links and tables in the documentation
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/python scripts/check_links.py
+	@$(BIN)/python scripts/check_docs.py
 
 format: $(VENV)/.dev ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +11,9 @@ import click
 from dc_gateway.config import GatewayConfig
 from hawkvision.errors import HawkVisionError
 from hawkvision.images import ImageLimits
+from hawkvision.serving.config_file import read_config
 
 _DEFAULT = GatewayConfig()
-
-
-def _read_config(context: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
-    """Let a TOML file give the defaults of the other options, under the options' own names."""
-    if path is None:
-        return
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise click.BadParameter(f"{path}: {error}") from error
-    names = {
-        spelling.lstrip("-"): parameter.name
-        for parameter in context.command.params
-        for spelling in parameter.opts
-    }
-    unknown = sorted(key for key in values if key.replace("_", "-") not in names)
-    if unknown:
-        raise click.BadParameter(f"{path}: unknown setting {unknown[0]!r}")
-    context.default_map = {names[key.replace("_", "-")]: value for key, value in values.items()}
 
 
 @click.command("dc", context_settings={"show_default": True})
@@ -41,7 +22,7 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     is_eager=True,
     expose_value=False,
-    callback=_read_config,
+    callback=read_config,
     help="TOML file with any of these options.",
 )
 @click.option("--host", default=_DEFAULT.host)

@@ -1,19 +1,20 @@
-"""Put the gateway together, serve, and drain on SIGTERM."""
+"""The gateway put together: an object that a process, a program or a test starts and stops."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import grpc.aio
 
 from dc_gateway.config import GatewayConfig
 from dc_gateway.model import LargeModel, load_models
-from dc_gateway.servicer import InferenceServicer, Probabilities
+from dc_gateway.servicer import InferenceServicer
 from hawkvision.errors import HawkVisionError
 from hawkvision.oip.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
-from hawkvision.serving.scheduler import Scheduler
+from hawkvision.serving import service
+from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.service import ServiceKind
 
 _MIN_PING_INTERVAL_MS = 10_000
 
@@ -23,9 +24,11 @@ class Gateway:
 
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
         self._config = config
+        self._port = config.port
         self.models = models
-        self.scheduler: Scheduler[Probabilities] = Scheduler(config.threads, config.max_queue)
-        self.servicer = InferenceServicer(models, self.scheduler, config.images_per_request)
+        loop = asyncio.get_running_loop()
+        self.pool = WorkerPool(config.threads, config.max_queue, loop)
+        self.servicer = InferenceServicer(models, self.pool, config.images_per_request)
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=config.max_calls,
             options=(
@@ -38,22 +41,31 @@ class Gateway:
             self.servicer, self._server
         )
 
+    @property
+    def address(self) -> str:
+        """HOST:PORT where edges reach it; right once it has started."""
+        host = self._config.host
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+
+    @property
+    def ready_line(self) -> str:
+        """What a process prints when it is ready."""
+        return f"dc gateway ready on {self.address} (tasks: {', '.join(self.models)})"
+
     async def start(self) -> int:
         """Listen; the port, which is a free one where the configuration says 0.
 
         Raises HawkVisionError if it cannot listen there.
         """
-        config = self._config
-        host = f"[{config.host}]" if ":" in config.host else config.host
         try:
-            port = self._server.add_insecure_port(f"{host}:{config.port}")
+            self._port = self._server.add_insecure_port(self.address)
         except RuntimeError as error:
             raise HawkVisionError(
-                f"cannot listen on {host}:{config.port}",
+                f"cannot listen on {self.address}",
                 hint="Choose another --port, or stop what holds it.",
             ) from error
         await self._server.start()
-        return port
+        return self._port
 
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
@@ -64,35 +76,17 @@ class Gateway:
     async def close(self) -> None:
         """Stop at once; calls in flight are cancelled."""
         await self._server.stop(None)
-        self.scheduler.close()
+        self.pool.close()
 
 
 async def serve(config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
     """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    gateway = Gateway(config, models)
-    try:
-        port = await gateway.start()
-        names = ", ".join(models)
-        print(f"dc gateway ready on {config.host}:{port} (tasks: {names})", flush=True)
-        await stop.wait()
-        await gateway.drain()
-    finally:
-        await gateway.close()
+    await service.serve(Gateway(config, models))
 
 
 def run(config: GatewayConfig) -> None:
-    """Load the models and serve, on uvloop where it is installed. Raises HawkVisionError."""
-    models = load_models(config)
-    factory: Callable[[], asyncio.AbstractEventLoop]
-    try:
-        import uvloop
+    """Load the models and serve. Raises HawkVisionError."""
+    service.run(serve(config, load_models(config)))
 
-        factory = uvloop.new_event_loop
-    except ImportError:
-        factory = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(config, models))
+
+SERVICE = ServiceKind(GatewayConfig, load_models, Gateway)

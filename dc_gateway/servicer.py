@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Mapping
 
 import grpc
 import grpc.aio
-import numpy as np
-import numpy.typing as npt
 
 from dc_gateway.model import LargeModel
 from dc_gateway.status import status_of
@@ -16,25 +16,23 @@ from hawkvision import __version__
 from hawkvision.errors import UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip import open_inference_pb2_grpc as services
-from hawkvision.oip.inference import INPUT, OUTPUT, build_reply, parse_images
-from hawkvision.serving.scheduler import Scheduler
+from hawkvision.oip.inference import INPUT, build_reply, parse_images
+from hawkvision.serving.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 
-Probabilities = npt.NDArray[np.float32]
-
 
 class InferenceServicer(services.GRPCInferenceServiceServicer):
-    """Answers for `models`; decoding and inference run on the scheduler's threads."""
+    """Answers for `models`; decoding and inference run on the pool's threads."""
 
     def __init__(
         self,
         models: Mapping[str, LargeModel],
-        scheduler: Scheduler[Probabilities],
+        pool: WorkerPool,
         max_images: int,
     ) -> None:
         self._models = models
-        self._scheduler = scheduler
+        self._pool = pool
         self._max_images = max_images
         self.draining = False
 
@@ -93,10 +91,13 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
             status = status_of(error)
             await context.abort(status.code, status.details)
         reply = messages.ModelMetadataResponse(
-            name=model.task.name, versions=[model.task.version], platform="onnxruntime_onnx"
+            name=model.task.name,
+            versions=[model.task.version],
+            platform=model.rungs[-1].engine.metadata.platform,
         )
         reply.inputs.add(name=INPUT, datatype="BYTES", shape=[-1])
-        reply.outputs.add(name=OUTPUT, datatype="FP32", shape=[-1, len(model.task.labels)])
+        for tensor in model.task.kind.tensors:
+            reply.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=[-1, *tensor.shape])
         return reply
 
     async def ModelInfer(  # noqa: N802
@@ -117,10 +118,14 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         self, request: messages.ModelInferRequest, timeout_s: float | None
     ) -> messages.ModelInferResponse:
         model = self._model(request.model_name, request.model_version)
-        images = parse_images(request, self._max_images)
-        probabilities = await self._scheduler.run(
-            lambda ticket: model.probabilities(images, ticket.check),
-            images=len(images),
-            timeout_s=timeout_s,
+        kind = model.task.kind
+        images = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        predictions = await self._pool.submit(
+            lambda found, ticket: model.predict(found, ticket.check),
+            images,
+            items=len(images),
+            deadline=deadline,
         )
-        return build_reply(request, model.task.version, probabilities)
+        outputs = kind.encode(predictions)
+        return build_reply(request, model.task.version, outputs, agrees=model.agrees)

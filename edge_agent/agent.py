@@ -1,84 +1,242 @@
-"""Put the agent together, serve, and drain on SIGTERM."""
+"""The agent put together: an object that a process, a program or a test starts and stops."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import signal
-import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
-from edge_agent.fleet.probes import GoldenProbes
-from edge_agent.fleet.tracking import Tracking
+from edge_agent.fleet.delivered import WINDOWS
+from edge_agent.fleet.fleet import Fleet, FleetSettings
+from edge_agent.fleet.gauges import gauges_of
+from edge_agent.fleet.jobs import Jobs
+from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.delivered import AccuracyRoutes, export
-from edge_agent.http.routes import Routes
+from edge_agent.http.bodies import BodyLimits, BodyReader
+from edge_agent.http.classify import ClassifyRoutes
+from edge_agent.http.delivered import AccuracyRoutes
+from edge_agent.http.health import HealthRoutes
+from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.streams import StreamRoutes
+from edge_agent.http.tasks import TaskRoutes
+from edge_agent.loading import load_tasks
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.streams.registry import StreamRegistry, StreamSettings
-from edge_agent.upstream import EscalationClient
+from edge_agent.upstream import Answered, Call, GrpcUpstream
 from hawkvision.engines import Measuring
-from hawkvision.errors import HawkVisionError, RepositoryError
+from hawkvision.errors import HawkVisionError
 from hawkvision.lossy.assembler import AssemblyLimits
-from hawkvision.repository import Repository
-from hawkvision.serving.breaker import BreakerState
-from hawkvision.serving.workers import WorkerPool
+from hawkvision.serving import service
+from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.service import ServiceKind
+from hawkvision.serving.tls import server_context
 from hawkvision.tracking.control.audit import AuditSettings
-from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.journal import Journal
-from hawkvision.tracking.store.memory import MemoryStore
-from hawkvision.tracking.store.redis import RedisStore
+from hawkvision.tracking.store.registry import open_store
 
-_log = logging.getLogger(__name__)
-_PREFERRED_DEFAULT = "roadsigns"
 _EXPORT_S = 5.0
-STREAM_LIMITS = AssemblyLimits()
+_ASIDE_S = 2.0
+"""So long an audit or a probe waits for the data center, seconds."""
+
 _ACCEPTED_S = 0.1
 """How long connections accepted last have to send their request, seconds."""
 
+_LINGER_S = 2.0
+"""How long the rest of a refused body is read and dropped, so that the client sees why."""
 
-def load_tasks(config: EdgeConfig) -> dict[str, LocalTask]:
-    """Open every wanted task, the default one first. Raises HawkVisionError."""
-    repository = Repository(config.model_repository)
-    names = list(config.tasks) or repository.tasks()
-    if not names:
-        raise RepositoryError(
-            f"no tasks in {config.model_repository}", hint="See `hawkvision models list`."
+
+class Agent:
+    """A listening agent over loaded tasks; use it within one event loop.
+
+    Raises HawkVisionError for settings that cannot be: a store, keys, probes or TLS files.
+    """
+
+    def __init__(self, config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:
+        self.config = config
+        self.tasks = dict(tasks)
+        default = next(iter(self.tasks.values()))
+        self._tls = server_context(config.tls_cert, config.tls_key)
+        keys = AppKeys.read(config.app_keys)
+        labelled = Labelled.read(default.task, config.probes) if config.probes else None
+        self.metrics = AgentMetrics()
+        self.jobs = Jobs(self.metrics.job_failed)
+        self.fleet = Fleet(
+            self.tasks,
+            open_store(config.store),
+            Journal(config.journal),
+            self.jobs,
+            self._ask_aside,
+            FleetSettings(
+                audit_settings(config.audit_share),
+                control=config.control,
+                tracked=config.store != "off",
+                every_s=config.tracking_interval_s,
+            ),
         )
-    if not config.tasks and _PREFERRED_DEFAULT in names:
-        names.sort(key=lambda name: name != _PREFERRED_DEFAULT)
-    return {
-        name: LocalTask.load(
-            repository.open(name), engine=config.engine, limits=config.limits, delta=config.delta
+        self.pool = WorkerPool(config.workers, config.max_queue, asyncio.get_running_loop())
+        self.upstream = GrpcUpstream(config.gateway, config.max_escalations)
+        self.classifier = Classifier(
+            self.tasks, self.pool, self.upstream, self.metrics, self.fleet, config.deadline_ms
         )
-        for name in names
-    }
+        self.probes = (
+            GoldenProbes(
+                default,
+                labelled,
+                lambda image: self.pool.submit(default.answer, image),
+                self._ask_aside,
+                self.fleet.counters.add,
+                self.metrics.probed,
+            )
+            if labelled is not None
+            else None
+        )
+        self.streams = StreamRegistry(self.classifier, _stream_settings(config))
+        self.bodies = BodyReader(_body_limits(config))
+        self.entrance = Entrance(keys, self.metrics)
+        self.routes = self._table()
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._port = config.port
+        self._watch()
 
+    def _table(self) -> list[Route]:
+        return [
+            *ClassifyRoutes(self.classifier, self.bodies, self.metrics).table(),
+            *TaskRoutes(self.classifier, self.config.delta).table(),
+            *HealthRoutes(self.classifier, self.metrics, self.entrance).table(),
+            *AccuracyRoutes(self.classifier, self.fleet, self.bodies).table(),
+            *StreamRoutes(self.streams, self.bodies).table(),
+        ]
 
-def open_tracking(
-    config: EdgeConfig, tasks: dict[str, LocalTask], escalation: EscalationClient
-) -> Tracking:
-    """Open the store (nothing is connected yet) and the journal. Raises HawkVisionError."""
-    alone = config.store in ("memory", "off")
-    store: Store = MemoryStore(time.time) if alone else RedisStore.open(config.store)
-    return Tracking(
-        tasks,
-        escalation,
-        store,
-        Journal(config.journal),
-        audits=audit_settings(config.audit_share),
-        control=config.control,
-        enabled=config.store != "off",
-        every_s=config.tracking_interval_s,
-    )
+    def _watch(self) -> None:
+        counts = self.metrics.watch_counts
+        totals = self.streams.totals
+        counts(
+            "hawkvision_stream_frames",
+            "Frames of lossy streams by what became of them, or the error's code.",
+            "outcome",
+            lambda: totals.frames,
+        )
+        counts(
+            "hawkvision_stream_packets",
+            "Packets of lossy streams by what became of them.",
+            "what",
+            self.streams.packets,
+        )
+        counts("hawkvision_streams_ended", "Lossy streams ended.", "reason", lambda: totals.ended)
+        for name, local in self.tasks.items():
+            if isinstance(local.engine, Measuring):
+                self.metrics.watch_engine(name, local.engine)
+        for name, text, read in (
+            ("streams", "Lossy streams open.", lambda: self.streams.open_streams),
+            (
+                "stream_datagrams_unknown",
+                "Datagrams that belong to no lossy stream.",
+                lambda: self.streams.unknown,
+            ),
+            ("queue_images", "Images waiting or at work.", lambda: self.pool.pending),
+            ("body_bytes", "Bytes of request bodies held.", lambda: self.bodies.held),
+            (
+                "gateway_breaker_open",
+                "1 while escalations are held back.",
+                lambda: self.upstream.held_back,
+            ),
+        ):
+            self.metrics.watch(f"hawkvision_{name}", text, read)
+
+    async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
+        """What the data center says of an image that no client waits for."""
+        due = time.monotonic() + _ASIDE_S
+        reply = await self.upstream.ask(Call(local.task, image, due, what, background=True))
+        return reply.prediction if isinstance(reply, Answered) else None
+
+    async def _export(self) -> None:
+        """Put what the fleet delivered in the last 5 minutes into the gauges."""
+        for task in self.tasks:
+            found = await self.fleet.delivered(task, lambda _key: True, {"5m": WINDOWS["5m"]})
+            self.metrics.set_accuracy(task, gauges_of(found))
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it, e.g. `http://127.0.0.1:8080`; right once it has started."""
+        scheme = "http" if self._tls is None else "https"
+        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+        return f"{scheme}://{host}:{self._port}"
+
+    @property
+    def address(self) -> str:
+        """As `url`."""
+        return self.url
+
+    @property
+    def ready_line(self) -> str:
+        """What a process prints when it is ready."""
+        names = ", ".join(self.tasks)
+        return (
+            f"edge agent ready on {self.url} "
+            f"(tasks: {names}; lossy streams on UDP {self.streams.port})"
+        )
+
+    async def start(self) -> int:
+        """Listen; the port, which is a free one where the configuration says 0.
+
+        Raises HawkVisionError if it cannot listen there.
+        """
+        config = self.config
+        self._runner = web.AppRunner(
+            application(self.routes, self.entrance),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=config.drain_timeout_s,
+            auto_decompress=False,
+            lingering_time=_LINGER_S,
+        )
+        await self._runner.setup()
+        self._site = web.TCPSite(
+            self._runner, config.host, config.port, backlog=512, ssl_context=self._tls
+        )
+        try:
+            await self._site.start()
+        except OSError as error:
+            raise HawkVisionError(
+                f"cannot listen on {config.host}:{config.port}: {error.strerror or error}",
+                hint="Choose another --port, or stop what holds it.",
+            ) from error
+        self._port = int(self._runner.addresses[0][1])
+        rtp_port = self._port if config.rtp_port is None else config.rtp_port
+        await self.streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
+        self.fleet.start(self.url)
+        if self.probes is not None:
+            self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
+        self.jobs.repeat("export", self._export, _EXPORT_S)
+        return self._port
+
+    async def drain(self) -> None:
+        """Say "not ready" while still answering, then accept no more and finish what runs."""
+        self.entrance.draining = True
+        await asyncio.sleep(self.config.drain_notice_s)
+        self.streams.close()
+        if self._site is not None:
+            await self._site.stop()
+        await asyncio.sleep(_ACCEPTED_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.entrance.idle.wait(), self.config.drain_timeout_s)
+
+    async def close(self) -> None:
+        """Stop; requests under way have the rest of the drain's time."""
+        self.streams.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.fleet.close()
+        await self.upstream.close()
+        self.pool.close()
 
 
 def audit_settings(share: float) -> AuditSettings:
@@ -86,138 +244,37 @@ def audit_settings(share: float) -> AuditSettings:
     return AuditSettings(base=share, boosted=min(0.5, 3 * share))
 
 
-async def serve(config: EdgeConfig, tasks: dict[str, LocalTask]) -> None:
-    """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
-    loop = asyncio.get_running_loop()
-    metrics = AgentMetrics()
-    pool = WorkerPool(config.workers, config.max_queue, loop)
-    escalation = EscalationClient(config.gateway, config.max_escalations)
-    tracking = open_tracking(config, tasks, escalation)
-    probes = (
-        GoldenProbes(next(iter(tasks.values())), config.probes, pool, escalation)
-        if config.probes is not None
-        else None
+def _body_limits(config: EdgeConfig) -> BodyLimits:
+    return BodyLimits(
+        max_body=config.max_body_bytes,
+        max_held=config.max_buffered_bytes,
+        timeout_s=config.body_timeout_s,
+        least_rate=config.body_least_rate,
+        max_batch=config.max_batch,
     )
-    classifier = Classifier(tasks, pool, escalation, metrics, tracking, config.deadline_ms)
-    bodies = BodyReader(
-        config.max_body_bytes, config.max_buffered_bytes, config.body_timeout_s, config.max_batch
-    )
-    accuracy = AccuracyRoutes(classifier, tracking, AppKeys.read(config.app_keys))
-    streams = StreamRegistry(
-        classifier,
-        StreamSettings(
-            config.max_streams,
-            config.stream_idle_s,
-            config.rtp_address,
-            AssemblyLimits(
-                max_bytes=min(STREAM_LIMITS.max_bytes, config.limits.max_bytes),
-                max_pixels=min(STREAM_LIMITS.max_pixels, config.limits.max_pixels),
-            ),
+
+
+def _stream_settings(config: EdgeConfig) -> StreamSettings:
+    most = AssemblyLimits()
+    return StreamSettings(
+        config.max_streams,
+        config.stream_idle_s,
+        config.rtp_address,
+        AssemblyLimits(
+            max_bytes=min(most.max_bytes, config.limits.max_bytes),
+            max_pixels=min(most.max_pixels, config.limits.max_pixels),
         ),
     )
-    routes = Routes(classifier, bodies, metrics, accuracy, StreamRoutes(streams), config.delta)
-    for name, local in tasks.items():
-        if isinstance(local.engine, Measuring):
-            metrics.watch_engine(name, local.engine)
-    metrics.watch("hawkvision_streams", "Lossy streams open.", lambda: streams.open_streams)
-    metrics.watch(
-        "hawkvision_stream_datagrams_unknown",
-        "Datagrams that belong to no lossy stream.",
-        lambda: streams.unknown,
-    )
-    metrics.watch("hawkvision_queue_images", "Images waiting or at work.", lambda: pool.pending)
-    metrics.watch(
-        "hawkvision_gateway_breaker_open",
-        "1 while escalations are held back.",
-        lambda: float(escalation.breaker_state is not BreakerState.CLOSED),
-    )
-    runner = web.AppRunner(
-        routes.application(config.max_body_bytes),
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=config.drain_timeout_s,
-    )
-    await runner.setup()
-    site = web.TCPSite(runner, config.host, config.port, backlog=512, ssl_context=_tls(config))
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await _listen(site, config)
-        port = runner.addresses[0][1]
-        rtp_port = port if config.rtp_port is None else config.rtp_port
-        await streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
-        scheme = "https" if config.tls_cert else "http"
-        tracking.start(f"{scheme}://{config.host}:{port}")
-        if probes is not None:
-            tracking.repeat(lambda: probes.probe(tracking.counters.add), config.probe_every_s)
-        tracking.repeat(lambda: export(accuracy, metrics, list(tasks)), _EXPORT_S)
-        names = ", ".join(tasks)
-        print(
-            f"edge agent ready on {scheme}://{config.host}:{port} "
-            f"(tasks: {names}; lossy streams on UDP {streams.port})",
-            flush=True,
-        )
-        await stop.wait()
-        await _drain(routes, streams, site, config)
-    finally:
-        streams.close()
-        await runner.cleanup()
-        await tracking.close()
-        await escalation.close()
-        pool.close()
 
 
-def _tls(config: EdgeConfig) -> ssl.SSLContext | None:
-    """The server's TLS context. Raises HawkVisionError for files that do not fit."""
-    if config.tls_cert is None and config.tls_key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        if config.tls_cert is None:
-            raise ValueError("--tls-key without --tls-cert")
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except (OSError, ValueError) as error:
-        raise HawkVisionError(
-            f"TLS: {error}", hint="Give PEM files that belong together."
-        ) from error
-    return context
-
-
-async def _listen(site: web.TCPSite, config: EdgeConfig) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        raise HawkVisionError(
-            f"cannot listen on {config.host}:{config.port}: {error.strerror or error}",
-            hint="Choose another --port, or stop what holds it.",
-        ) from error
-
-
-async def _drain(
-    routes: Routes, streams: StreamRegistry, site: web.TCPSite, config: EdgeConfig
-) -> None:
-    """Say "not ready" while still answering, then accept no more and finish what runs."""
-    routes.draining = True
-    await asyncio.sleep(config.drain_notice_s)
-    streams.close()
-    await site.stop()
-    await asyncio.sleep(_ACCEPTED_S)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(routes.idle.wait(), config.drain_timeout_s)
+async def serve(config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:
+    """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
+    await service.serve(Agent(config, tasks))
 
 
 def run(config: EdgeConfig) -> None:
-    """Load the tasks and serve on uvloop where it is installed. Raises HawkVisionError."""
-    tasks = load_tasks(config)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(config, tasks))
+    """Load the tasks and serve. Raises HawkVisionError."""
+    service.run(serve(config, load_tasks(config)))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
+SERVICE = ServiceKind(EdgeConfig, load_tasks, Agent)

@@ -6,17 +6,17 @@ import itertools
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any
 
-from edge_agent.fleet.tracking import Tracking
-from edge_agent.http.parameters import ClassifyParameters
+from edge_agent.fleet.fleet import Fleet
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
-from edge_agent.upstream import EscalationClient, NotEscalated
-from hawkvision.cascade import AccuracyTarget, CascadePolicy, Prediction, parse_accuracy
+from edge_agent.parameters import ClassifyParameters
+from edge_agent.upstream import Answered, Call, Refused, Upstream
+from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
+from hawkvision.contract.answer import Answer, Promise
 from hawkvision.errors import UnknownApp, UnknownTask
-from hawkvision.serving.workers import WorkerPool
+from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.records import AppTarget
 
 
@@ -48,16 +48,16 @@ class Classifier:
         self,
         tasks: dict[str, LocalTask],
         pool: WorkerPool,
-        escalation: EscalationClient,
+        upstream: Upstream,
         metrics: AgentMetrics,
-        tracking: Tracking,
+        tracking: Fleet,
         deadline_ms: float,
     ) -> None:
         self.tasks = tasks
         self.tracking = tracking
         self.pool = pool
         self._default = next(iter(tasks.values()))
-        self._escalation = escalation
+        self._upstream = upstream
         self._metrics = metrics
         self._deadline_ms = deadline_ms
         self._prefix = secrets.token_hex(6)
@@ -102,13 +102,13 @@ class Classifier:
             )
         return stored
 
-    async def classify(self, image: bytes, request: Request) -> dict[str, Any]:
-        """The answer for one encoded image, as the HTTP contract names its fields.
+    async def classify(self, image: bytes, request: Request) -> Answer:
+        """The answer for one encoded image.
 
         Raises the image errors, Overloaded, and EngineError.
         """
         target = request.target
-        edge = await self.pool.submit(request.local.answer, image)
+        edge = await self.pool.submit(request.local.answer, image, deadline=request.deadline)
         if CascadePolicy.answers_locally(edge.prediction, target):
             return self.reply(request, image, edge)
         start = time.monotonic()
@@ -121,15 +121,16 @@ class Classifier:
         request: Request,
         image: bytes | None,
         edge: LocalAnswer,
-        upper: Prediction | NotEscalated | None = None,
+        upper: Answered | Refused | None = None,
         escalate_ms: float = 0.0,
         loss: Loss | None = None,
-    ) -> dict[str, Any]:
-        """Count an answer and put it into words. `upper` is what escalating gave, if it was tried.
+    ) -> Answer:
+        """Count an answer and put it into the contract's terms.
 
-        `loss` says what the link took; `image` None where the answer cannot be audited.
+        `upper` is what escalating gave, if it was tried; `loss` says what the link took; `image` is
+        None where the answer cannot be audited.
         """
-        degraded: str | None = upper.reason if isinstance(upper, NotEscalated) else None
+        degraded: str | None = upper.reason if isinstance(upper, Refused) else None
         if loss is not None and not loss.certified:
             degraded = degraded or "loss"
         outcome = Outcome(
@@ -137,58 +138,46 @@ class Classifier:
             target=request.target,
             app=request.app,
             edge=edge,
-            dc=None if isinstance(upper, NotEscalated) else upper,
+            dc=upper.prediction if isinstance(upper, Answered) else None,
             degraded=degraded,
             image=image,
             loss_level=0.0 if loss is None else loss.level,
             top_k=request.top_k,
             escalate_ms=escalate_ms,
             total_s=time.monotonic() - request.arrived,
+            dc_agrees=not isinstance(upper, Answered) or upper.agrees,
         )
         request_id = self.tracking.answered(outcome)
         self._metrics.answered(outcome)
-        return describe(outcome, request_id)
+        return answer_of(outcome, request_id)
 
-    async def escalate(self, image: bytes, request: Request) -> Prediction | NotEscalated:
+    async def escalate(self, image: bytes, request: Request) -> Answered | Refused:
         """What the data center says of an encoded image by the request's deadline."""
         task = request.local.task
-        reply = await self._escalation.escalate(
-            task,
-            image,
-            timeout_s=request.deadline - time.monotonic(),
-            request_id=self.new_call_id(),
-            trace=request.trace,
+        reply = await self._upstream.ask(
+            Call(task, image, request.deadline, self.new_call_id(), request.trace)
         )
-        if not isinstance(reply, NotEscalated):
+        if isinstance(reply, Answered):
             self._metrics.sent_up(task.name, len(image))
         return reply
 
 
-def describe(outcome: Outcome, request_id: str) -> dict[str, Any]:
-    """An outcome as the HTTP contract names its fields."""
-    task, target, prediction = outcome.local.task, outcome.target, outcome.prediction
-    return {
-        "request_id": request_id,
-        "task": task.name,
-        "label": task.labels[prediction.class_id],
-        "class_id": prediction.class_id,
-        "confidence": prediction.confidence,
-        "top_k": [
-            {"label": task.labels[index], "class_id": index, "probability": probability}
-            for index, probability in prediction.top(outcome.top_k)
-        ],
-        "served_by": outcome.served_by,
-        "escalated": outcome.dc is not None,
-        "degraded": outcome.degraded,
-        "accuracy": {
-            "target": target.target,
-            "certified": outcome.certified,
-            "threshold": target.threshold,
-        },
-        "timing_ms": {
+def answer_of(outcome: Outcome, request_id: str) -> Answer:
+    """An outcome as clients get it."""
+    task, target, reason = outcome.local.task, outcome.target, outcome.reason
+    certified = outcome.degraded is None and reason is None
+    return Answer(
+        request_id=request_id,
+        task=task.name,
+        prediction=task.kind.as_dict(outcome.prediction, outcome.top_k),
+        served_by=outcome.served_by,
+        escalated=outcome.dc is not None,
+        degraded=outcome.degraded,
+        accuracy=Promise(target.target, certified, target.threshold, reason),
+        timing_ms={
             "decode": round(outcome.edge.decode_ms, 3),
             "infer": round(outcome.edge.infer_ms, 3),
             "escalate": round(outcome.escalate_ms, 3),
             "total": round(outcome.total_s * 1e3, 3),
         },
-    }
+    )

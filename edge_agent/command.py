@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +9,9 @@ import click
 
 from edge_agent.config import EdgeConfig
 from hawkvision.images import ImageLimits
+from hawkvision.serving.config_file import read_config
 
 _DEFAULT = EdgeConfig()
-
-
-def _read_config(context: click.Context, _parameter: click.Parameter, path: Path | None) -> None:
-    """Let a TOML file give the defaults of the other options."""
-    if path is not None:
-        try:
-            values: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise click.BadParameter(f"{path}: {error}") from error
-        known = {parameter.name for parameter in context.command.params}
-        table = {key.replace("-", "_"): value for key, value in values.items()}
-        unknown = sorted(set(table) - known)
-        if unknown:
-            raise click.BadParameter(f"{path}: unknown setting {unknown[0]!r}")
-        context.default_map = table
 
 
 @click.command("edge", context_settings={"show_default": True})
@@ -35,7 +20,7 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     is_eager=True,
     expose_value=False,
-    callback=_read_config,
+    callback=read_config,
     help="TOML file with any of these options.",
 )
 @click.option("--host", default=_DEFAULT.host)
@@ -60,6 +45,12 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 @click.option("--max-body-bytes", default=_DEFAULT.max_body_bytes, type=click.IntRange(1))
 @click.option("--max-buffered-bytes", default=_DEFAULT.max_buffered_bytes, type=click.IntRange(1))
 @click.option("--body-timeout-s", default=_DEFAULT.body_timeout_s, type=click.FloatRange(0.01))
+@click.option(
+    "--body-least-rate",
+    default=_DEFAULT.body_least_rate,
+    type=click.FloatRange(0, min_open=True),
+    help="Bytes a second.",
+)
 @click.option("--deadline-ms", default=_DEFAULT.deadline_ms, type=click.FloatRange(1))
 @click.option("--delta", default=_DEFAULT.delta, type=click.FloatRange(1e-6, 0.5))
 @click.option(

@@ -16,7 +16,8 @@ class EdgeConfig:
 
     `tasks` empty means every task of the repository; the first one serves requests that name
     none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
-    `max_buffered_bytes` all bodies being read at once. `store` is `memory`, a Redis URL, or `off`;
+    `max_buffered_bytes` the bytes of all bodies that are held at once; a body must keep up with
+    `body_least_rate` bytes a second. `store` is `memory`, a Redis URL, or `off`;
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `app_keys` is a JSON file of apps and their keys.
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
@@ -38,6 +39,7 @@ class EdgeConfig:
     max_body_bytes: int = 32 * 1024 * 1024
     max_buffered_bytes: int = 256 * 1024 * 1024
     body_timeout_s: float = 10.0
+    body_least_rate: float = 1000.0
     deadline_ms: float = 1000.0
     delta: float = 0.05
     store: str = "memory"

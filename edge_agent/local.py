@@ -1,26 +1,32 @@
-"""One task at the edge: its resident model, labels and thresholds."""
+"""One task at the edge: its resident rung and its thresholds."""
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.cascade import CascadePolicy, Prediction, predict
+from hawkvision.cascade import CascadePolicy
 from hawkvision.cascade.loss import LossPolicy
-from hawkvision.engines import Engine, open_engine
-from hawkvision.errors import CalibrationError, EngineError
-from hawkvision.images import ImageLimits, decode, fit
+from hawkvision.engines import Engine
+from hawkvision.errors import CalibrationError
+from hawkvision.images import ImageLimits
 from hawkvision.repository import Task
+from hawkvision.rungs import LoadedRung
+from hawkvision.serving.pool import Ticket
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LocalAnswer:
     """What the edge rung says of one image, and what that took."""
 
-    prediction: Prediction
+    prediction: Any
     decode_ms: float
     infer_ms: float
 
@@ -28,14 +34,11 @@ class LocalAnswer:
 class LocalTask:
     """A task with its edge rung loaded. `answer` may run on several threads at once."""
 
-    def __init__(self, task: Task, engine: Engine, limits: ImageLimits, delta: float) -> None:
-        rung = task.rungs[0]
+    def __init__(self, task: Task, rung: LoadedRung, limits: ImageLimits, delta: float) -> None:
         self.task = task
-        self.engine = engine
+        self.rung = rung
+        self.agrees = rung.agreement.agree
         self.limits = limits
-        self.min_side = max(rung.geometry.width, rung.geometry.height)
-        self._geometry = rung.geometry
-        self._temperature = rung.temperature
         scores = task.scores()
         if scores.curve(delta).highest_certifiable <= 0:
             raise CalibrationError(f"task {task.name} certifies no accuracy target at all")
@@ -45,39 +48,40 @@ class LocalTask:
 
     @classmethod
     def load(cls, task: Task, *, engine: str, limits: ImageLimits, delta: float) -> LocalTask:
-        """Open the edge rung, check it against the labels, run it once."""
+        """Open the edge rung and run it over its reference images. Raises HawkVisionError."""
         rung = task.rungs[0]
-        task.check_digest(rung)
-        loaded = cls(task, open_engine(rung.model, name=engine, threads=1), limits, delta)
-        size = (1, 3, rung.geometry.height, rung.geometry.width)
-        logits = loaded.engine.infer(np.full(size, 128, np.uint8))
-        if logits.shape != (1, len(task.labels)):
-            raise EngineError(
-                f"task {task.name}: the edge rung answers {logits.shape[-1]} classes, "
-                f"the task has {len(task.labels)} labels",
-                hint="Check task.toml against the model.",
+        loaded = LoadedRung.open(
+            rung, task.kind, engine=engine, reference=task.reference(rung.name)
+        )
+        if not loaded.agreement.agree:
+            _log.warning(
+                "task %s: this engine's answers differ from the certified ones by %.3g "
+                "(tolerated: %.3g); no answer is certified. Calibrate with --engine %s",
+                task.name,
+                loaded.agreement.deviation,
+                loaded.agreement.tolerance,
+                engine,
             )
-        return loaded
+        return cls(task, loaded, limits, delta)
 
-    def answer(self, data: bytes) -> LocalAnswer:
-        """Decode, preprocess, infer. Raises the image errors, or EngineError."""
+    @property
+    def engine(self) -> Engine:
+        """What runs the edge rung."""
+        return self.rung.engine
+
+    def answer(self, data: bytes, ticket: Ticket) -> LocalAnswer:
+        """Decode, preprocess, infer, unless the answer is not wanted any more.
+
+        Raises the image errors, EngineError, or DeadlineExceeded.
+        """
         start = time.perf_counter()
-        image = fit(decode(data, self.limits, min_side=self.min_side), self._geometry)
+        pixels = self.rung.prepare(data, self.limits)
         decoded = time.perf_counter()
-        prediction = self._predict(image)
+        ticket.check()
+        prediction = self.rung.predict([pixels])[0]
         done = time.perf_counter()
         return LocalAnswer(prediction, (decoded - start) * 1e3, (done - decoded) * 1e3)
 
-    def predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
+    def predict(self, image: npt.NDArray[np.uint8]) -> Any:
         """The answer for decoded pixels, uint8 RGB [H,W,3] of any size. Raises EngineError."""
-        return self._predict(fit(image, self._geometry))
-
-    def _predict(self, image: npt.NDArray[np.uint8]) -> Prediction:
-        logits = self.engine.infer(image[None].transpose(0, 3, 1, 2))[0]
-        prediction = predict(logits, self._temperature)
-        if prediction.confidence != prediction.confidence:
-            raise EngineError(
-                f"the edge rung of {self.task.name} answered NaN",
-                hint="Check the model with `hawkvision models verify`.",
-            )
-        return prediction
+        return self.rung.predict([self.rung.fit(image)])[0]

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from edge_agent.outcome import Outcome
+from hawkvision.calibration import shown
 from hawkvision.engines import Measuring
+from hawkvision.tracking.counts import counted_target
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_MOST_TARGETS = 100
+_OTHER = "other"
 
 
 class AgentMetrics:
     """Counters and histograms of one agent, in a registry of their own.
 
-    The accuracy target is rounded to whole percents, so that clients cannot create series
-    without end.
+    Clients cannot create series without end: targets are labelled as they are counted, to three
+    digits, and of each task's targets the first hundred have series of their own; the rest is
+    counted as `other`.
     """
 
     def __init__(self) -> None:
@@ -31,7 +38,8 @@ class AgentMetrics:
         )
         self._seconds = Histogram(
             "hawkvision_request_seconds",
-            "Time from the whole body to the answer.",
+            "Time from the arrival of a request (its head, or a frame's first packet) to its "
+            "answer; receiving the body and asking the data center are part of it.",
             ("task", "served_by"),
             buckets=_SECONDS,
             registry=self.registry,
@@ -58,24 +66,49 @@ class AgentMetrics:
             ("task", "target", "what"),
             registry=self.registry,
         )
-        self._children: dict[
-            tuple[str, float | str, str, str | None], tuple[Counter, Histogram]
-        ] = {}
+        self._probes = Counter(
+            "hawkvision_probes",
+            "Golden probes that both rungs answered.",
+            ("task",),
+            registry=self.registry,
+        )
+        self._probe_errors = Counter(
+            "hawkvision_probe_errors",
+            "Golden probes that a rung answered wrongly.",
+            ("task", "rung"),
+            registry=self.registry,
+        )
+        self._job_failures = Counter(
+            "hawkvision_job_failures",
+            "Failures of work beside the requests, by job; each goes on.",
+            ("job",),
+            registry=self.registry,
+        )
+        self._targets: dict[str, set[str]] = {}
+        self._shown: dict[str, set[tuple[str, str, str]]] = {}
+        self._children: dict[tuple[str, str, str, str | None], tuple[Counter, Histogram]] = {}
 
     def answered(self, outcome: Outcome) -> None:
         """Count one answer."""
-        task, target = outcome.local.task.name, outcome.target.target
+        task, target = outcome.local.task.name, counted_target(outcome.target.accuracy)
         served_by, degraded = outcome.served_by, outcome.degraded
-        rounded = round(target, 2) if isinstance(target, float) else target
-        key = (task, rounded, served_by, degraded)
+        key = (task, target, served_by, degraded)
         found = self._children.get(key)
         if found is None:
-            name = f"{rounded:.2f}" if isinstance(rounded, float) else rounded
-            labels = (task, name, served_by, degraded or "")
+            name = target if outcome.target.accuracy.relative else shown.target(float(target))
+            labels = (task, self._target(task, name), served_by, degraded or "")
             found = (self._answers.labels(*labels), self._seconds.labels(task, served_by))
             self._children[key] = found
         found[0].inc()
         found[1].observe(outcome.total_s)
+
+    def _target(self, task: str, name: str) -> str:
+        """The target's own label as long as there is room for it."""
+        known = self._targets.setdefault(task, set())
+        if name not in known and len(known) >= _MOST_TARGETS:
+            return _OTHER
+        known.add(name)
+        return name
 
     def refused(self, code: str) -> None:
         """Count one error answer."""
@@ -85,10 +118,25 @@ class AgentMetrics:
         """Count bytes sent to the data center."""
         self._bytes_up.labels(task).inc(size)
 
-    def set_accuracy(self, task: str, target: str, values: dict[str, float]) -> None:
-        """Set the gauges of one target, e.g. `delivered`, `threshold`."""
-        for name, value in values.items():
-            self._accuracy.labels(task, target, name).set(value)
+    def probed(self, task: str, errors: Mapping[str, float]) -> None:
+        """Count a golden probe and the error of each rung, in [0, 1]."""
+        self._probes.labels(task).inc()
+        for rung, error in errors.items():
+            self._probe_errors.labels(task, rung).inc(error)
+
+    def job_failed(self, job: str) -> None:
+        """Count a failure of work beside the requests."""
+        self._job_failures.labels(job).inc()
+
+    def set_accuracy(self, task: str, targets: Mapping[str, Mapping[str, float]]) -> None:
+        """Replace a task's gauges by those of these targets, e.g. `delivered`, `threshold`."""
+        shown = {(task, target, name) for target, values in targets.items() for name in values}
+        for labels in self._shown.get(task, set()) - shown:
+            self._accuracy.remove(*labels)
+        self._shown[task] = shown
+        for target, values in targets.items():
+            for name, value in values.items():
+                self._accuracy.labels(task, target, name).set(value)
 
     def watch_engine(self, task: str, engine: Measuring) -> None:
         """Gauges of what an engine's hardware counts, read when they are scraped."""
@@ -96,9 +144,32 @@ class AgentMetrics:
             read = partial(_quantity, engine, name)
             self._engines.labels(task, name).set_function(read)
 
+    def watch_counts(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Counters by one label, whose values are ours alone, read when they are scraped."""
+        self.registry.register(_Counts(name, text, label, read))
+
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
         Gauge(name, text, registry=self.registry).set_function(read)
+
+
+class _Counts(Collector):
+    """A counter family with one label, whose counts are kept elsewhere."""
+
+    def __init__(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._family = (name, text, label)
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        name, text, label = self._family
+        family = CounterMetricFamily(name, text, labels=[label])
+        for value, amount in sorted(self._read().items()):
+            family.add_metric([value], amount)
+        yield family
 
 
 def _quantity(engine: Measuring, name: str) -> float:

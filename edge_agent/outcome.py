@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from edge_agent.local import LocalAnswer, LocalTask
-from hawkvision.cascade import AccuracyTarget, Prediction
+from hawkvision.cascade import AccuracyTarget
 
 Rung = Literal["edge", "dc"]
+Reason = Literal["numerics"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class Outcome:
     """Which rung answered what, and what kept the answer from its promise.
 
     `dc` is the data center's prediction, None where it was not asked or gave none; `degraded` says
-    why an answer is not what was promised. `image` holds the encoded bytes, None where the answer
+    why an answer is not what was promised; `dc_agrees` is false where the data center said that its
+    engine is not the certified one. `image` holds the encoded bytes, None where the answer
     cannot be audited; `loss_level` is the calibrated share of the image that a lossy link took.
     Times in milliseconds, `total_s` in seconds from the request's arrival.
     """
@@ -25,17 +27,18 @@ class Outcome:
     target: AccuracyTarget
     app: str
     edge: LocalAnswer
-    dc: Prediction | None
+    dc: Any | None
     degraded: str | None
     image: bytes | None
     loss_level: float
     top_k: int
     escalate_ms: float
     total_s: float
+    dc_agrees: bool = True
 
     @property
-    def prediction(self) -> Prediction:
-        """What is answered."""
+    def prediction(self) -> Any:
+        """What is answered, a prediction of the task's kind."""
         return self.edge.prediction if self.dc is None else self.dc
 
     @property
@@ -44,6 +47,8 @@ class Outcome:
         return "edge" if self.dc is None else "dc"
 
     @property
-    def certified(self) -> bool:
-        """Whether the answer keeps the target that was asked for."""
-        return self.degraded is None
+    def reason(self) -> Reason | None:
+        """Why the answer is not certified although nothing degraded it; None where it is."""
+        if not self.local.agrees or (self.dc is not None and not self.dc_agrees):
+            return "numerics"
+        return None

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import grpc
 import grpc.aio
-import numpy as np
 
-from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip import open_inference_pb2_grpc as services
-from hawkvision.oip.codec import pack_bytes, unpack_fp32
+from hawkvision.oip.inference import build_request, parse_reply
 from hawkvision.repository import Task
-from hawkvision.serving.breaker import BreakerState, CircuitBreaker
-from hawkvision.tasks.classification import Prediction, from_probabilities
+from hawkvision.serving.breaker import BreakerState, UpstreamBreaker
 
-Degraded = Literal["dc_unreachable", "deadline", "overload"]
+_log = logging.getLogger(__name__)
+Reason = Literal["dc_unreachable", "deadline", "overload", "version_mismatch", "rejected"]
 
+_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
@@ -27,89 +28,197 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # Of several addresses behind one name all are used, and no proxy is but one that is named here.
+    ("grpc.service_config", _SERVICE_CONFIG),
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.enable_http_proxy", 0),
 )
 _MINIMUM_S = 0.005
 
+_CALLERS_FAULT = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.OUT_OF_RANGE,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
-class NotEscalated:
+class Call:
+    """One question: the task, an encoded image, when the answer is due (`time.monotonic`).
+
+    `trace` is a well-formed traceparent.
+    `background` calls (audits, probes) take no more than a quarter of the calls in flight.
+    """
+
+    task: Task
+    image: bytes
+    deadline: float
+    request_id: str
+    trace: str | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The data center's prediction, and whether its engine is the certified one."""
+
+    prediction: Any
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
     """Why the data center gave no answer."""
 
-    reason: Degraded
+    reason: Reason
 
 
-class EscalationClient:
-    """Asks a gateway; never raises for the gateway's or the link's faults."""
+class Upstream(Protocol):
+    """Whoever answers what the edge is not sure of."""
+
+    async def ask(self, call: Call) -> Answered | Refused:
+        """An answer by the call's deadline; never raises for the other side's faults."""
+        ...
+
+    @property
+    def held_back(self) -> bool:
+        """Whether some task's calls are held back because the upstream fails."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back; calls in flight are cancelled."""
+        ...
+
+
+class GrpcUpstream:
+    """A gateway at HOST:PORT. One breaker for each task and version that is asked for."""
 
     def __init__(self, gateway: str, max_in_flight: int) -> None:
+        self._gateway = gateway
         self._channel = grpc.aio.insecure_channel(gateway, options=_CHANNEL_OPTIONS)
         self._stub = services.GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._breaker = CircuitBreaker()
+        self._breakers: dict[tuple[str, str], UpstreamBreaker] = {}
+        self._mismatched: set[tuple[str, str]] = set()
         self._in_flight = 0
+        self._background = 0
         self._max_in_flight = max_in_flight
 
     @property
-    def breaker_state(self) -> BreakerState:
-        """For metrics and status."""
-        return self._breaker.state
+    def held_back(self) -> bool:
+        """See `Upstream.held_back`."""
+        return any(one.state is not BreakerState.CLOSED for one in self._breakers.values())
 
-    async def escalate(
-        self, task: Task, image: bytes, *, timeout_s: float, request_id: str, trace: str | None
-    ) -> Prediction | NotEscalated:
-        """The large rung's answer for one encoded image, or why there is none in `timeout_s`."""
-        if timeout_s < _MINIMUM_S:
-            return NotEscalated("deadline")
-        if self._in_flight >= self._max_in_flight:
-            return NotEscalated("overload")
-        if not self._breaker.allow(time.monotonic()):
-            return NotEscalated("dc_unreachable")
-        request = messages.ModelInferRequest(
-            model_name=task.name, model_version=task.version, id=request_id
-        )
-        request.inputs.add(name="image", datatype="BYTES", shape=[1])
-        request.raw_input_contents.append(pack_bytes([image]))
-        metadata = (("traceparent", trace),) if trace else None
+    async def ask(self, call: Call) -> Answered | Refused:
+        """See `Upstream.ask`."""
+        start = time.monotonic()
+        allowed_s = call.deadline - start
+        if allowed_s < _MINIMUM_S:
+            return Refused("deadline")
+        if not self._has_room(call):
+            return Refused("overload")
+        model = (call.task.name, call.task.version)
+        breaker = self._breakers.get(model)
+        if breaker is None:
+            breaker = self._breakers[model] = UpstreamBreaker()
+        if not breaker.allow(start):
+            return Refused("dc_unreachable")
+        request = build_request(*model, call.request_id, call.image)
+        metadata = None if call.trace is None else (("traceparent", call.trace),)
+        before = breaker.state
         self._in_flight += 1
-        answered = False
+        self._background += call.background
+        judged = False
         try:
-            reply = await self._stub.ModelInfer(request, timeout=timeout_s, metadata=metadata)
-            answered = True
-            self._breaker.succeeded()
-            return _parse(reply, len(task.labels))
+            reply = await self._stub.ModelInfer(request, timeout=allowed_s, metadata=metadata)
+            judged = True
+            return self._answered(call, breaker, reply, time.monotonic() - start)
         except grpc.aio.AioRpcError as error:
-            answered = True
-            return self._failed(error.code())
+            judged = True
+            return self._failed(call, breaker, error, allowed_s)
         finally:
             self._in_flight -= 1
-            if not answered:
-                self._breaker.abandoned()
+            self._background -= call.background
+            if not judged:
+                breaker.no_verdict()
+            if breaker.state is BreakerState.CLOSED and before is not BreakerState.CLOSED:
+                _log.warning("gateway %s answers again for task %s", self._gateway, model[0])
 
-    def _failed(self, code: grpc.StatusCode) -> NotEscalated:
+    def _has_room(self, call: Call) -> bool:
+        if self._in_flight >= self._max_in_flight:
+            return False
+        return not call.background or self._background < max(1, self._max_in_flight // 4)
+
+    def _answered(
+        self,
+        call: Call,
+        breaker: UpstreamBreaker,
+        reply: messages.ModelInferResponse,
+        took_s: float,
+    ) -> Answered | Refused:
+        try:
+            parsed = parse_reply(reply)
+            prediction = call.task.kind.decode(parsed.outputs)[0]
+        except (ValueError, IndexError) as error:
+            self._count_failure(call, breaker, f"its answer cannot be read: {error}")
+            return Refused("dc_unreachable")
+        breaker.succeeded(took_s)
+        self._mismatched.discard((call.task.name, call.task.version))
+        return Answered(prediction, parsed.agrees)
+
+    def _failed(
+        self,
+        call: Call,
+        breaker: UpstreamBreaker,
+        error: grpc.aio.AioRpcError,
+        allowed_s: float,
+    ) -> Refused:
+        code, details = error.code(), (error.details() or "")[:200]
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            was = breaker.state
+            breaker.timed_out(allowed_s, time.monotonic())
+            self._say_if_opened(call, breaker, was, f"no answer within {allowed_s:.2g} s")
+            return Refused("deadline")
+        if code is grpc.StatusCode.NOT_FOUND:
+            breaker.no_verdict()
+            self._say_mismatch(call, details)
+            return Refused("version_mismatch")
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            self._breaker.succeeded()
-            return NotEscalated("overload")
-        self._breaker.failed(time.monotonic())
-        timed_out = code is grpc.StatusCode.DEADLINE_EXCEEDED
-        return NotEscalated("deadline" if timed_out else "dc_unreachable")
+            breaker.no_verdict()
+            # gRPC's own limit on a message's size has the same code as a full queue.
+            return Refused("rejected" if "larger than max" in details else "overload")
+        if code in _CALLERS_FAULT:
+            breaker.no_verdict()
+            return Refused("rejected")
+        self._count_failure(call, breaker, f"{code.name}: {details}")
+        return Refused("dc_unreachable")
+
+    def _count_failure(self, call: Call, breaker: UpstreamBreaker, reason: str) -> None:
+        was = breaker.state
+        breaker.failed(time.monotonic())
+        self._say_if_opened(call, breaker, was, reason)
+
+    def _say_if_opened(
+        self, call: Call, breaker: UpstreamBreaker, was: BreakerState, reason: str
+    ) -> None:
+        """Once when an upstream goes, not at every probe that fails."""
+        if was is BreakerState.CLOSED and breaker.state is BreakerState.OPEN:
+            _log.warning(
+                "gateway %s fails for task %s, the edge answers alone: %s",
+                self._gateway,
+                call.task.name,
+                reason,
+            )
+
+    def _say_mismatch(self, call: Call, details: str) -> None:
+        model = (call.task.name, call.task.version)
+        if model not in self._mismatched:
+            self._mismatched.add(model)
+            _log.warning(
+                "gateway %s does not have task %s version %s: %s", self._gateway, *model, details
+            )
 
     async def close(self) -> None:
-        """Close the channel; calls in flight are cancelled."""
+        """See `Upstream.close`."""
         await self._channel.close()
-
-
-def _parse(reply: messages.ModelInferResponse, classes: int) -> Prediction | NotEscalated:
-    """The first row of the output `probabilities`."""
-    for index, output in enumerate(reply.outputs):
-        if output.name != "probabilities":
-            continue
-        try:
-            if index < len(reply.raw_output_contents):
-                rows = unpack_fp32(reply.raw_output_contents[index], list(output.shape))
-            else:
-                rows = np.asarray(output.contents.fp32_contents, np.float32)
-            row = rows.reshape(-1, classes)[0]
-        except (InvalidRequest, ValueError, IndexError):
-            break
-        if np.isfinite(row).all():
-            return from_probabilities(row)
-    return NotEscalated("dc_unreachable")

@@ -201,10 +201,10 @@ def report(
         photos = open_labelled(found, split)
         with progress_bar() as bar:
             line = bar.add_task("integer network", total=len(photos))
-            top1 = accuracy(network, photos, task.class_ids, lambda n: bar.advance(line, n))
+            top1 = accuracy(network, photos, task.kind.truth, lambda n: bar.advance(line, n))
         order = np.random.default_rng(seed).permutation(len(photos))[:images]
         chosen = photos.part([photos.members[index] for index in sorted(order)])
-        pictures = np.concatenate([part for part, _ in prepared(network, chosen, task.class_ids)])
+        pictures = np.concatenate([part for part, _ in prepared(network, chosen, task.kind.truth)])
     result = measured(
         plan, cache_folder(), pictures=pictures, images=images, stalls=stalls, seed=seed
     )

@@ -8,13 +8,16 @@
     │   ├── UnknownAnswer         no answer of this fleet has such a request id
     │   ├── PayloadTooLarge       bytes or pixels over the limit
     │   ├── UnsupportedImage      not an image format we read
+    │   ├── UnsupportedCoding     a Content-Encoding that is not read there
     │   ├── CorruptImage          a known format that does not decode
     │   ├── UnknownStream         no such lossy stream, or it has expired
     │   └── TargetUnreachable     the accuracy target cannot be certified
+    ├── BodyTimeout               the client sends its body too slowly
     ├── MalformedPacket           a datagram that the lossy transport cannot read
     ├── Overloaded                a bounded queue is full; try again later
     ├── DeadlineExceeded          the answer would come too late
     ├── AgentUnreachable          no edge agent answers at this address
+    ├── UnexpectedReply           a reply that is not of HawkVision's contract
     ├── StoreUnavailable          the store of counts and thresholds is away
     ├── StaleFence                another agent has taken the lead
     ├── RepositoryError           a model repository that is damaged or incomplete
@@ -85,6 +88,12 @@ class UnsupportedImage(InvalidRequest):
     code = "unsupported_image"
 
 
+class UnsupportedCoding(InvalidRequest):
+    """A body under a Content-Encoding that is not read there."""
+
+    code = "unsupported_coding"
+
+
 class CorruptImage(InvalidRequest):
     """A known image format whose content does not decode."""
 
@@ -109,6 +118,12 @@ class TargetUnreachable(InvalidRequest):
     def as_dict(self) -> dict[str, object]:
         """As the base, plus `highest_certifiable`."""
         return {**super().as_dict(), "highest_certifiable": self.highest}
+
+
+class BodyTimeout(HawkVisionError):
+    """The client took too long to send its body, or sent it too slowly."""
+
+    code = "request_timeout"
 
 
 class MalformedPacket(HawkVisionError):
@@ -137,6 +152,12 @@ class AgentUnreachable(HawkVisionError):
     """No edge agent answers at this address."""
 
     code = "agent_unreachable"
+
+
+class UnexpectedReply(HawkVisionError):
+    """A reply that is not of HawkVision's contract: another server, or another version."""
+
+    code = "unexpected_reply"
 
 
 class StoreUnavailable(HawkVisionError):

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.calibration.curve import clopper_pearson_lower
+from hawkvision.calibration import shown
+from hawkvision.calibration.intervals import accuracy_interval, clopper_pearson_lower
 from hawkvision.calibration.scores import CalibrationScores
-from hawkvision.cascade.policy import CascadePolicy
+from hawkvision.cascade import Accuracy, CascadePolicy
 from hawkvision.errors import TargetUnreachable
 from hawkvision.repository.task import Task
-from hawkvision.taskbuild.evaluation import clopper_pearson
 
 _EPSILONS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 _MOST_IMAGES = 10_000_000
@@ -153,8 +153,8 @@ def images_needed(target: float, accuracy: float, delta: float) -> int | None:
 
 def offered_targets(scores: CalibrationScores, extra: Sequence[float]) -> list[float]:
     """Whole percents from below the edge's accuracy to above the data center's, and `extra`."""
-    edge = float(scores.edge_correct[0].mean())
-    best = max(edge, float(scores.dc_correct[0].mean()))
+    edge = scores.edge_accuracy()
+    best = max(edge, scores.dc_accuracy())
     low = max(1, math.floor(edge * 100) - 8)
     high = min(99, math.ceil(best * 100) + 1)
     return sorted({percent / 100 for percent in range(low, high + 1)} | set(extra))
@@ -193,25 +193,23 @@ def summarise_task(
 def _target(
     target: float, policy: CascadePolicy, scores: CalibrationScores, costs: _Costs
 ) -> TargetRow:
-    dc = float(scores.dc_correct[0].mean())
+    dc = scores.dc_accuracy()
     try:
-        found = policy.resolve(target)
+        found = policy.resolve(Accuracy(target))
     except TargetUnreachable:
         needed = images_needed(target, dc, policy.delta)
         reason = (
-            f"the data center itself is right on {dc:.1%}"
+            f"the data center itself is right on {shown.lower_percent(dc)}"
             if needed is None
             else f"needs about {needed} images"
         )
         return TargetRow(target, certified=False, reason=reason, images_needed=needed)
-    local = scores.confidence >= found.threshold
-    right = np.where(local, scores.edge_correct[0], scores.dc_correct[0])
     return TargetRow(
         target,
         True,
         found.threshold,
         found.expected_escalation_rate,
-        float(right.mean()),
+        1 - float(scores.cascade_loss(found.threshold).mean()),
         *costs.at(found.threshold),
     )
 
@@ -227,8 +225,8 @@ def _levels(scores: CalibrationScores, delta: float, default: float) -> list[Lev
                 LevelRow(
                     loss=float(loss),
                     intact_resend=intact,
-                    edge_accuracy=float(scores.edge_correct[level].mean()),
-                    dc_accuracy=float(scores.dc_correct[0 if intact else level].mean()),
+                    edge_accuracy=scores.edge_accuracy(level),
+                    dc_accuracy=scores.dc_accuracy(0 if intact else level),
                     highest_certifiable=curve.highest_certifiable,
                     threshold=None if index is None else float(curve.thresholds[index]),
                     escalation_rate=None if index is None else float(curve.escalation_rate[index]),
@@ -240,12 +238,12 @@ def _levels(scores: CalibrationScores, delta: float, default: float) -> list[Lev
 def _alone(task: Task, scores: CalibrationScores) -> list[AloneRow]:
     rows = []
     for index, rung in enumerate(task.rungs):
-        right = int((scores.rung_class[0, index] == scores.label).sum())
-        low, high = clopper_pearson(right, len(scores))
+        loss = scores.rung_loss[0, index]
+        low, high = accuracy_interval(loss, binary=scores.binary)
         rows.append(
             AloneRow(
                 name=rung.name,
-                accuracy=right / len(scores),
+                accuracy=1 - float(loss.mean(dtype=np.float64)),
                 ci_low=low,
                 ci_high=high,
                 milliseconds=_ms(rung.measured),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hawkvision.taskbuild.evaluation import clopper_pearson
+from hawkvision.calibration import shown
+from hawkvision.calibration.intervals import clopper_pearson
 
 
 @dataclass
@@ -55,8 +56,8 @@ class DeliveredAccuracy:
             f"{'target':>8} {'n':>7} {'achieved':>9} {'95 % interval':>17} {'esc.':>6} {'degr.':>6}"
         ]
         lines += [
-            f"{row['target']:8.2f} {row['n']:7d} {row['achieved']:9.3f} "
-            f"{row['ci_low']:8.3f}-{row['ci_high']:.3f}    "
+            f"{shown.target(row['target']):>8} {row['n']:7d} {row['achieved']:9.3f} "
+            f"{shown.interval(row['ci_low'], row['ci_high']):>14}    "
             f"{row['escalation_rate']:6.1%} {row['degraded_rate']:6.1%}"
             for row in self.rows()
         ]
@@ -65,5 +66,5 @@ class DeliveredAccuracy:
 
 def spread(highest: float, count: int = 4) -> list[float]:
     """`count` targets in steps of 0.04 below the highest certifiable one."""
-    top = int(highest * 100)
+    top = round(100 * shown.floored(highest, 2))
     return sorted({max(1, top - 4 * step) / 100 for step in range(count)})

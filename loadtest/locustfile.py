@@ -17,12 +17,17 @@ from typing import Any
 import requests
 from locust import FastHttpUser, between, events, task
 
+from hawkvision.calibration import shown
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.task import parse_tasks
+from hawkvision.errors import UnexpectedReply
 from loadtest.accuracy import DeliveredAccuracy, spread
 from loadtest.traffic import TrafficSettings, cycle, load_traffic
 
 _JSON = os.environ.get("HAWKVISION_LOADTEST_JSON")
 _TARGETS = os.environ.get("HAWKVISION_LOADTEST_TARGETS")
 _TASK = os.environ.get("HAWKVISION_LOADTEST_TASK")
+_REQUESTS = int(os.environ.get("HAWKVISION_LOADTEST_REQUESTS", 0))
 
 delivered = DeliveredAccuracy()
 _users = itertools.count()
@@ -34,24 +39,36 @@ class Plan:
     def __init__(self, host: str) -> None:
         reply = requests.get(f"{host}/v1/tasks", timeout=30)
         reply.raise_for_status()
-        tasks = reply.json()["tasks"]
-        chosen = next(one for one in tasks if _TASK in (None, one["name"]))
-        self.task: str = chosen["name"]
-        self.aliases: dict[str, str] = chosen["aliases"]
+        tasks = parse_tasks(reply.json())
+        chosen = next(one for one in tasks if _TASK in (None, one.name))
+        self.task, self.aliases = chosen.name, chosen.aliases
         if _TARGETS:
             self.targets = [float(part) for part in _TARGETS.split(",")]
         else:
-            self.targets = spread(chosen["highest_certifiable"])
+            self.targets = spread(chosen.highest_certifiable)
         self.images = load_traffic(TrafficSettings.from_environment(os.environ))
 
 
 _plan: list[Plan] = []
 
 
+_environments: list[Any] = []
+
+
 @events.test_start.add_listener
 def _prepare(environment: Any, **_: Any) -> None:
+    """Draw or read the images before any user starts."""
+    _environments[:] = [environment]
     host = environment.host or environment.parsed_options.host
     _plan[:] = [Plan(host.rstrip("/"))]
+
+
+@events.request.add_listener
+def _enough(**_: Any) -> None:
+    """End after a number of requests, which takes as long as it takes."""
+    for environment in _environments:
+        if _REQUESTS and environment.stats.total.num_requests >= _REQUESTS:
+            environment.runner.quit()
 
 
 @events.quitting.add_listener
@@ -88,21 +105,22 @@ class AccuracyUser(FastHttpUser):
         with self.client.post(
             f"/v1/classify?accuracy={target}&task={plan.task}",
             data=image.data,
-            name=f"classify accuracy={target:.2f}",
+            name=f"classify accuracy={shown.target(target)}",
             catch_response=True,
         ) as reply:
             if reply.status_code != 200:
                 reply.failure(f"status {reply.status_code}")
                 return
-            answer = reply.json()
-            if answer.get("label") is None:
-                reply.failure("an answer without a label")
+            try:
+                answer = Answer.parse(reply.json())
+            except (ValueError, UnexpectedReply) as error:
+                reply.failure(str(error))
                 return
             wanted = plan.aliases.get(image.label, image.label)
             delivered.add(
                 target,
-                correct=answer["label"] == wanted,
-                escalated=answer["escalated"],
-                degraded=answer["degraded"] is not None,
+                correct=answer.label == wanted,
+                escalated=answer.escalated,
+                degraded=answer.degraded is not None,
             )
             reply.success()

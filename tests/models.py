@@ -16,11 +16,16 @@ import onnx
 import simplejpeg
 from onnx import TensorProto, helper, numpy_helper
 
-from hawkvision.calibration import CalibrationScores, fit_temperature
-from hawkvision.cascade import softmax
+from hawkvision.calibration import CalibrationScores, Items
 from hawkvision.engines import ModelSpec, open_engine
 from hawkvision.images import InputGeometry, decode, fit
 from hawkvision.repository import Rung, Task, write_task
+from hawkvision.tasks.classification import (
+    Classification,
+    ClassificationHead,
+    fit_temperature,
+    softmax,
+)
 
 SIDE = 32
 LABELS = ("red", "green", "blue", "grey")
@@ -94,14 +99,16 @@ def two_rung_scores(
     """Scores of intact images from the probabilities [N,K] of an edge and a large rung."""
     classes = np.stack([p.argmax(axis=1) for p in probabilities]).astype(np.int32)
     confidence = np.stack([p.max(axis=1) for p in probabilities]).astype(np.float32)
+    wrong = (classes != labels).astype(np.float32)
     return CalibrationScores(
-        label=labels,
-        rung_class=classes[None],
+        rung_loss=wrong[None],
+        dc_loss=wrong[1:],
         rung_confidence=confidence[None],
         rung_raw_confidence=confidence,
-        dc_class=classes[1:],
         loss_levels=np.zeros(1),
         image_bytes=np.full(len(labels), 1000, np.int32),
+        binary=True,
+        items=Items(labels, classes[None], classes[1:]),
     )
 
 
@@ -117,13 +124,13 @@ def build_tiny_repository(root: Path) -> Path:
         onnx.save(classifier(patch), path)
         spec = ModelSpec(path, "NHWC", "uint8")
         engine = open_engine(spec)
-        logits.append(engine.infer(images.transpose(0, 3, 1, 2)))
+        logits.append(engine.infer(images.transpose(0, 3, 1, 2))["logits"])
         engine.close()
         temperature = fit_temperature(logits[-1], labels)
-        rungs.append(Rung(name, spec, "", geometry, temperature))
+        rungs.append(Rung(name, spec, "", geometry, ClassificationHead(temperature)))
     scores = two_rung_scores(
         labels,
-        [softmax(z, rung.temperature) for z, rung in zip(logits, rungs, strict=True)],
+        [softmax(z, rung.head.temperature) for z, rung in zip(logits, rungs, strict=True)],
     )
     scores.save(folder / "calibration.npz")
     write_task(
@@ -131,12 +138,11 @@ def build_tiny_repository(root: Path) -> Path:
             name="tiny",
             version="1",
             description="Four colours.",
-            labels=LABELS,
+            kind=Classification(LABELS, {"gray": "grey"}),
             default_accuracy=0.8,
             rungs=tuple(rungs),
             calibration=folder / "calibration.npz",
             calibration_sha256="",
-            aliases={"gray": "grey"},
             folder=folder,
         )
     )

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-READY_S = 60.0
+from hawkvision.cli.processes import Child
+from hawkvision.errors import HawkVisionError
+
+HANGS_S = 600.0
+"""However busy the machine is, only what hangs takes so long."""
 
 
 @dataclass
 class Service:
     """A running process and the address that it printed."""
 
-    process: subprocess.Popen[str]
+    child: Child
     address: str
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        """The process itself."""
+        return self.child.process
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far, errors too."""
+        return "".join(self.child.said)
 
     @property
     def port(self) -> int:
@@ -36,26 +47,13 @@ class Service:
 
 def start(command: str, *options: str) -> Service:
     """Start `hawkvision COMMAND OPTIONS`; fails with its output if it does not get ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hawkvision.cli", command, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    watchdog = threading.Timer(READY_S, process.kill)
-    watchdog.start()
-    seen: list[str] = []
-    for line in process.stdout:
-        seen.append(line)
-        ready = re.search(r"ready on (?:https?://)?(\S+:\d+)", line)
-        if ready:
-            watchdog.cancel()
-            return Service(process, ready.group(1))
-    watchdog.cancel()
-    process.stdout.close()
-    process.wait(10)
-    raise AssertionError(f"hawkvision {command} did not get ready:\n{''.join(seen)}")
+    child = Child(command, options, echo=False, keep=True)
+    try:
+        address = child.wait_ready(ready_s=HANGS_S)
+    except HawkVisionError as error:
+        child.kill()
+        raise AssertionError(f"{error}:\n{''.join(child.said)}") from error
+    return Service(child, address.rpartition("//")[2])
 
 
 @contextmanager
@@ -65,11 +63,7 @@ def running(command: str, *options: str) -> Iterator[Service]:
     try:
         yield service
     finally:
-        if service.process.poll() is None:
-            service.process.kill()
-        service.process.wait(10)
-        if service.process.stdout is not None:
-            service.process.stdout.close()
+        service.child.kill()
 
 
 @contextmanager

@@ -3,64 +3,88 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from edge_agent.local import LocalTask
-from edge_agent.upstream import EscalationClient, NotEscalated
+from edge_agent.fleet.audits import Ask
+from edge_agent.local import LocalAnswer, LocalTask
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded
-from hawkvision.serving.workers import WorkerPool
-from hawkvision.tracking import counts as observe
+from hawkvision.repository import Task
+from hawkvision.tracking import counts
 from hawkvision.tracking.counts import PROBES
 from hawkvision.tracking.records import CountKey
 
-_TIMEOUT_S = 2.0
 _MOST_IMAGES = 2000
+
+Probed = Callable[[str, Mapping[str, float]], None]
+"""Takes a task's name and the error of each rung, in [0, 1]."""
+
+
+Answer = Callable[[bytes], Awaitable[LocalAnswer]]
+"""What the edge says of an encoded image. Raises Overloaded where requests come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Encoded images with their truths, as the task's kind has them; at least one."""
+
+    images: tuple[tuple[bytes, Any], ...]
+
+    @classmethod
+    def read(cls, task: Task, folder: Path) -> Labelled:
+        """The labelled images of a folder. Raises DatasetError, also for foreign labels."""
+        found = open_labelled(folder)
+        try:
+            truths = {label: task.kind.truth(label) for label in found.labels}
+        except DatasetError as error:
+            raise DatasetError(
+                f"probes: {error.message} {task.name}",
+                hint="Lay them out as <class>/<image>, with the labels or aliases of the task.",
+            ) from error
+        images = itertools.islice(found, _MOST_IMAGES)
+        return cls(tuple((image.data, truths[image.label]) for image in images))
 
 
 class GoldenProbes:
-    """Replays one image at each call of `probe`. Raises DatasetError for foreign labels."""
+    """Replays one image at each call of `probe`."""
 
     def __init__(
         self,
         local: LocalTask,
-        folder: Path,
-        pool: WorkerPool,
-        escalation: EscalationClient,
+        labelled: Labelled,
+        answer: Answer,
+        ask: Ask,
+        add: counts.Add,
+        probed: Probed,
     ) -> None:
-        found = open_labelled(folder)
-        unknown = [label for label in found.labels if label not in local.task.class_ids]
-        if unknown:
-            raise DatasetError(
-                f"probes: class {unknown[0]!r} is no label of task {local.task.name}",
-                hint="Lay them out as <class>/<image>, with the labels or aliases of the task.",
-            )
-        images = [
-            (image.data, local.task.class_ids[image.label])
-            for image in itertools.islice(found, _MOST_IMAGES)
-        ]
-        self._images: Iterator[tuple[bytes, int]] = itertools.cycle(images)
+        self._images: Iterator[tuple[bytes, Any]] = itertools.cycle(labelled.images)
         self._local = local
-        self._pool = pool
-        self._escalation = escalation
+        self._answer = answer
+        self._ask = ask
+        self._add = add
+        self._probed = probed
 
-    async def probe(self, add: observe.Add) -> None:
-        """Ask both rungs about the next image and count who was right."""
-        data, label = next(self._images)
+    async def probe(self) -> None:
+        """Ask both rungs about the next image and count who was right.
+
+        Raises DatasetError where the edge cannot answer it.
+        """
+        data, truth = next(self._images)
         try:
-            edge = await self._pool.submit(self._local.answer, data)
+            edge = await self._answer(data)
         except Overloaded:
             return  # requests come first
         except HawkVisionError as error:
             raise DatasetError(f"a probe cannot be answered: {error}") from error
-        dc = await self._escalation.escalate(
-            self._local.task, data, timeout_s=_TIMEOUT_S, request_id=PROBES, trace=None
-        )
-        if not isinstance(dc, NotEscalated):
-            observe.paired(
-                add,
-                CountKey(self._local.task.name, "", PROBES),
-                edge_right=edge.prediction.class_id == label,
-                dc_right=dc.class_id == label,
-            )
+        dc = await self._ask(self._local, data, PROBES)
+        if dc is None:
+            return
+        task = self._local.task
+        edge_error = task.kind.loss(edge.prediction, truth)
+        dc_error = task.kind.loss(dc, truth)
+        key = CountKey(task.name, "", PROBES)
+        counts.paired(self._add, key, edge_error=edge_error, dc_error=dc_error)
+        self._probed(task.name, {"edge": edge_error, "dc": dc_error})

@@ -5,11 +5,27 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from hawkvision.errors import HawkVisionError, Unauthorized
 
 _SHORTEST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent a request: the apps whose key it carries; None may act for every app."""
+
+    apps: frozenset[str] | None
+
+    def check(self, app: str) -> None:
+        """Raise Unauthorized unless the caller may act for this app."""
+        if self.apps is not None and app not in self.apps:
+            raise Unauthorized(f"app {app!r} needs its key", hint="Send Authorization: Bearer KEY.")
+
+
+_ANYBODY = Caller(None)
 
 
 class AppKeys:
@@ -40,11 +56,14 @@ class AppKeys:
             )
         return cls(keys)
 
-    def check(self, app: str, authorization: str | None) -> None:
-        """Raise Unauthorized unless the header carries the app's key."""
+    def caller(self, authorization: str | None) -> Caller:
+        """Who sends such an Authorization header. Raises Unauthorized for nobody that is known."""
         if self._keys is None:
-            return
-        sent = (authorization or "").removeprefix("Bearer ").strip().encode()
-        wanted = self._keys.get(app)
-        if wanted is None or not hmac.compare_digest(sent, wanted):
-            raise Unauthorized(f"app {app!r} needs its key", hint="Send Authorization: Bearer KEY.")
+            return _ANYBODY
+        sent = (
+            (authorization or "").removeprefix("Bearer ").strip().encode(errors="surrogateescape")
+        )
+        apps = {app for app, key in self._keys.items() if hmac.compare_digest(sent, key)}
+        if not apps:
+            raise Unauthorized("this needs an app's key", hint="Send Authorization: Bearer KEY.")
+        return Caller(frozenset(apps))

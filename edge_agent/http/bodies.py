@@ -3,133 +3,206 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+import zlib
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
 
 import orjson
-from aiohttp import BodyPartReader, web
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, PayloadTooLarge
+from edge_agent.http.multipart import boundary_of, split_parts
+from hawkvision.errors import (
+    BodyTimeout,
+    InvalidRequest,
+    Overloaded,
+    PayloadTooLarge,
+    UnsupportedCoding,
+)
 
 _MULTIPART = "multipart/form-data"
 _MAX_JSON = 64 * 1024
-_JSON_S = 5.0
+_GRACE_S = 2.0
+"""So long a body may take to begin; from then on its least rate counts."""
+
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-class BodyTimeout(HawkVisionError):
-    """The client took too long to send its body."""
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What clients may send.
 
-    code = "request_timeout"
+    `max_body` bytes in one request and `max_held` in all of them at once, `max_batch` images in
+    one. A body has `timeout_s` seconds, and after the first two must have brought `least_rate`
+    bytes for each second since then.
+    """
+
+    max_body: int
+    max_held: int
+    timeout_s: float
+    least_rate: float
+    max_batch: int
+
+    def due_s(self, received: int) -> float:
+        """Seconds after its start by which more of a body must come, with so many bytes here."""
+        return min(self.timeout_s, _GRACE_S + received / self.least_rate)
+
+
+class Claim:
+    """The bytes that one request holds of the budget of all; given back at the end."""
+
+    __slots__ = ("_bytes", "_reader")
+
+    def __init__(self, reader: BodyReader) -> None:
+        self._reader = reader
+        self._bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, size: int) -> None:
+        """Hold `size` bytes more. Raises Overloaded where they do not fit."""
+        self._reader.hold(size)
+        self._bytes += size
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._reader.release(self._bytes)
+        self._bytes = 0
 
 
 class BodyReader:
-    """Reads the images of a request; all bodies being read share one budget of bytes."""
+    """Reads the bodies of requests. Only bytes that have arrived count, not those declared."""
 
-    def __init__(self, max_body: int, max_buffered: int, timeout_s: float, max_batch: int) -> None:
-        self._max_body = max_body
-        self._max_buffered = max_buffered
-        self._timeout_s = timeout_s
-        self._max_batch = max_batch
-        self._buffered = 0
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+        self.held = 0
+        """Bytes of all bodies that are being read or answered."""
 
-    @asynccontextmanager
-    async def images(self, request: web.Request) -> AsyncIterator[list[bytes]]:
-        """The encoded images of a raw or multipart body; their bytes count until the end.
+    def claim(self) -> Claim:
+        """To be held (`with`) as long as the bytes of a body are needed."""
+        return Claim(self)
 
-        Raises PayloadTooLarge, Overloaded, BodyTimeout, InvalidRequest.
-        """
-        size = request.content_length
-        if size is not None and size > self._max_body:
-            raise self._too_large(size)
-        claim = self._max_body if size is None else size
-        if self._buffered + claim > self._max_buffered:
+    def hold(self, size: int) -> None:
+        """Count bytes. Raises Overloaded where they do not fit."""
+        if self.held + size > self._limits.max_held:
             raise Overloaded("too many bytes are being received", hint="Retry later.")
-        self._buffered += claim
-        try:
-            if request.content.is_eof() and request.content_type != _MULTIPART:
-                images = [await self._raw(request)]  # all here already: nothing to wait for
-            else:
-                images = await self._received(request)
-        except TimeoutError:
-            self._buffered -= claim
-            raise BodyTimeout(
-                f"the body did not arrive within {self._timeout_s:g} s",
-                hint="Send faster, or send a smaller image.",
-            ) from None
-        except BaseException:
-            self._buffered -= claim
-            raise
-        try:
-            yield images
-        finally:
-            self._buffered -= claim
+        self.held += size
 
-    async def _received(self, request: web.Request) -> list[bytes]:
-        async with asyncio.timeout(self._timeout_s):
-            if request.content_type == _MULTIPART:
-                return await self._parts(request)
-            return [await self._raw(request)]
+    def release(self, size: int) -> None:
+        """Give bytes back to the budget."""
+        self.held -= size
 
-    async def _raw(self, request: web.Request) -> bytes:
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge as error:
-            raise self._too_large(self._max_body) from error
+    async def images(self, request: web.Request, claim: Claim) -> list[bytes]:
+        """The encoded images of a raw or multipart body.
+
+        Raises PayloadTooLarge, Overloaded, BodyTimeout, InvalidRequest, and UnsupportedCoding
+        before anything is read.
+        """
+        coding = _coding(request)
+        if coding:
+            raise UnsupportedCoding(
+                f"images are not read under Content-Encoding {coding[:40]!r}",
+                hint="Send the image's bytes as they are: JPEG, PNG and WebP are compressed.",
+            )
+        body = await self._read(request, self._limits.max_body, claim)
+        if request.content_type == _MULTIPART:
+            boundary = boundary_of(request.headers["Content-Type"])
+            images = split_parts(body, boundary, self._limits.max_batch)
+            if not images:
+                raise InvalidRequest("the multipart body holds no image")
+            return images
         if not body:
             raise InvalidRequest(
                 "the body is empty", hint="Send the image's bytes, e.g. curl --data-binary @x.jpg."
             )
-        return body
+        return [body]
 
-    async def _parts(self, request: web.Request) -> list[bytes]:
-        images: list[bytes] = []
-        total = 0
+    async def json(self, request: web.Request) -> Any:
+        """A JSON body of at most 64 kB, also under gzip or deflate.
+
+        Raises InvalidRequest for what is no JSON, PayloadTooLarge, Overloaded, BodyTimeout,
+        UnsupportedCoding.
+        """
+        coding = _coding(request)
+        if coding not in ("", "gzip", "x-gzip", "deflate"):
+            raise UnsupportedCoding(
+                f"Content-Encoding {coding[:40]!r} is not read", hint="Send the JSON as it is."
+            )
+        with self.claim() as claim:
+            data = await self._read(request, _MAX_JSON, claim)
+            try:
+                return orjson.loads(_inflated(data) if coding else data)
+            except orjson.JSONDecodeError as error:
+                raise InvalidRequest("the body is not JSON", hint="Send a JSON object.") from error
+
+    async def _read(self, request: web.Request, most: int, claim: Claim) -> bytes:
+        if (request.content_length or 0) > most:
+            raise _too_large(most)
+        content = request.content
         try:
-            async for part in await request.multipart():
-                if not isinstance(part, BodyPartReader):
-                    raise InvalidRequest("nested multipart bodies are not read")
-                image = bytearray()
-                while chunk := await part.read_chunk(65536):
-                    total += len(chunk)
-                    if total > self._max_body:
-                        raise self._too_large(total)
-                    image += chunk
-                images.append(bytes(image))
-                if len(images) > self._max_batch:
-                    raise InvalidRequest(
-                        f"more than {self._max_batch} images in one request",
-                        hint="Send them in several requests.",
-                    )
-        except ValueError as error:
-            raise InvalidRequest(
-                f"the multipart body is malformed: {str(error)[:120]}",
-                hint="Send each image as one part of multipart/form-data.",
-            ) from error
-        if not images:
-            raise InvalidRequest("the multipart body holds no image")
-        return images
+            if content.is_eof():  # all here already: nothing to wait for
+                body = content.read_nowait()
+                if len(body) > most:
+                    raise _too_large(most)
+                claim.add(len(body))
+                return body
+            return await self._received(content, most, claim)
+        except TimeoutError:
+            raise BodyTimeout(
+                f"the body came too slowly: {self._limits.timeout_s:g} s at most, "
+                f"{self._limits.least_rate:g} bytes a second at least",
+                hint="Send faster, or send a smaller image.",
+            ) from None
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            raise InvalidRequest(f"the body is malformed: {str(error)[:120]!r}") from error
+        except RuntimeError as error:
+            if request.transport is None:
+                raise ConnectionResetError from error
+            raise
 
-    def _too_large(self, size: int) -> PayloadTooLarge:
-        return PayloadTooLarge(
-            f"the body has {size} bytes or more; the limit is {self._max_body}",
-            hint="Send a smaller or more strongly compressed image.",
-        )
+    async def _received(self, content: Any, most: int, claim: Claim) -> bytes:
+        start = asyncio.get_running_loop().time()
+        chunks: list[bytes] = []
+        size = 0
+        async with asyncio.timeout_at(start + self._limits.due_s(0)) as patience:
+            while chunk := await content.readany():
+                size += len(chunk)
+                if size > most:
+                    raise _too_large(most)
+                claim.add(len(chunk))
+                chunks.append(chunk)
+                patience.reschedule(start + self._limits.due_s(size))
+        return b"".join(chunks)
 
 
-async def read_json(request: web.Request) -> Any:
-    """A small JSON body. Raises InvalidRequest for what is no JSON, too large, or too slow."""
-    if (request.content_length or 0) > _MAX_JSON:
-        raise InvalidRequest(f"the body is larger than {_MAX_JSON} bytes")
+def _coding(request: web.Request) -> str:
+    """The body's Content-Encoding in small letters, "" for none."""
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    return "" if coding == "identity" else coding
+
+
+def _inflated(data: bytes) -> bytes:
+    """What gzip or zlib data holds; never more than the limit is inflated."""
+    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        async with asyncio.timeout(_JSON_S):
-            data = await request.content.read(_MAX_JSON + 1)
-            while len(data) <= _MAX_JSON and (more := await request.content.read(_MAX_JSON)):
-                data += more
-        if len(data) > _MAX_JSON:
-            raise InvalidRequest(f"the body is larger than {_MAX_JSON} bytes")
-        return orjson.loads(data)
-    except TimeoutError as error:
-        raise InvalidRequest("the body did not arrive in time") from error
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest("the body is not JSON", hint="Send a JSON object.") from error
+        plain = inflater.decompress(data, _MAX_JSON + 1)
+    except zlib.error as error:
+        raise InvalidRequest(f"the body does not inflate: {error}") from error
+    if len(plain) > _MAX_JSON:
+        raise _too_large(_MAX_JSON)
+    if not inflater.eof:
+        raise InvalidRequest("the body does not inflate: it breaks off")
+    return plain
+
+
+def _too_large(most: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"the body has more than {most} bytes",
+        hint="Send a smaller or more strongly compressed image.",
+    )

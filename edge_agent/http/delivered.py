@@ -2,86 +2,80 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-
 from aiohttp import web
 
 from edge_agent.classify import Classifier
-from edge_agent.fleet.tracking import Tracking
-from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import read_json
-from edge_agent.http.parameters import parse_app, parse_app_target, parse_feedback
-from edge_agent.http.replies import Handler, guarded, json_reply
-from edge_agent.metrics import AgentMetrics
+from edge_agent.fleet.delivered import DeliveredWindows
+from edge_agent.fleet.fleet import Fleet
+from edge_agent.http.bodies import BodyReader
+from edge_agent.http.replies import json_reply
+from edge_agent.http.routes import Route, Scope, caller_of
+from edge_agent.parameters import parse_app, parse_app_target
 from hawkvision.cascade import parse_accuracy
-from hawkvision.errors import (
-    InvalidRequest,
-    StoreUnavailable,
-    UnknownAnswer,
-    UnknownApp,
+from hawkvision.contract.agents import AgentStatus, agents_body
+from hawkvision.contract.apps import AppInfo, apps_body
+from hawkvision.contract.delivered import (
+    AppThreshold,
+    Estimate,
+    Report,
+    Tally,
+    Threshold,
+    Window,
 )
+from hawkvision.contract.feedback import Feedback, FeedbackTaken
+from hawkvision.errors import UnknownAnswer, UnknownApp
 from hawkvision.tracking import estimate
-from hawkvision.tracking.counts import PROBES, TASK_WIDE
-from hawkvision.tracking.records import AppTarget, CountKey
-
-WINDOWS = {"5m": 300.0, "1h": 3600.0, "24h": 86_400.0}
-_MOST_SERIES = 50
+from hawkvision.tracking.counts import Delivered, Sums, add_up
+from hawkvision.tracking.records import AppTarget
 
 
 class AccuracyRoutes:
     """Routes beside the hot path; errors of the store become answers that say so."""
 
-    def __init__(self, classifier: Classifier, tracking: Tracking, keys: AppKeys) -> None:
-        self._keys = keys
+    def __init__(self, classifier: Classifier, fleet: Fleet, bodies: BodyReader) -> None:
         self._classifier = classifier
-        self._tracking = tracking
+        self._fleet = fleet
+        self._bodies = bodies
 
-    def table(self) -> list[tuple[str, str, Handler]]:
-        """Method, path, handler."""
+    def table(self) -> list[Route]:
+        """The routes."""
         return [
-            ("POST", "/v1/feedback", guarded(self.feedback)),
-            ("GET", "/v1/apps", guarded(self.apps)),
-            ("GET", "/v1/apps/{app}", guarded(self.get_app)),
-            ("PUT", "/v1/apps/{app}", guarded(self.put_app)),
-            ("DELETE", "/v1/apps/{app}", guarded(self.delete_app)),
-            ("GET", "/v1/apps/{app}/accuracy", guarded(self.app_accuracy)),
-            ("GET", "/v1/tasks/{task}/accuracy", guarded(self.task_accuracy)),
-            ("GET", "/v1/agents", guarded(self.agents)),
+            Route("POST", "/v1/feedback", self.feedback, Scope.APP),
+            Route("GET", "/v1/apps", self.apps),
+            Route("GET", "/v1/apps/{app}", self.get_app),
+            Route("PUT", "/v1/apps/{app}", self.put_app, Scope.APP),
+            Route("DELETE", "/v1/apps/{app}", self.delete_app, Scope.APP),
+            Route("GET", "/v1/apps/{app}/accuracy", self.app_accuracy),
+            Route("GET", "/v1/tasks/{task}/accuracy", self.task_accuracy),
+            Route("GET", "/v1/agents", self.agents),
         ]
 
     async def feedback(self, request: web.Request) -> web.Response:
         """`POST /v1/feedback`: 202, and whether it counted (copies do not)."""
-        request_id, label = parse_feedback(await read_json(request))
-        receipt = self._tracking.receipt(request_id)
+        feedback = Feedback.parse(await self._bodies.json(request))
+        receipt = self._fleet.receipt(feedback.request_id)
         if receipt is None:
             raise UnknownAnswer(
                 "no answer of the last day has this request id",
                 hint="Send the request_id of an answer as it was given.",
             )
-        self._keys.check(receipt.app, request.headers.get("Authorization"))
+        caller_of(request).check(receipt.app)
         task = self._classifier.task(receipt.task).task
-        class_id = task.class_ids.get(label) if isinstance(label, str) else label
-        if class_id is None or not 0 <= class_id < len(task.labels):
-            raise InvalidRequest(
-                f"{str(label)[:80]!r} is no class of task {task.name}",
-                hint="Labels: " + ", ".join(task.labels[:20]),
-            )
-        counted = await self._tracking.feed_back(receipt, class_id)
-        return json_reply({"counted": counted}, 202)
+        truth = task.kind.parse_feedback(feedback.truth)
+        counted = await self._fleet.feed_back(receipt, truth)
+        return json_reply(FeedbackTaken(counted).as_dict(), 202)
 
     async def apps(self, _request: web.Request) -> web.Response:
         """`GET /v1/apps`."""
-        return json_reply({"apps": [_app(one) for one in self._tracking.apps.values()]})
+        return json_reply(apps_body([app_info(one) for one in self._fleet.apps.values()]))
 
     async def get_app(self, request: web.Request) -> web.Response:
         """`GET /v1/apps/{app}`."""
-        return json_reply(_app(self._known(request)))
+        return json_reply(app_info(self._known(request)).as_dict())
 
     def _known(self, request: web.Request) -> AppTarget:
         app = parse_app(request.match_info["app"])
-        stored = self._tracking.apps.get(app)
+        stored = self._fleet.apps.get(app)
         if stored is None:
             raise UnknownApp(f"no app {app!r} is stored", hint=f"PUT /v1/apps/{app} first.")
         return stored
@@ -89,21 +83,16 @@ class AccuracyRoutes:
     async def put_app(self, request: web.Request) -> web.Response:
         """`PUT /v1/apps/{app}`: 200; 422 for a target that cannot be certified."""
         app = parse_app(request.match_info["app"])
-        self._keys.check(app, request.headers.get("Authorization"))
-        target = parse_app_target(app, await read_json(request))
+        target = parse_app_target(app, await self._bodies.json(request))
         policy = self._classifier.task(target.task).policy
         policy.resolve(parse_accuracy(target.accuracy))
-        await self._tracking.store.put_app(target)
-        self._tracking.apps[target.app] = target
-        return json_reply(_app(target))
+        await self._fleet.put_app(target)
+        return json_reply(app_info(target).as_dict())
 
     async def delete_app(self, request: web.Request) -> web.Response:
         """`DELETE /v1/apps/{app}`: 204."""
         app = parse_app(request.match_info["app"])
-        self._keys.check(app, request.headers.get("Authorization"))
-        known = await self._tracking.store.delete_app(app)
-        self._tracking.apps.pop(app, None)
-        if not known:
+        if not await self._fleet.delete_app(app):
             raise UnknownApp(f"no app {app!r} is stored")
         return web.Response(status=204)
 
@@ -112,112 +101,65 @@ class AccuracyRoutes:
         stored = self._known(request)
         local = self._classifier.task(stored.task)
         target = local.policy.resolve(parse_accuracy(stored.accuracy))
-        in_force = self._tracking.in_force(stored.task, target, stored.app)
-        body = await self.report(stored.task, lambda key: key.app == stored.app)
-        return json_reply(
-            {
-                **_app(stored),
-                "threshold": in_force.threshold,
-                "certified_threshold": target.threshold,
-                **body,
-            }
-        )
+        in_force = self._fleet.in_force(stored.task, target, stored.app)
+        found = await self._fleet.delivered(stored.task, lambda key: key.app == stored.app)
+        app = AppThreshold(app_info(stored), in_force.threshold, target.threshold)
+        return json_reply(report_of(stored.task, found, app).as_dict())
 
     async def task_accuracy(self, request: web.Request) -> web.Response:
         """`GET /v1/tasks/{task}/accuracy`."""
-        local = self._classifier.task(request.match_info["task"])
-        body = await self.report(local.task.name, lambda _key: True)
-        return json_reply({"task": local.task.name, **body})
-
-    async def report(self, task: str, wanted: Callable[[CountKey], bool]) -> dict[str, Any]:
-        """Counts and estimates by window, thresholds, and the store's state."""
-        tracking = self._tracking
-        body: dict[str, Any] = {
-            "thresholds": {
-                name: {"threshold": state.threshold, "state": state.state}
-                for name, state in sorted(tracking.thresholds(task).items())
-            },
-            "audit_share": tracking.audit_share(task),
-            "windows": {},
-        }
-        try:
-            for name, window_s in WINDOWS.items():
-                found = await tracking.store.counts(task, window_s=window_s, now=time.time())
-                kept = {
-                    key: sums
-                    for key, sums in found.items()
-                    if key.target not in (TASK_WIDE, PROBES) and wanted(key)
-                }
-                targets = sorted({key.target for key in kept})
-                body["windows"][name] = {
-                    **estimate.describe(estimate.add_up(kept.values())),
-                    "targets": {
-                        target: estimate.describe(
-                            estimate.add_up(
-                                sums for key, sums in kept.items() if key.target == target
-                            )
-                        )
-                        for target in targets
-                    },
-                }
-        except StoreUnavailable as error:
-            tracking.delivery.away(error)
-        return {**body, "store": tracking.status()}
+        name = self._classifier.task(request.match_info["task"]).task.name
+        found = await self._fleet.delivered(name, lambda _key: True)
+        return json_reply(report_of(name, found).as_dict())
 
     async def agents(self, _request: web.Request) -> web.Response:
         """`GET /v1/agents`: the fleet's agents that are alive."""
-        found = await self._tracking.store.agents()
-        return json_reply(
-            {
-                "agents": [
-                    {
-                        "agent_id": one.agent_id,
-                        "url": one.url,
-                        "tasks": list(one.tasks),
-                        "started_s": one.started_s,
-                        "seen_s": one.seen_s,
-                    }
-                    for one in found
-                ]
-            }
-        )
+        found = await self._fleet.store.agents()
+        agents = [
+            AgentStatus(one.agent_id, one.url, one.tasks, one.started_s, one.seen_s)
+            for one in found
+        ]
+        return json_reply(agents_body(agents))
 
 
-async def export(routes: AccuracyRoutes, metrics: AgentMetrics, tasks: list[str]) -> None:
-    """Put what the fleet delivered in the last 5 minutes into the gauges."""
-    for task in tasks:
-        body = await routes.report(task, lambda _key: True)
-        targets = body["windows"].get("5m", {}).get("targets", {})
-        for target, window in list(targets.items())[:_MOST_SERIES]:
-            values = {
-                "escalation_rate": window["escalation_rate"] or 0.0,
-                "audit_share": body["audit_share"],
-                "threshold": body["thresholds"].get(target, {}).get("threshold", 0.0),
-            }
-            if not target.startswith("relative:"):
-                values["target"] = float(target)
-            best = next(
-                (
-                    window["estimates"][source]
-                    for source in ("feedback", "audits", "prediction")
-                    if source in window["estimates"]
-                ),
-                None,
+def report_of(task: str, found: DeliveredWindows, app: AppThreshold | None = None) -> Report:
+    """Counts and estimates by window, thresholds, and the store's state; of one app, or all."""
+    return Report(
+        task,
+        {
+            name: Threshold(state.threshold, state.state)
+            for name, state in sorted(found.thresholds.items())
+        },
+        found.audit_share,
+        {
+            name: Window(
+                tally_of(add_up(targets.values())),
+                {target: tally_of(sums) for target, sums in targets.items()},
             )
-            if best is not None:
-                values |= {
-                    "delivered": best["value"],
-                    "delivered_low": best["low"],
-                    "delivered_high": best["high"],
-                }
-            metrics.set_accuracy(task, target, values)
+            for name, targets in found.windows.items()
+        },
+        found.store,
+        app,
+    )
 
 
-def _app(target: AppTarget) -> dict[str, Any]:
-    accuracy = parse_accuracy(target.accuracy)
-    return {
-        "app": target.app,
-        "task": target.task,
-        "accuracy": accuracy if isinstance(accuracy, float) else str(accuracy),
-        "deadline_ms": target.deadline_ms,
-    }
+def tally_of(sums: Sums) -> Tally:
+    """What was counted, and every estimate that follows from it."""
+    found = Delivered.read(sums)
+    return Tally(
+        requests=found.total,
+        escalation_rate=found.answered_by("dc") / found.total if found.total else None,
+        audits=found.audits.n,
+        degraded=found.degraded,
+        loss_levels=found.by_loss_level,
+        estimates={
+            one.source: Estimate(one.source, one.value, one.low, one.high, one.n)
+            for one in estimate.from_all_sources(found)
+        },
+    )
+
+
+def app_info(stored: AppTarget) -> AppInfo:
+    """What an app asks for."""
+    accuracy = parse_accuracy(stored.accuracy).as_json()
+    return AppInfo(stored.app, stored.task, accuracy, stored.deadline_ms)

@@ -6,6 +6,8 @@ from typing import Any
 
 import hawkvision
 from edge_agent.local import LocalTask
+from hawkvision.calibration import shown
+from hawkvision.contract.task import RungInfo, TaskInfo
 from hawkvision.engines import Measuring
 
 
@@ -14,35 +16,45 @@ def describe_server() -> dict[str, Any]:
     return {"name": "hawkvision-edge", "version": hawkvision.__version__, "extensions": []}
 
 
-def describe_task(local: LocalTask) -> dict[str, Any]:
+def describe_task(local: LocalTask) -> TaskInfo:
     """A task: its labels, and which accuracy targets it can certify."""
     task, curve, engine = local.task, local.policy.curve, local.engine
     running = engine.metadata
-    return {
-        "name": task.name,
-        "version": task.version,
-        "description": task.description,
-        "labels": list(task.labels),
-        "aliases": dict(task.aliases),
-        "default_accuracy": local.policy.default.target,
-        "highest_certifiable": int(local.policy.highest_certifiable * 1000) / 1000,
-        "tiers": list(task.tiers),
-        "delta": curve.delta,
-        "calibration_images": curve.images,
-        "engine": {
+    certificate = None
+    if task.numerics is not None:
+        certificate = {**task.numerics.as_dict(), **local.rung.agreement.as_dict()}
+    return TaskInfo(
+        name=task.name,
+        version=task.version,
+        labels=tuple(task.labels),
+        aliases=dict(task.aliases),
+        default_accuracy=local.policy.default_accuracy,
+        highest_certifiable=shown.floored(local.policy.highest_certifiable),
+        description=task.description,
+        kind=task.kind.name,
+        tiers=tuple(task.tiers),
+        delta=curve.delta,
+        calibration_images=curve.images,
+        engine={
             "device": running.device,
             "precision": running.precision,
+            "platform": running.platform,
+            "version": running.version,
             "measured": engine.measured() if isinstance(engine, Measuring) else {},
         },
-        "rungs": [
-            {
-                "name": rung.name,
-                "precision": rung.model.precision,
-                "input": [3, rung.geometry.height, rung.geometry.width],
-            }
+        certificate=certificate,
+        rungs=tuple(
+            RungInfo(
+                rung.name, rung.model.precision, (3, rung.geometry.height, rung.geometry.width)
+            )
             for rung in task.rungs
-        ],
-    }
+        ),
+        settings={
+            key: value
+            for key, value in task.kind.as_table().items()
+            if key not in ("labels", "aliases")
+        },
+    )
 
 
 def describe_model(local: LocalTask) -> dict[str, Any]:
@@ -53,5 +65,8 @@ def describe_model(local: LocalTask) -> dict[str, Any]:
         "versions": [task.version],
         "platform": "hawkvision_cascade",
         "inputs": [{"name": "image", "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(task.labels)]}],
+        "outputs": [
+            {"name": one.name, "datatype": one.datatype, "shape": [-1, *one.shape]}
+            for one in task.kind.tensors
+        ],
     }

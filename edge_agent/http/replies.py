@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from hawkvision.contract.errors import error_body
 from hawkvision.errors import (
+    BodyTimeout,
     CorruptImage,
+    DeadlineExceeded,
     EngineError,
     HawkVisionError,
     InvalidRequest,
@@ -22,10 +24,9 @@ from hawkvision.errors import (
     UnknownApp,
     UnknownStream,
     UnknownTask,
+    UnsupportedCoding,
     UnsupportedImage,
 )
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -35,12 +36,15 @@ _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
     (UnknownApp, 404),
     (UnknownStream, 404),
     (UnknownAnswer, 404),
+    (BodyTimeout, 408),
     (PayloadTooLarge, 413),
+    (UnsupportedCoding, 415),
     (UnsupportedImage, 415),
     (CorruptImage, 422),
     (TargetUnreachable, 422),
     (InvalidRequest, 400),
     (Overloaded, 503),
+    (DeadlineExceeded, 503),
     (StoreUnavailable, 503),
     (EngineError, 500),
 )
@@ -58,30 +62,18 @@ def json_reply(body: Any, status: int = 200) -> web.Response:
 
 def error_reply(error: HawkVisionError) -> web.Response:
     """`{"error": {"code", "message", "hint"}}` with the error's status."""
-    reply = json_reply({"error": error.as_dict()}, status_of(error))
+    reply = json_reply(error_body(error), status_of(error))
     if isinstance(error, Overloaded):
         reply.headers["Retry-After"] = str(error.retry_after_s)
     elif isinstance(error, Unauthorized):
         reply.headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, DeadlineExceeded):
+        reply.headers["Retry-After"] = "1"
     elif isinstance(error, StoreUnavailable):
         reply.headers["Retry-After"] = "2"
     return reply
 
 
 def plain_error(status: int, code: str, message: str, hint: str = "") -> web.Response:
-    """An error that HTTP itself knows (404, 405, 408)."""
+    """An error that HTTP itself knows (404, 405), or one of ours (500)."""
     return json_reply({"error": {"code": code, "message": message, "hint": hint}}, status)
-
-
-def guarded(handler: Handler) -> Handler:
-    """The handler with our errors put into words."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except HawkVisionError as error:
-            return error_reply(error)
-        except ConnectionError:
-            return plain_error(400, "invalid_request", "the body broke off")
-
-    return answer

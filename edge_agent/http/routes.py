@@ -1,106 +1,101 @@
-"""The HTTP routes: each parses, calls one function of the core, and answers."""
+"""The table of routes, and what every request passes: keys, counting, errors put into words."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
 
 from aiohttp import web
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from edge_agent.classify import Classifier, Request
-from edge_agent.http.bodies import BodyReader, BodyTimeout
-from edge_agent.http.delivered import AccuracyRoutes
-from edge_agent.http.describe import describe_model, describe_server, describe_task
-from edge_agent.http.parameters import parse_link_ms, parse_query
-from edge_agent.http.replies import Handler, error_reply, json_reply, plain_error
-from edge_agent.http.streams import StreamRoutes
+from edge_agent.http.auth import AppKeys, Caller
+from edge_agent.http.replies import error_reply, plain_error
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import HawkVisionError
-from hawkvision.summary import summarise_task
 
 _log = logging.getLogger(__name__)
+_CALLER = "hawkvision.caller"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Routes:
-    """The agent's API. `draining` makes readiness false and closes connections after answers."""
+class Scope(Enum):
+    """Who may call a route.
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        bodies: BodyReader,
-        metrics: AgentMetrics,
-        accuracy: AccuracyRoutes,
-        streams: StreamRoutes,
-        delta: float,
-    ) -> None:
-        self._accuracy = accuracy
-        self._streams = streams
-        self._delta = delta
-        self._classifier = classifier
-        self._bodies = bodies
+    `PUBLIC`: everybody who reaches the port. `APP`: with keys on, whoever sends an app's key; on
+    a path that names an app, that app's.
+    """
+
+    PUBLIC = "public"
+    APP = "app"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One entry of the table. A handler raises HawkVisionError for what it refuses."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope = Scope.PUBLIC
+
+
+class Entrance:
+    """What every request passes on its way to a handler.
+
+    `draining` closes connections after their answers; `idle` is set while nothing is in flight.
+    """
+
+    def __init__(self, keys: AppKeys, metrics: AgentMetrics) -> None:
+        self._keys = keys
         self._metrics = metrics
+        self._in_flight = 0
         self.draining = False
         self.idle = asyncio.Event()
         self.idle.set()
-        self._in_flight = 0
 
-    def application(self, max_body: int) -> web.Application:
-        """The aiohttp application. Fallback routes, not middlewares, keep the hot path short."""
-        app = web.Application(client_max_size=max_body)
-        served: list[tuple[str, str, Handler]] = [
-            ("POST", "/v1/classify", self.classify),
-            ("GET", "/v1/tasks", self.tasks),
-            ("GET", "/v1/tasks/{task}", self.task),
-            ("GET", "/v1/tasks/{task}/curve", self.curve),
-            ("GET", "/v2/health/live", self.live),
-            ("GET", "/v2/health/ready", self.ready),
-            ("GET", "/v2", self.server),
-            ("GET", "/v2/models/{task}", self.model),
-            ("GET", "/v2/models/{task}/ready", self.ready),
-            ("GET", "/metrics", self.scrape),
-            ("GET", "/", self.server),
-            *self._accuracy.table(),
-            *self._streams.table(),
-        ]
-        methods: dict[str, list[str]] = {}
-        for method, path, handler in served:
-            app.router.add_route(method, path, handler)
-            methods.setdefault(path, []).append(method)
-        for path, allowed in methods.items():
-            app.router.add_route("*", path, _wrong_method(", ".join(allowed)))
-        app.router.add_route("*", "/{path:.*}", _no_route)
-        return app
+    def admit(self, route: Route) -> Handler:
+        """The route's handler behind its scope; whatever it raises becomes an answer."""
+        handler = route.handler if route.scope is Scope.PUBLIC else self._with_key(route.handler)
 
-    async def classify(self, request: web.Request) -> web.Response:
-        """`POST /v1/classify`: raw image bytes, or multipart with one or many."""
-        arrived = time.monotonic()
-        self._begin()
-        try:
-            trace = request.headers.get("traceparent")
-            resolved = self._classifier.resolve(
-                parse_query(request.rel_url.raw_query_string), arrived, trace
-            )
-            async with self._bodies.images(request) as images:
-                if len(images) == 1:
-                    body = await self._classifier.classify(images[0], resolved)
-                else:
-                    body = await self._many(images, resolved)
-            reply = json_reply(body)
-        except HawkVisionError as error:
-            reply = self._refused(error)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
-        except Exception:
-            _log.exception("unexpected error in /v1/classify")
-            self._metrics.refused("internal")
-            reply = plain_error(500, "internal", "internal error", "See the agent's log.")
-        finally:
-            self._end()
-        if self.draining:
-            reply.force_close()
+        async def answer(request: web.Request) -> web.StreamResponse:
+            self._begin()
+            try:
+                reply = await handler(request)
+            except HawkVisionError as error:
+                reply = self._refused(error, request)
+            except (ConnectionError, web.HTTPException):
+                raise
+            except Exception:
+                _log.exception("unexpected error in %s %s", route.method, route.path)
+                self._metrics.refused("internal")
+                reply = plain_error(500, "internal", "internal error", "See the agent's log.")
+            finally:
+                self._end()
+            if self.draining:
+                reply.force_close()
+            return reply
+
+        return answer
+
+    def _with_key(self, handler: Handler) -> Handler:
+        async def check(request: web.Request) -> web.StreamResponse:
+            caller = self._keys.caller(request.headers.get("Authorization"))
+            app = request.match_info.get("app")
+            if app is not None:
+                caller.check(app)
+            request[_CALLER] = caller
+            return await handler(request)
+
+        return check
+
+    def _refused(self, error: HawkVisionError, request: web.Request) -> web.Response:
+        self._metrics.refused(error.code)
+        reply = error_reply(error)
+        if not request.content.is_eof():
+            reply.force_close()  # nobody waits for the rest of the body
         return reply
 
     def _begin(self) -> None:
@@ -113,87 +108,30 @@ class Routes:
         if self._in_flight == 0:
             self.idle.set()
 
-    def _refused(self, error: HawkVisionError) -> web.Response:
-        self._metrics.refused(error.code)
-        if isinstance(error, BodyTimeout):
-            reply = plain_error(408, error.code, error.message, error.hint)
-        else:
-            reply = error_reply(error)
-        if reply.status in (408, 413):
-            reply.force_close()
-        return reply
 
-    async def _many(self, images: list[bytes], resolved: Request) -> dict[str, Any]:
-        self._classifier.pool.check_room(len(images))
-        answers = await asyncio.gather(
-            *(self._classifier.classify(image, resolved) for image in images),
-            return_exceptions=True,
-        )
-        results: list[dict[str, Any]] = []
-        for answer in answers:
-            if isinstance(answer, HawkVisionError):
-                self._metrics.refused(answer.code)
-                results.append({"error": answer.as_dict()})
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                results.append(answer)
-        return {"results": results}
+def caller_of(request: web.Request) -> Caller:
+    """Who sent a request to a route of scope APP."""
+    caller: Caller = request[_CALLER]
+    return caller
 
-    async def tasks(self, _request: web.Request) -> web.Response:
-        """`GET /v1/tasks`: the default task first."""
-        tasks = [describe_task(local) for local in self._classifier.tasks.values()]
-        return json_reply({"tasks": tasks})
 
-    async def task(self, request: web.Request) -> web.Response:
-        """`GET /v1/tasks/{task}`."""
-        try:
-            return json_reply(describe_task(self._classifier.task(request.match_info["task"])))
-        except HawkVisionError as error:
-            return error_reply(error)
+def application(routes: Iterable[Route], entrance: Entrance) -> web.Application:
+    """The aiohttp application; every GET also answers HEAD.
 
-    async def curve(self, request: web.Request) -> web.Response:
-        """`GET /v1/tasks/{task}/curve?link_ms=20`: targets, thresholds and what they cost."""
-        try:
-            local = self._classifier.task(request.match_info["task"])
-            link_ms = parse_link_ms(request.rel_url.query)
-        except HawkVisionError as error:
-            return error_reply(error)
-        summary = await asyncio.to_thread(
-            summarise_task, local.task, local.policy.scores, delta=self._delta, link_ms=link_ms
-        )
-        return json_reply(summary.as_dict())
-
-    async def live(self, _request: web.Request) -> web.Response:
-        """`GET /v2/health/live`: 200 while the process answers."""
-        return json_reply({"live": True})
-
-    async def ready(self, request: web.Request) -> web.Response:
-        """`GET /v2/health/ready` and `/v2/models/{task}/ready`: 503 while draining."""
-        name = request.match_info.get("task")
-        if name is not None and name not in self._classifier.tasks:
-            return json_reply({"error": f"unknown model {name[:80]!r}"}, 404)
-        body: dict[str, Any] = {"ready": not self.draining}
-        if name is not None:
-            body = {"name": name, **body}
-        return json_reply(body, 503 if self.draining else 200)
-
-    async def server(self, _request: web.Request) -> web.Response:
-        """`GET /v2`: server metadata."""
-        return json_reply(describe_server())
-
-    async def model(self, request: web.Request) -> web.Response:
-        """`GET /v2/models/{task}`: a task as the Open Inference Protocol describes a model."""
-        name = request.match_info["task"]
-        local = self._classifier.tasks.get(name)
-        if local is None:
-            return json_reply({"error": f"unknown model {name[:80]!r}"}, 404)
-        return json_reply(describe_model(local))
-
-    async def scrape(self, _request: web.Request) -> web.Response:
-        """`GET /metrics`: Prometheus text."""
-        text = await asyncio.to_thread(generate_latest, self._metrics.registry)
-        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    Fallback routes, not middlewares, keep the hot path short.
+    """
+    app = web.Application()
+    methods: dict[str, list[str]] = {}
+    for route in routes:
+        handler = entrance.admit(route)
+        names = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+        for name in names:
+            app.router.add_route(name, route.path, handler)
+        methods.setdefault(route.path, []).extend(names)
+    for path, allowed in methods.items():
+        app.router.add_route("*", path, _wrong_method(", ".join(allowed)))
+    app.router.add_route("*", "/{path:.*}", _no_route)
+    return app
 
 
 def _wrong_method(allowed: str) -> Handler:
@@ -209,5 +147,5 @@ def _wrong_method(allowed: str) -> Handler:
 
 async def _no_route(request: web.Request) -> web.Response:
     return plain_error(
-        404, "not_found", f"no such path: {request.path[:120]}", "POST images to /v1/classify."
+        404, "not_found", f"no such path: {request.path[:120]!r}", "POST images to /v1/classify."
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import orjson
 from aiohttp import web
 
-from edge_agent.http.bodies import read_json
-from edge_agent.http.replies import Handler, guarded, json_reply
+from edge_agent.http.bodies import BodyReader
+from edge_agent.http.replies import json_reply
+from edge_agent.http.routes import Route
 from edge_agent.streams.registry import StreamRegistry, is_loopback
 from edge_agent.streams.stream import Event
 from hawkvision.errors import Overloaded
@@ -17,43 +19,47 @@ from hawkvision.lossy.offer import parse_stream_request
 
 _KEEP_ALIVE_S = 10.0
 _MOST_LISTENERS = 16
+_IN_THE_CLEAR = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"
 
 
 class StreamRoutes:
     """A stream's id is a secret that only its opener gets; whoever has it may follow and end it."""
 
-    def __init__(self, registry: StreamRegistry) -> None:
+    def __init__(self, registry: StreamRegistry, bodies: BodyReader) -> None:
         self._registry = registry
+        self._bodies = bodies
 
-    def table(self) -> list[tuple[str, str, Handler]]:
-        """Method, path, handler."""
+    def table(self) -> list[Route]:
+        """The routes."""
         return [
-            ("POST", "/v1/streams", guarded(self.open)),
-            ("GET", "/v1/streams/{id}", guarded(self.status)),
-            ("GET", "/v1/streams/{id}/results", guarded(self.results)),
-            ("DELETE", "/v1/streams/{id}", guarded(self.delete)),
+            Route("POST", "/v1/streams", self.open),
+            Route("GET", "/v1/streams/{id}", self.status),
+            Route("GET", "/v1/streams/{id}/results", self.results),
+            Route("DELETE", "/v1/streams/{id}", self.delete),
         ]
 
     async def open(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/streams`: 201 with address, SSRC, key, advice and command lines."""
-        asked = parse_stream_request(await read_json(request) if request.can_read_body else {})
+        asked = parse_stream_request(
+            await self._bodies.json(request) if request.can_read_body else {}
+        )
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
         peer = str(transport.get_extra_info("peername")[0])
         host = str(transport.get_extra_info("sockname")[0])
         stream = await self._registry.open(asked, host=host, peer=peer)
-        body = stream.offer.as_dict()
-        if stream.offer.key and not is_loopback(peer) and request.scheme != "https":
-            body["warning"] = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"
-        reply = json_reply(body, 201)
-        reply.headers["Location"] = f"/v1/streams/{stream.offer.id}"
+        offer = stream.offer
+        if offer.key and not is_loopback(peer) and request.scheme != "https":
+            offer = replace(offer, warning=_IN_THE_CLEAR)
+        reply = json_reply(offer.as_dict(), 201)
+        reply.headers["Location"] = f"/v1/streams/{offer.id}"
         reply.headers["Cache-Control"] = "no-store"
         return reply
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """`GET /v1/streams/{id}`: counts and advice."""
-        return json_reply(self._registry.get(request.match_info["id"]).status())
+        return json_reply(self._registry.get(request.match_info["id"]).status().as_dict())
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """`DELETE /v1/streams/{id}`: 204."""
@@ -70,10 +76,12 @@ class StreamRoutes:
             raise Overloaded(f"{_MOST_LISTENERS} listen to this stream", hint="Close one of them.")
         last = request.headers.get("Last-Event-ID", request.rel_url.query.get("after", ""))
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
-        queue = stream.listen(after)
         reply = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
+        if request.method == "HEAD":
+            return reply
+        queue = stream.listen(after)
         try:
             await reply.prepare(request)
             await reply.write(b"retry: 1000\n\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,8 @@ from edge_agent.classify import Classifier, Loss, Request
 from edge_agent.local import LocalAnswer, LocalTask
 from hawkvision.cascade import Accuracy, AccuracyTarget, CascadePolicy
 from hawkvision.cascade.loss import LossDecision
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.stream import FrameInfo, FrameResult
 from hawkvision.lossy.assembler import Frame
 from hawkvision.lossy.jpeg.pixels import Pixels, concealed_jpeg, decode_frame
 from hawkvision.lossy.jpeg.rebuild import Rebuilt, rebuild
@@ -44,7 +45,7 @@ class Seen:
 class FrameAnswer:
     """The result as clients get it, and what the next frame may use."""
 
-    result: dict[str, Any]
+    result: FrameResult
     seen: Seen
 
 
@@ -52,7 +53,7 @@ def look(local: LocalTask, frame: Frame, previous: Image | None) -> Seen:
     """Rebuild, decode, conceal and infer; runs on a worker thread. Raises the image errors."""
     start = time.monotonic()
     rebuilt = rebuild(frame)
-    pixels = decode_frame(rebuilt, local.limits, min_side=local.min_side, previous=previous)
+    pixels = decode_frame(rebuilt, local.limits, min_side=local.rung.min_side, previous=previous)
     decoded = time.monotonic()
     prediction = local.predict(pixels.image)
     done = time.monotonic()
@@ -71,33 +72,32 @@ class FrameClassifier:
     ) -> FrameAnswer:
         """Raises the image errors, Overloaded, and EngineError."""
         classifier, local = self._classifier, wanted.request.local
-        seen = await classifier.pool.submit(lambda job: look(local, *job), (frame, previous))
-        request = replace(
-            wanted.request, arrived=frame.first_s, deadline=frame.first_s + wanted.deadline_s
+        deadline = frame.first_s + wanted.deadline_s
+        seen = await classifier.pool.submit(
+            lambda job, _: look(local, *job), (frame, previous), deadline=deadline
         )
+        request = replace(wanted.request, arrived=frame.first_s, deadline=deadline)
         whole = seen.pixels.lost is None and seen.rebuilt.tables_known and not seen.pixels.garbled
         if whole:
             target = self._in_force(request, request.target)
-            result = await self._cascade(replace(request, target=target), seen, None)
+            answer = await self._cascade(replace(request, target=target), seen, None)
             resend = False
         else:
             decision = self._decide(wanted, seen)
-            result, resend = await self._damaged(request, seen, decision)
-        result["frame"] = describe(frame, seen)
-        result["resend"] = resend
-        return FrameAnswer(result, seen)
+            answer, resend = await self._damaged(request, seen, decision)
+        return FrameAnswer(FrameResult(describe(frame, seen), answer, resend), seen)
 
     def _decide(self, wanted: FrameRequest, seen: Seen) -> LossDecision:
         lost = seen.pixels.lost_fraction
         if seen.pixels.garbled or not seen.rebuilt.tables_known:
             lost = 1.0
         return wanted.request.local.loss_policy.decide(
-            wanted.accuracy, wanted.request.target.target, lost, may_resend=wanted.may_resend
+            wanted.accuracy, lost, may_resend=wanted.may_resend
         )
 
     async def _damaged(
         self, request: Request, seen: Seen, decision: LossDecision
-    ) -> tuple[dict[str, Any], bool]:
+    ) -> tuple[Answer, bool]:
         """The answer for a damaged frame, and whether its image should be sent again."""
         steered = self._in_force(request, request.target)
         threshold = decision.target.threshold
@@ -113,7 +113,7 @@ class FrameClassifier:
         # Until the intact image comes, this is the best answer there is; it is not certified.
         return self._classifier.reply(request, None, seen.answer, loss=Loss(level, False)), True
 
-    async def _cascade(self, request: Request, seen: Seen, loss: Loss | None) -> dict[str, Any]:
+    async def _cascade(self, request: Request, seen: Seen, loss: Loss | None) -> Answer:
         classifier = self._classifier
         image = seen.rebuilt.jpeg if loss is None else None
         if CascadePolicy.answers_locally(seen.answer.prediction, request.target):
@@ -122,7 +122,7 @@ class FrameClassifier:
         if image is None:
             limits = request.local.limits
             sent = await classifier.pool.submit(
-                lambda rebuilt: concealed_jpeg(rebuilt, limits), seen.rebuilt
+                lambda rebuilt, _: concealed_jpeg(rebuilt, limits), seen.rebuilt
             )
         else:
             sent = image
@@ -136,13 +136,13 @@ class FrameClassifier:
         return tracking.in_force(request.local.task.name, target, request.app)
 
 
-def describe(frame: Frame, seen: Seen | None) -> dict[str, Any]:
-    """The `frame` object of a result. Times in milliseconds."""
+def describe(frame: Frame, seen: Seen | None) -> FrameInfo:
+    """A frame as its result tells of it; nothing of it was seen where it did not decode."""
     lost = 1.0 if seen is None else seen.pixels.lost_fraction
-    return {
-        "timestamp": frame.timestamp,
-        "complete": frame.complete,
-        "lost_fraction": round(lost, 4),
-        "packets": len(frame.fragments),
-        "assembly_ms": round((frame.last_s - frame.first_s) * 1e3, 3),
-    }
+    return FrameInfo(
+        timestamp=frame.timestamp,
+        complete=frame.complete,
+        lost_fraction=round(lost, 4),
+        packets=len(frame.fragments),
+        assembly_ms=round((frame.last_s - frame.first_s) * 1e3, 3),
+    )

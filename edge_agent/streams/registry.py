@@ -7,13 +7,15 @@ import ipaddress
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from edge_agent.classify import Classifier
-from edge_agent.http.parameters import ClassifyParameters, parse_app
+from edge_agent.parameters import ClassifyParameters, parse_app
 from edge_agent.streams.frames import FrameClassifier, FrameRequest
 from edge_agent.streams.stream import Address, LossyStream
+from edge_agent.streams.totals import StreamTotals
 from hawkvision.cascade import parse_accuracy
 from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, UnknownStream
 from hawkvision.lossy.assembler import AssemblyLimits
@@ -42,6 +44,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
 
     def __init__(self, classifier: Classifier, settings: StreamSettings) -> None:
         self.unknown = 0
+        self.totals = StreamTotals()
         self._classifier = classifier
         self._frames = FrameClassifier(classifier)
         self._settings = settings
@@ -54,6 +57,10 @@ class StreamRegistry(asyncio.DatagramProtocol):
     def open_streams(self) -> int:
         """How many streams there are."""
         return len(self._by_id)
+
+    def packets(self) -> Mapping[str, int]:
+        """Packets of all streams since the agent started, by what became of them."""
+        return self.totals.with_living(stream.packets for stream in self._by_id.values())
 
     async def bind(self, host: str, port: int, *, exact: bool) -> None:
         """Listen on UDP; without `exact`, on another port where this one is taken.
@@ -113,10 +120,8 @@ class StreamRegistry(asyncio.DatagramProtocol):
         if suite is None and not is_loopback(peer):
             raise _plain_refused()
         wanted = self._wanted(asked)
-        local, target = wanted.request.local, wanted.request.target
-        await asyncio.to_thread(
-            local.loss_policy.prepare, wanted.accuracy, target.target, may_resend=asked.resend
-        )
+        local = wanted.request.local
+        await asyncio.to_thread(local.loss_policy.prepare, wanted.accuracy, may_resend=asked.resend)
         self._check_room()
         ssrc = self._new_ssrc()
         key = new_key(suite) if suite else b""
@@ -142,7 +147,9 @@ class StreamRegistry(asyncio.DatagramProtocol):
         if asked.parity:
             receiver.expect_parity()
         outbound = Outbound(suite, key, ssrc ^ 0x8000_0000) if suite else None
-        stream = LossyStream(offer, asked, wanted, receiver, outbound, self._frames, self._send)
+        stream = LossyStream(
+            offer, asked, wanted, receiver, outbound, self._frames, self._send, self.totals
+        )
         self._by_ssrc[ssrc] = self._by_id[offer.id] = stream
         return stream
 
@@ -162,8 +169,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
         )
         request = self._classifier.resolve(parameters, 0.0, None)
         policy = request.local.policy
-        echo = request.target.target
-        accuracy = parse_accuracy(echo) if isinstance(echo, str) else echo
+        accuracy = request.target.accuracy
         return FrameRequest(
             request=replace(request, target=policy.resolve(accuracy)),
             accuracy=accuracy,
@@ -192,6 +198,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
         """Close a stream. Raises UnknownStream."""
         stream = self.get(stream_id)
         del self._by_id[stream_id], self._by_ssrc[stream.offer.ssrc]
+        self.totals.end(stream.stopped or reason, stream.packets)
         stream.close(reason)
 
     def _sweep(self) -> None:

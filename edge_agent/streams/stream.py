@@ -15,9 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_agent.streams.frames import FrameClassifier, FrameRequest, Seen, describe
+from edge_agent.streams.totals import StreamTotals
+from hawkvision.contract.stream import (
+    Advice,
+    FrameCounts,
+    FrameResult,
+    PacketCounts,
+    StreamEnd,
+    StreamEvent,
+    StreamStatus,
+)
 from hawkvision.errors import HawkVisionError, Overloaded
 from hawkvision.lossy.assembler import Frame
-from hawkvision.lossy.congestion import CircuitBreaker, Interval
+from hawkvision.lossy.circuit_breaker import Interval, RtpCircuitBreaker
 from hawkvision.lossy.offer import StreamOffer, StreamRequest
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.results import REPEATS_S, result_datagram
@@ -77,6 +87,7 @@ class LossyStream:
         outbound: Outbound | None,
         classifier: FrameClassifier,
         send: Callable[[bytes, Address], None],
+        totals: StreamTotals,
     ) -> None:
         self.offer = offer
         self.counts = StreamCounts()
@@ -90,6 +101,7 @@ class LossyStream:
         self._outbound = outbound
         self._classifier = classifier
         self._send = send
+        self._totals = totals
         self._own_ssrc = offer.ssrc ^ 0x8000_0000
         self._loop = asyncio.get_running_loop()
         self._jobs: set[asyncio.Task[None]] = set()
@@ -99,7 +111,7 @@ class LossyStream:
         self._previous: npt.NDArray[np.uint8] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
-        self._breaker = CircuitBreaker(REPORT_S)
+        self._breaker = RtpCircuitBreaker(REPORT_S)
         self._octets = 0
         self._reported = (0, 0)
         self._reporter = self._loop.call_later(REPORT_S, self._report)
@@ -136,7 +148,7 @@ class LossyStream:
             if isinstance(report, Goodbye) and self.offer.ssrc in report.sources:
                 for frame in self.receiver.assembler.flush():
                     self._begin(frame)
-                self._publish("end", {"reason": "goodbye"})
+                self._publish(StreamEnd("goodbye"))
 
     def _schedule(self, now: float) -> None:
         due = self.receiver.assembler.next_due_s
@@ -175,14 +187,19 @@ class LossyStream:
             self._failed(frame, HawkVisionError("internal error", hint="See the agent's log."))
             return
         self._learn(answer.seen, frame)
+        damaged = answer.seen.pixels.lost is not None
         self.counts.answered += 1
-        self.counts.damaged += answer.seen.pixels.lost is not None
-        self.counts.resend += answer.result["resend"]
+        self.counts.damaged += damaged
+        self.counts.resend += answer.result.resend
+        self._totals.frames["answered"] += 1
+        self._totals.frames["damaged"] += damaged
+        self._totals.frames["resend"] += answer.result.resend
         self._deliver(answer.result)
 
     def _failed(self, frame: Frame, error: HawkVisionError) -> None:
         self.counts.failed += 1
-        self._deliver({"frame": describe(frame, None), "error": error.as_dict()})
+        self._totals.frames[error.code] += 1
+        self._deliver(FrameResult(describe(frame, None), error))
 
     def _learn(self, seen: Seen, frame: Frame) -> None:
         """Keep what later frames may use, and say what the sender could do better."""
@@ -204,14 +221,14 @@ class LossyStream:
     def _advise(self, code: str) -> None:
         if code not in self.advice:
             self.advice[code] = _ADVICE[code]
-            self._publish("advice", {"code": code, "message": _ADVICE[code]})
+            self._publish(Advice(code, _ADVICE[code]))
 
-    def _deliver(self, result: dict[str, Any]) -> None:
+    def _deliver(self, result: FrameResult) -> None:
         """To the listeners, and back to the sender, three times."""
-        self._publish("result", result)
+        body = self._publish(result)
         if not self._asked.replies or self.address is None:
             return
-        data = result_datagram(self._own_ssrc, result, self.offer.mtu - self.offer.tag_bytes - 4)
+        data = result_datagram(self._own_ssrc, body, self.offer.mtu - self.offer.tag_bytes - 4)
         for delay in REPEATS_S:
             if delay:
                 self._loop.call_later(delay, self._reply, data)
@@ -225,14 +242,16 @@ class LossyStream:
 
     # Listeners.
 
-    def _publish(self, name: str, data: dict[str, Any]) -> None:
-        event = Event(next(self._numbers), name, data)
+    def _publish(self, told: StreamEvent) -> dict[str, Any]:
+        """To the listeners, now and later; its JSON object."""
+        event = Event(next(self._numbers), told.event, told.as_dict())
         self._recent.append(event)
         for queue in self._listeners:
             if queue.full():
                 queue.get_nowait()
                 self.counts.events_dropped += 1
             queue.put_nowait(event)
+        return event.data
 
     def listen(self, after: int | None) -> asyncio.Queue[Event | None]:
         """A queue of events to come, and of recent ones after number `after`."""
@@ -281,38 +300,43 @@ class LossyStream:
         if self._breaker.reason is not None:
             self.stopped = self._breaker.reason
             self._advise("stopped")
-            self._publish("end", {"reason": self.stopped})
+            self._publish(StreamEnd(self.stopped))
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> StreamStatus:
         """What happened so far."""
         counts, receiver = self.counts, self.receiver
-        assembly = receiver.assembler.counts
-        return {
-            "id": self.offer.id,
-            "ssrc": self.offer.ssrc,
-            "bound": self.address is not None,
-            "stopped": self.stopped,
-            "advice": [{"code": code, "message": text} for code, text in self.advice.items()],
-            "frames": {
-                "answered": counts.answered,
-                "damaged": counts.damaged,
-                "failed": counts.failed,
-                "resend": counts.resend,
-                "in_flight": receiver.assembler.in_flight + len(self._jobs),
-            },
-            "packets": {
-                "accepted": receiver.counts.accepted,
-                "rejected": receiver.counts.rejected,
-                "malformed": receiver.counts.malformed,
-                "lost": max(0, receiver.reception.lost),
-                "recovered": receiver.parity.recovered,
-                "late": assembly.late,
-                "duplicate": assembly.duplicate,
-                "conflicting": assembly.conflicting,
-                "over_limit": assembly.over_limit,
-            },
-            "events_dropped": counts.events_dropped,
-        }
+        return StreamStatus(
+            id=self.offer.id,
+            ssrc=self.offer.ssrc,
+            bound=self.address is not None,
+            stopped=self.stopped,
+            advice=tuple(Advice(code, text) for code, text in self.advice.items()),
+            frames=FrameCounts(
+                answered=counts.answered,
+                damaged=counts.damaged,
+                failed=counts.failed,
+                resend=counts.resend,
+                in_flight=receiver.assembler.in_flight + len(self._jobs),
+            ),
+            packets=self.packets,
+            events_dropped=counts.events_dropped,
+        )
+
+    @property
+    def packets(self) -> PacketCounts:
+        """Packets by what became of them."""
+        receiver, assembly = self.receiver, self.receiver.assembler.counts
+        return PacketCounts(
+            accepted=receiver.counts.accepted,
+            rejected=receiver.counts.rejected,
+            malformed=receiver.counts.malformed,
+            lost=max(0, receiver.reception.lost),
+            recovered=receiver.parity.recovered,
+            late=assembly.late,
+            duplicate=assembly.duplicate,
+            conflicting=assembly.conflicting,
+            over_limit=assembly.over_limit,
+        )
 
     def close(self, reason: str) -> None:
         """End the stream; listeners get the reason and then the end."""
@@ -322,7 +346,7 @@ class LossyStream:
             self._timer.cancel()
         for job in self._jobs:
             job.cancel()
-        self._publish("end", {"reason": reason})
+        self._publish(StreamEnd(reason))
         for queue in self._listeners:
             if queue.full():
                 queue.get_nowait()

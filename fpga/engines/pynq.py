@@ -22,11 +22,12 @@ import numpy as np
 
 from fpga import board
 from fpga.board.frames import read_frame, write_frame
-from fpga.engines.serving import metadata_of, pictures_of
+from fpga.engines.serving import metadata_of, outputs_of, pictures_of
 from fpga.network.files import load_network, network_beside
 from fpga.network.network import Network
-from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
+from hawkvision.engines.base import Batch, EngineMetadata, ModelSpec
 from hawkvision.errors import EngineError
+from hawkvision.tasks import Outputs
 
 _log = logging.getLogger(__name__)
 _PYTHON = "HAWKVISION_PYNQ_PYTHON"
@@ -63,7 +64,7 @@ class PynqEngine:
         """Of the last batch: `latency_cycles`, `interval_cycles`, on some boards `watts`."""
         return self._measured
 
-    def infer(self, batch: Batch) -> Logits:
+    def infer(self, batch: Batch) -> Outputs:
         """See `hawkvision.engines.base.Engine`; uint8 only, one message for a batch."""
         pictures = pictures_of(batch, self._network, "pynq")
         with self._lock:
@@ -73,7 +74,7 @@ class PynqEngine:
             head, body = self._ask({"pictures": len(pictures)}, pictures.tobytes(), ANSWER_S)
         self._measured = {name: float(value) for name, value in head.items() if value is not None}
         logits = np.frombuffer(body, np.int32).reshape(-1, self._network.classes)
-        return np.asarray(logits * self._network.head.scale, np.float32)
+        return outputs_of(logits, self._network)
 
     def close(self) -> None:
         """Let the worker end."""

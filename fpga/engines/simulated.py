@@ -15,15 +15,16 @@ import numpy as np
 
 from fpga.board.driver import MAX_BATCH, Accelerator, DriverError
 from fpga.board.simulated import SimulatedBoard
-from fpga.engines.serving import metadata_of, pictures_of
+from fpga.engines.serving import metadata_of, outputs_of, pictures_of
 from fpga.network.files import network_beside
 from fpga.network.folding import slowest_layer
 from fpga.network.plan import Plan, load_plan
 from fpga.network.profiles import milliseconds
 from fpga.tools.cache import cache_folder
 from fpga.tools.needs import naming_missing_modules
-from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
+from hawkvision.engines.base import Batch, EngineMetadata, ModelSpec
 from hawkvision.errors import EngineError
+from hawkvision.tasks import Outputs
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class SimulatedFpga:
         """Cycles of the last batch, as the hardware counts them, and ms at the assumed clock."""
         return self._measured
 
-    def infer(self, batch: Batch) -> Logits:
+    def infer(self, batch: Batch) -> Outputs:
         """See `hawkvision.engines.base.Engine`; uint8 only."""
         pictures = pictures_of(batch, self._network, "fpga-sim")
         with self._lock:
@@ -74,7 +75,7 @@ class SimulatedFpga:
             "interval_cycles": found.interval_cycles,
             "latency_ms": milliseconds(found.latency_cycles),
         }
-        return np.asarray(logits * self._network.head.scale, np.float32)
+        return outputs_of(logits, self._network)
 
     def close(self) -> None:
         """See `hawkvision.engines.base.Engine`."""

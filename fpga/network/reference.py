@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 from onnx import helper, numpy_helper
 
 from fpga.network.streamline import INPUT_STEP
@@ -63,6 +62,8 @@ def run_qonnx(path: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float
 
     Raises RepositoryError where ONNX Runtime cannot execute the file.
     """
+    import onnxruntime
+
     try:
         model = plain_onnx(onnx.load(str(path)))
         options = onnxruntime.SessionOptions()

@@ -117,25 +117,25 @@ def layer_rows(plan: Plan, sized: Sized) -> list[dict[str, Any]]:
 def accuracy(
     network: Network,
     images: LabelledSet,
-    labels: dict[str, int],
+    truth_of: Callable[[str], int],
     done: Callable[[int], None] = lambda _count: None,
 ) -> float:
     """Share of the photos that the integer network answers rightly, decoded as the agent does."""
     right = 0
-    for pictures, truth in prepared(network, images, labels):
+    for pictures, truth in prepared(network, images, truth_of):
         right += int((network(pictures).argmax(axis=1) == truth).sum())
         done(len(truth))
     return right / len(images)
 
 
 def prepared(
-    network: Network, images: LabelledSet, labels: dict[str, int]
+    network: Network, images: LabelledSet, truth_of: Callable[[str], int]
 ) -> list[tuple[Pictures, npt.NDArray[np.int64]]]:
     """Batches of pictures uint8 [N,side,side,3] and their classes."""
     side = network.side
     geometry = InputGeometry(side, side, "stretch")
     pictures = [fit(decode(image.data, min_side=side), geometry) for image in images]
-    truth = np.array([labels[image.label] for image in images], np.int64)
+    truth = np.array([truth_of(image.label) for image in images], np.int64)
     return [
         (np.stack(pictures[start : start + _BATCH]), truth[start : start + _BATCH])
         for start in range(0, len(pictures), _BATCH)

@@ -7,17 +7,15 @@ from hawkvision.calibration.curve import (
     lower_confidence_curve,
 )
 from hawkvision.calibration.relative import RelativeCurve, relative_curve
-from hawkvision.calibration.scores import CalibrationScores
-from hawkvision.calibration.temperature import expected_calibration_error, fit_temperature
+from hawkvision.calibration.scores import CalibrationScores, Items
 
 __all__ = [
     "ESCALATE_ALL",
     "CalibrationScores",
+    "Items",
     "LowerConfidenceCurve",
     "RelativeCurve",
     "default_grid",
-    "expected_calibration_error",
-    "fit_temperature",
     "lower_confidence_curve",
     "relative_curve",
 ]

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.calibration.curve import LowerConfidenceCurve, lower_confidence_curve
+from hawkvision.calibration.curve import (
+    LowerConfidenceCurve,
+    check_losses,
+    lower_confidence_curve,
+)
 from hawkvision.calibration.relative import RelativeCurve, relative_curve
 from hawkvision.errors import CalibrationError, RepositoryError
 
-Classes = npt.NDArray[np.int32]
+Integers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
+LossesOf = Callable[[Integers, Integers], Floats]
+"""Losses [..., N] of items [..., N] against the true ones [N]; see `tasks.Itemised`."""
 
-_TYPES = {
-    "label": np.int32,
-    "rung_class": np.int32,
-    "rung_confidence": np.float32,
-    "rung_raw_confidence": np.float32,
-    "dc_class": np.int32,
-    "loss_levels": np.float64,
-    "image_bytes": np.int32,
-}
+_FLOATS = ("rung_loss", "dc_loss", "rung_confidence", "rung_raw_confidence")
+
+
+@dataclass(frozen=True)
+class Items:
+    """Answers and truths as numbered items, for tables by item, of kinds that have such.
+
+    `label` int32 [N] is the truth, `rung_class` int32 [L,R,N] what each rung answered, `dc_class`
+    int32 [L,N] what the data center answers as a whole.
+    """
+
+    label: Integers
+    rung_class: Integers
+    dc_class: Integers
 
 
 @dataclass(frozen=True)
@@ -34,28 +44,28 @@ class CalibrationScores:
     """One column per held-out image, drawn from the task's traffic and unseen in training.
 
     N images, R rungs from small to large, L loss levels, the first of which is 0 (intact):
-    `label` int32 [N] and `rung_class` int32 [L,R,N] are indices into the task's labels;
-    `rung_confidence` float32 [L,R,N] is temperature-scaled, `rung_raw_confidence` [R,N] is not;
-    `dc_class` int32 [L,N] is what the data center answers (one rung, or several in a chain);
-    `loss_levels` float64 [L] are shares of the image that did not arrive; `image_bytes` int32 [N]
-    are encoded sizes.
+    `rung_loss` float32 [L,R,N] says how wrong each rung is, in [0, 1]; `dc_loss` float32 [L,N] how
+    wrong the data center is (one rung, or several in a chain); `rung_confidence` float32 [L,R,N]
+    is calibrated, `rung_raw_confidence` [R,N] is not; `loss_levels` float64 [L] are shares of the
+    image that did not arrive; `image_bytes` int32 [N] are encoded sizes. With `binary` the losses
+    are 0 or 1 by nature.
     """
 
-    label: Classes
-    rung_class: Classes
+    rung_loss: Floats
+    dc_loss: Floats
     rung_confidence: Floats
     rung_raw_confidence: Floats
-    dc_class: Classes
     loss_levels: npt.NDArray[np.float64]
-    image_bytes: Classes
+    image_bytes: Integers
+    binary: bool
+    items: Items | None = field(default=None)
 
     def __post_init__(self) -> None:
-        levels, rungs, images = self.rung_class.shape
+        levels, rungs, images = self.rung_loss.shape
         expected = {
-            "label": (images,),
             "rung_confidence": (levels, rungs, images),
             "rung_raw_confidence": (rungs, images),
-            "dc_class": (levels, images),
+            "dc_loss": (levels, images),
             "loss_levels": (levels,),
             "image_bytes": (images,),
         }
@@ -64,27 +74,44 @@ class CalibrationScores:
                 raise CalibrationError(
                     f"scores: {name} has shape {getattr(self, name).shape}, not {shape}"
                 )
+        if self.items is not None and (
+            self.items.label.shape != (images,)
+            or self.items.rung_class.shape != self.rung_loss.shape
+            or self.items.dc_class.shape != self.dc_loss.shape
+        ):
+            raise CalibrationError("scores: the items are not of these images and rungs")
         steps = np.diff(self.loss_levels)
         if rungs < 2 or self.loss_levels[0] != 0 or (steps <= 0).any():
             raise CalibrationError("scores need two rungs, and loss levels that rise from 0")
+        check_losses(
+            self.rung_loss.astype(np.float64), self.dc_loss.astype(np.float64), binary=self.binary
+        )
 
     def __len__(self) -> int:
-        return len(self.label)
+        return len(self.image_bytes)
 
     @property
     def confidence(self) -> Floats:
         """The edge rung's confidence on intact images, float32 [N]."""
         return np.asarray(self.rung_confidence[0, 0])
 
-    @cached_property
-    def edge_correct(self) -> Bools:
-        """Whether the edge is right, by loss level: bool [L,N]."""
-        return np.asarray(self.rung_class[:, 0] == self.label)
+    @property
+    def edge_loss(self) -> Floats:
+        """How wrong the edge is, by loss level: float32 [L,N]."""
+        return np.asarray(self.rung_loss[:, 0])
 
-    @cached_property
-    def dc_correct(self) -> Bools:
-        """Whether the data center is right, by loss level: bool [L,N]."""
-        return np.asarray(self.dc_class == self.label)
+    def edge_accuracy(self, level: int = 0) -> float:
+        """One minus the edge's mean loss at a loss level."""
+        return 1 - float(self.edge_loss[level].mean(dtype=np.float64))
+
+    def dc_accuracy(self, level: int = 0) -> float:
+        """One minus the data center's mean loss at a loss level."""
+        return 1 - float(self.dc_loss[level].mean(dtype=np.float64))
+
+    def cascade_loss(self, threshold: float) -> Floats:
+        """How wrong the cascade is on each intact image at a threshold, float32 [N]."""
+        local = self.confidence >= threshold
+        return np.asarray(np.where(local, self.edge_loss[0], self.dc_loss[0]), np.float32)
 
     def level_for(self, lost_fraction: float) -> int | None:
         """The index of the level that covers this share lost; None beyond the last one."""
@@ -100,8 +127,9 @@ class CalibrationScores:
         """
         return lower_confidence_curve(
             self.rung_confidence[level, 0],
-            self.edge_correct[level],
-            self.dc_correct[0 if intact_resend else level],
+            self.edge_loss[level],
+            self.dc_loss[0 if intact_resend else level],
+            binary=self.binary,
             delta=delta,
         )
 
@@ -111,25 +139,69 @@ class CalibrationScores:
         """As `curve`, for targets relative to the data center's accuracy."""
         return relative_curve(
             self.rung_confidence[level, 0],
-            self.edge_correct[level],
-            self.dc_correct[0 if intact_resend else level],
+            self.edge_loss[level],
+            self.dc_loss[0 if intact_resend else level],
             delta=delta,
         )
 
     def save(self, path: Path) -> None:
-        """Write as a compressed `.npz`, without pickles."""
-        np.savez_compressed(
-            path, **{field.name: getattr(self, field.name) for field in fields(self)}
-        )
+        """Write as a compressed `.npz`, without pickles.
+
+        Losses that follow from items are not written: the items say the same in less room.
+        """
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "rung_confidence": self.rung_confidence,
+            "rung_raw_confidence": self.rung_raw_confidence,
+            "loss_levels": self.loss_levels,
+            "image_bytes": self.image_bytes,
+        }
+        if self.items is None:
+            arrays |= {"rung_loss": self.rung_loss, "dc_loss": self.dc_loss}
+        else:
+            arrays |= {
+                "label": self.items.label,
+                "rung_class": self.items.rung_class,
+                "dc_class": self.items.dc_class,
+            }
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, path: Path) -> CalibrationScores:
-        """Read what `save` wrote. Raises RepositoryError for a damaged file."""
+    def load(
+        cls, path: Path, *, binary: bool, losses_of: LossesOf | None = None
+    ) -> CalibrationScores:
+        """Read what `save` wrote; `losses_of` makes losses of items.
+
+        Raises RepositoryError for a damaged file.
+        """
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                return cls(**{name: arrays[name].astype(kind) for name, kind in _TYPES.items()})
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return cls._from(dict(file), binary, losses_of)
         except (OSError, KeyError, ValueError, IndexError, BadZipFile, CalibrationError) as error:
             raise RepositoryError(
                 f"{path.name} is not a calibration file: {error}",
                 hint="Calibrate the task again.",
             ) from error
+
+    @classmethod
+    def _from(
+        cls,
+        arrays: Mapping[str, npt.NDArray[np.generic]],
+        binary: bool,
+        losses_of: LossesOf | None,
+    ) -> CalibrationScores:
+        found = dict(arrays)
+        items = None
+        if losses_of is not None and "label" in found:
+            items = Items(
+                *(found[name].astype(np.int32) for name in ("label", "rung_class", "dc_class"))
+            )
+            found["rung_loss"] = losses_of(items.rung_class, items.label)
+            found["dc_loss"] = losses_of(items.dc_class, items.label)
+        floats = {name: found[name].astype(np.float32) for name in _FLOATS}
+        return cls(
+            **floats,
+            loss_levels=found["loss_levels"].astype(np.float64),
+            image_bytes=found["image_bytes"].astype(np.int32),
+            binary=binary,
+            items=items,
+        )

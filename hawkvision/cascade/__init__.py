@@ -1,21 +1,6 @@
 """Confidence scaling: answer locally, or escalate, by one threshold per accuracy target."""
 
-from hawkvision.cascade.policy import (
-    Accuracy,
-    AccuracyTarget,
-    CascadePolicy,
-    RelativeAccuracy,
-    parse_accuracy,
-)
-from hawkvision.tasks.classification import Prediction, predict, softmax
+from hawkvision.cascade.accuracy import Accuracy, parse_accuracy
+from hawkvision.cascade.policy import AccuracyTarget, CascadePolicy
 
-__all__ = [
-    "Accuracy",
-    "AccuracyTarget",
-    "CascadePolicy",
-    "Prediction",
-    "RelativeAccuracy",
-    "parse_accuracy",
-    "predict",
-    "softmax",
-]
+__all__ = ["Accuracy", "AccuracyTarget", "CascadePolicy", "parse_accuracy"]

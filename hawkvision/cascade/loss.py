@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from hawkvision.calibration.curve import ESCALATE_ALL
 from hawkvision.calibration.scores import CalibrationScores
-from hawkvision.cascade.policy import Accuracy, AccuracyTarget, CascadePolicy
+from hawkvision.cascade.accuracy import Accuracy
+from hawkvision.cascade.policy import AccuracyTarget, CascadePolicy
 from hawkvision.errors import TargetUnreachable
 
 
@@ -36,15 +37,13 @@ class LossPolicy:
         self._policies: dict[tuple[int, bool], CascadePolicy] = {}
         self._decisions: dict[tuple[Accuracy, int | None, bool], LossDecision] = {}
 
-    def prepare(self, accuracy: Accuracy, echo: float | str, *, may_resend: bool) -> None:
+    def prepare(self, accuracy: Accuracy, *, may_resend: bool) -> None:
         """Compute the decisions for every level; up to a second for a relative target."""
         for lost in self._scores.loss_levels:
-            self.decide(accuracy, echo, float(lost), may_resend=may_resend)
+            self.decide(accuracy, float(lost), may_resend=may_resend)
 
-    def decide(
-        self, accuracy: Accuracy, echo: float | str, lost_fraction: float, *, may_resend: bool
-    ) -> LossDecision:
-        """The threshold for a target and a share lost (0 to 1); `echo` is the target as asked.
+    def decide(self, accuracy: Accuracy, lost_fraction: float, *, may_resend: bool) -> LossDecision:
+        """The threshold for a target and a share lost (0 to 1).
 
         Where escalating the reconstruction certifies the target, that is done; else the intact
         image is asked for, where the sender may send it again; else everything escalates and the
@@ -54,16 +53,14 @@ class LossPolicy:
         key = (accuracy, level, may_resend)
         found = self._decisions.get(key)
         if found is None:
-            found = self._decide(accuracy, echo, level, may_resend)
+            found = self._decide(accuracy, level, may_resend)
             if len(self._decisions) > 4096:
                 self._decisions.clear()
             self._decisions[key] = found
         return found
 
-    def _decide(
-        self, accuracy: Accuracy, echo: float | str, level: int | None, may_resend: bool
-    ) -> LossDecision:
-        everything = AccuracyTarget(echo, ESCALATE_ALL, 1.0)
+    def _decide(self, accuracy: Accuracy, level: int | None, may_resend: bool) -> LossDecision:
+        everything = AccuracyTarget(accuracy, ESCALATE_ALL, 1.0)
         if level is None:
             return LossDecision(everything, None, False, may_resend)
         share = float(self._scores.loss_levels[level])

@@ -3,62 +3,32 @@
 from __future__ import annotations
 
 import bisect
-import math
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from hawkvision.calibration import shown
 from hawkvision.calibration.curve import LowerConfidenceCurve
 from hawkvision.calibration.relative import RelativeCurve
 from hawkvision.calibration.scores import CalibrationScores
-from hawkvision.errors import InvalidRequest, TargetUnreachable
-from hawkvision.tasks.classification import Prediction
+from hawkvision.cascade.accuracy import Accuracy
+from hawkvision.errors import TargetUnreachable
+from hawkvision.tasks import Prediction
 
 _CACHED_TARGETS = 4096
-_RELATIVE = "relative:"
-
-
-@dataclass(frozen=True, slots=True)
-class RelativeAccuracy:
-    """A target relative to the data center: at most `epsilon` of the answers worse than its own."""
-
-    epsilon: float
-
-    def __str__(self) -> str:
-        return f"{_RELATIVE}{self.epsilon:g}"
-
-
-Accuracy = float | RelativeAccuracy
 
 
 @dataclass(frozen=True, slots=True)
 class AccuracyTarget:
-    """A requested accuracy and the threshold that certifies it.
+    """A requested accuracy and the threshold that certifies it."""
 
-    `target` is what answers echo: a share, or the text `relative:0.02`.
-    """
-
-    target: float | str
+    accuracy: Accuracy
     threshold: float
     expected_escalation_rate: float
 
-
-def parse_accuracy(text: str) -> Accuracy:
-    """Parse `accuracy=…`: a number strictly between 0 and 1, or `relative:` and such a number.
-
-    Raises InvalidRequest.
-    """
-    relative = text.startswith(_RELATIVE)
-    try:
-        value = float(text[len(_RELATIVE) :] if relative else text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        raise InvalidRequest(
-            f"accuracy must be a number between 0 and 1 (exclusive), not {text[:40]!r}",
-            hint="For example accuracy=0.95, or accuracy=relative:0.02 for "
-            '"at most 0.02 below the data center".',
-        )
-    return RelativeAccuracy(value) if relative else value
+    @property
+    def target(self) -> float | str:
+        """The accuracy as answers echo it: a share, or the text `relative:0.02`."""
+        return self.accuracy.as_json()
 
 
 class CascadePolicy:
@@ -90,8 +60,8 @@ class CascadePolicy:
             scores.relative_curve, delta, level=level, intact_resend=intact_resend
         )
         self._cache: dict[Accuracy, AccuracyTarget] = {}
-        self.default_accuracy = min(default_target, self.highest_certifiable)
-        self.default = self.resolve(self.default_accuracy)
+        self.default_accuracy = min(default_target, shown.floored(self.highest_certifiable))
+        self.default = self.resolve(Accuracy(self.default_accuracy))
 
     @cached_property
     def relative(self) -> RelativeCurve:
@@ -118,14 +88,12 @@ class CascadePolicy:
 
     def _look_up(self, target: Accuracy) -> AccuracyTarget:
         curve: LowerConfidenceCurve | RelativeCurve
-        if isinstance(target, RelativeAccuracy):
-            curve, index = self.relative, self.relative.index_for(target.epsilon)
+        if target.relative:
+            curve, index = self.relative, self.relative.index_for(target.value)
         else:
-            curve, index = self.curve, self.curve.index_for(self._tier(target))
+            curve, index = self.curve, self.curve.index_for(self._tier(target.value))
         return AccuracyTarget(
-            str(target) if isinstance(target, RelativeAccuracy) else target,
-            float(curve.thresholds[index]),
-            float(curve.escalation_rate[index]),
+            target, float(curve.thresholds[index]), float(curve.escalation_rate[index])
         )
 
     def _tier(self, target: float) -> float:
@@ -134,11 +102,12 @@ class CascadePolicy:
             return target
         index = bisect.bisect_left(self.tiers, target)
         if index == len(self.tiers):
-            highest = self.highest_certifiable
+            highest = shown.floored(self.highest_certifiable)
             raise TargetUnreachable(
-                f"accuracy {target:g} is above the highest tier of this task, {self.tiers[-1]:g}",
+                f"accuracy {shown.target(target)} is above the highest tier of this task, "
+                f"{shown.target(self.tiers[-1])}",
                 highest=highest,
-                hint=f"Ask for accuracy={highest:g} or less.",
+                hint=f"Ask for accuracy={shown.target(highest)} or less.",
             )
         return self.tiers[index]
 

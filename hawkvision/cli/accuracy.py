@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.live import Live
 from rich.table import Table
 
-from hawkvision.cli.output import screen, write_json
+from hawkvision.calibration import shown
+from hawkvision.cli.output import add_numbers, add_target, screen, write_json
 from hawkvision.client import Client
 from hawkvision.client.requests import DEFAULT_URL
-
-_SOURCES = ("feedback", "audits", "prediction")
+from hawkvision.contract.delivered import CERTIFIED, Report, Tally, Threshold
 
 
 @click.command("accuracy", context_settings={"show_default": True})
@@ -30,43 +29,50 @@ def command(
     """Show the accuracy delivered, its interval and source, and the thresholds in force."""
     with Client(url) as client:
         name = task or (None if app else client.tasks()[0].name)
-        body = client.delivered(task=name, app=app)
+        report = client.delivered(task=name, app=app)
         if not watch:
-            screen().print(table(body, window))
-            write_json(json_file, body)
+            screen().print(table(report, window))
+            write_json(json_file, report.as_dict())
             return
-        with Live(table(body, window), console=screen(), auto_refresh=False) as live:
+        with Live(table(report, window), console=screen(), auto_refresh=False) as live:
             while True:
                 time.sleep(1)
                 live.update(table(client.delivered(task=name, app=app), window), refresh=True)
 
 
-def table(body: dict[str, Any], window: str) -> Table:
-    """One line for each target, with the best source that there is."""
-    title = f"{body.get('app') or body['task']}, last {window}"
-    store = body["store"]
-    since = store["unavailable_since"]
-    if since is not None:
-        when = time.strftime("%H:%M:%S", time.localtime(since))
-        title += f"; store: unavailable since {when}, {store['backlog']} batches wait"
-    shown = Table(title=title)
-    for name in ("asked", "n", "delivered", "95 % interval", "from", "escalated"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    for name in ("threshold", "state"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    for target, row in body["windows"].get(window, {}).get("targets", {}).items():
-        found = row["estimates"]
-        source = next((one for one in _SOURCES if one in found), None)
-        best = found.get(source, {})
-        steered = body["thresholds"].get(target, {})
-        shown.add_row(
-            target,
-            f"{row['requests']:.0f}",
-            f"{best['value']:.3f}" if best else "",
-            f"{best['low']:.3f}-{best['high']:.3f}" if best else "",
-            f"{best['n']:.0f} {source}" if best else "",
-            f"{row['escalation_rate'] or 0:.0%}",
-            f"{steered['threshold']:.3f}" if steered else "",
-            steered.get("state", "certified"),
-        )
-    return shown
+def table(report: Report, window: str) -> Table:
+    """Each target with the best source that there is: what is less sure stands below."""
+    shown_table = Table(title=_title(report, window))
+    add_target(shown_table)
+    add_numbers(
+        shown_table,
+        "requests",
+        "delivered\n95 % interval",
+        "samples,\nfrom",
+        "escalated",
+        "threshold,\nstate",
+    )
+    found = report.windows.get(window)
+    for target, tally in ({} if found is None else found.targets).items():
+        shown_table.add_row(target, *_cells(tally, report.thresholds.get(target)))
+    return shown_table
+
+
+def _title(report: Report, window: str) -> str:
+    title = f"{report.task if report.app is None else report.app.app.app}, last {window}"
+    since = report.store.unavailable_since
+    if since is None:
+        return title
+    when = time.strftime("%H:%M:%S", time.localtime(since))
+    return f"{title}; store: unavailable since {when}, {report.store.backlog} batches wait"
+
+
+def _cells(tally: Tally, steered: Threshold | None) -> tuple[str, ...]:
+    best = tally.best
+    return (
+        f"{tally.requests:.0f}",
+        f"{best.value:.3f}\n{shown.interval(best.low, best.high)}" if best else "",
+        f"{best.n:.0f}\n{best.source}" if best else "",
+        f"{tally.escalation_rate or 0:.0%}",
+        f"{steered.threshold:.3f}\n{steered.state}" if steered else CERTIFIED,
+    )

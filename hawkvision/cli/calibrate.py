@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hawkvision.calibration import shown
 from hawkvision.cli.output import progress_bar, screen, write_json
 from hawkvision.cli.summaries import targets_table
 from hawkvision.datasets import open_labelled
@@ -17,7 +18,16 @@ from hawkvision.summary import Summary, summarise_task
 from hawkvision.taskbuild.build import LOSS_LEVELS, BuildRequest, Built, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource, parse_source, read_aliases
 
-_MODEL = "FILE.onnx[,labels=FILE][,normalize=imagenet|unit|signed|pixels][,size=WxH][,fit=stretch]"
+MODEL = "FILE.onnx[,KEY=VALUE...]"
+_KEYS = """
+\b
+KEY=VALUE says what a model's file does not, and is not to be found by trial:
+  labels=FILE             its labels, a line each, or JSON
+  normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B
+  size=SIDE or WxH        of an input that the file leaves open
+  fit=cover|stretch       a centre crop, or the whole image
+  channels=RGB|BGR, output=logits|probabilities, name=NAME
+"""
 
 
 def parse_source_option(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
@@ -39,16 +49,16 @@ def _numbers(_context: click.Context, parameter: click.Parameter, text: str | No
     return tuple(numbers)
 
 
-@click.command("calibrate", context_settings={"show_default": True})
+@click.command("calibrate", context_settings={"show_default": True}, epilog=_KEYS)
 @click.option(
-    "--edge", required=True, callback=parse_source_option, metavar=_MODEL, help="The small model."
+    "--edge", required=True, callback=parse_source_option, metavar=MODEL, help="The small model."
 )
 @click.option(
     "--dc",
     required=True,
     multiple=True,
     callback=parse_source_option,
-    metavar=_MODEL,
+    metavar=MODEL,
     help="A larger model; give several from small to large for a chain in the data center.",
 )
 @click.option(
@@ -70,6 +80,8 @@ def _numbers(_context: click.Context, parameter: click.Parameter, text: str | No
     default=",".join(f"{level:g}" for level in LOSS_LEVELS),
     help="Shares of an image lost on the way; 0 alone skips them.",
 )
+@click.option("--kind", default="classification", help="Of the task.")
+@click.option("--engine", default="onnx", help="For which the certificate shall hold.")
 @click.option("--restrict-to-data", is_flag=True, help="Leave out classes without images.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images.")
 @click.option("--threads", type=click.IntRange(1, 64), default=lambda: os.cpu_count() or 1)
@@ -88,6 +100,8 @@ def command(
     delta: float,
     tiers: tuple[float, ...],
     loss_levels: tuple[float, ...],
+    kind: str,
+    engine: str,
     restrict_to_data: bool,
     limit: int | None,
     threads: int,
@@ -108,6 +122,8 @@ def command(
         loss_levels=loss_levels if loss_levels[:1] == (0.0,) else (0.0, *loss_levels),
         delta=delta,
         tiers=tiers,
+        kind=kind,
+        engine=engine,
         restrict_to_data=restrict_to_data,
         limit=limit,
         threads=threads,
@@ -144,11 +160,11 @@ def show(task: Task, summary: Summary) -> None:
     console = screen()
     console.print(targets_table(summary))
     console.print(
-        f"highest certified: {summary.highest_certifiable:.3f} "
+        f"highest certified: {shown.lower(summary.highest_certifiable)} "
         f"at confidence {1 - summary.delta:g} on {summary.images} images"
     )
     root = task.folder.parent.parent
-    console.print(f"serve it: hawkvision up --task {task.name} --model-repository {root}")
+    click.echo(f"serve it: hawkvision up --task {task.name} --model-repository {root}")
 
 
 def write_report(built: Built, summary: Summary, report: Path | None) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hawkvision.cascade import parse_accuracy
-from hawkvision.cli.output import write_json
+from hawkvision.cli.output import said, write_json
 from hawkvision.client import Client
 from hawkvision.client.requests import DEFAULT_URL
+from hawkvision.contract.errors import error_body
 from hawkvision.errors import AgentUnreachable, HawkVisionError
 
 
@@ -46,14 +46,14 @@ def command(
                 raise
             except HawkVisionError as error:
                 click.echo(f"{path}: error: {error}", err=True)
-                answers.append({"image": str(path), "error": error.as_dict()})
+                answers.append({"image": str(path), **error_body(error)})
                 continue
             mark = f", degraded: {answer.degraded}" if answer.degraded else ""
             click.echo(
-                f"{path}: {answer.label} ({answer.confidence:.3f}, by {answer.served_by}, "
-                f"{answer.timing_ms['total']:.1f} ms{mark})"
+                f"{path}: {said(answer)} ({answer.confidence:.3f}, by {answer.served_by}, "
+                f"{answer.timing_ms.get('total', 0.0):.1f} ms{mark})"
             )
-            answers.append({"image": str(path), **asdict(answer)})
+            answers.append({"image": str(path), **answer.as_dict()})
     write_json(json_file, {"results": answers})
     if any("error" in answer for answer in answers):
         raise click.exceptions.Exit(1)

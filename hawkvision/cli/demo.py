@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from pathlib import Path
 
 import click
 
-from hawkvision.calibration import LowerConfidenceCurve
+from hawkvision.calibration import LowerConfidenceCurve, shown
 from hawkvision.cli.evaluate import evaluate
 from hawkvision.cli.output import results_table, screen, write_json
 from hawkvision.cli.processes import Child, stop_all
@@ -23,9 +22,8 @@ _TARGETS = 4
 
 def spread_targets(curve: LowerConfidenceCurve) -> list[float]:
     """Targets from "all at the edge" to the highest certifiable one, and one out of reach."""
-    highest = math.floor(curve.highest_certifiable * 100) / 100
-    lowest = min(float(curve.lower_bound[-1]), highest)
-    start = math.floor(lowest * 100) / 100
+    highest = shown.floored(curve.highest_certifiable, 2)
+    start = shown.floored(min(float(curve.lower_bound[-1]), highest), 2)
     step = (highest - start) / (_TARGETS - 1)
     targets = [round(start + step * index, 2) for index in range(_TARGETS)]
     beyond = round(highest + 0.01, 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from hawkvision.cascade import RelativeAccuracy, parse_accuracy
+from hawkvision.cascade import parse_accuracy
 from hawkvision.cli.output import progress_bar, results_table, screen, write_json
 from hawkvision.client import AsyncClient
 from hawkvision.client.requests import DEFAULT_URL
@@ -18,8 +18,7 @@ from hawkvision.taskbuild.traffic import DRAWN_SEED, Evaluation, choose_task, lo
 
 def parse_targets(text: str) -> list[float | str]:
     """`0.80,relative:0.02` as an agent echoes them. Raises InvalidRequest."""
-    targets = [parse_accuracy(part.strip()) for part in text.split(",")]
-    return [str(target) if isinstance(target, RelativeAccuracy) else target for target in targets]
+    return [parse_accuracy(part.strip()).as_json() for part in text.split(",")]
 
 
 async def evaluate(

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint, entry_points
 
 import click
 
 import hawkvision
+from hawkvision import extensions
+from hawkvision.cli.output import plain_where_needed
 from hawkvision.errors import HawkVisionError
-
-_GROUP = "hawkvision.commands"
 
 
 class _Commands(click.Group):
     """Loads a command when it is asked for, so that one broken extra does not stop the rest."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_registered())
+        return sorted(extensions.registered(extensions.COMMANDS))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = _registered().get(cmd_name)
+        entry = extensions.registered(extensions.COMMANDS).get(cmd_name)
         if entry is None:
             return None
         try:
@@ -28,10 +27,6 @@ class _Commands(click.Group):
         except ModuleNotFoundError as error:
             return _unavailable(cmd_name, str(error.name))
         return command
-
-
-def _registered() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=_GROUP)}
 
 
 def _unavailable(name: str, module: str) -> click.Command:
@@ -62,6 +57,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; errors become one line, a hint and a non-zero status."""
+    plain_where_needed(sys.stdout, sys.stderr)
     try:
         status = cli(standalone_mode=False)  # click returns the status of `Exit`
         if isinstance(status, int) and status:

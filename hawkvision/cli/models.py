@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.table import Table
 
-from hawkvision.cli.output import screen, write_json
+from hawkvision.calibration import shown
+from hawkvision.cli.output import add_numbers, screen, write_json
 from hawkvision.cli.pull import index, pull
 from hawkvision.cli.summaries import levels_table, relative_table, targets_table
-from hawkvision.engines import open_engine
+from hawkvision.contract.errors import error_body
 from hawkvision.errors import EngineError, HawkVisionError, RepositoryError
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
+from hawkvision.rungs import LoadedRung
 from hawkvision.summary import summarise_task
 
 _SOUND, _ABSENT = "ok", "not here"
@@ -42,19 +43,21 @@ def command() -> None:
 def list_tasks(root: Path, json_file: Path | None) -> None:
     """One line for each task."""
     repository = Repository(root)
-    table = Table("task", "version", "labels", "rungs", "highest certifiable", "description")
+    table = Table("task", "version", "labels", "rungs")
+    add_numbers(table, "highest\ncertifiable")
+    table.add_column("description")
     found: list[dict[str, Any]] = []
     for name in repository.tasks():
         try:
             task = repository.open(name)
         except HawkVisionError as error:
             table.add_row(name, "", "", "", "", f"damaged: {error}")
-            found.append({"name": name, "error": error.as_dict()})
+            found.append({"name": name, **error_body(error)})
             continue
         highest = task.scores().curve().highest_certifiable
         rungs = ", ".join(rung.name for rung in task.rungs)
         labels = str(len(task.labels))
-        table.add_row(name, task.version, labels, rungs, f"{highest:.3f}", task.description)
+        table.add_row(name, task.version, labels, rungs, shown.lower(highest), task.description)
         found.append(
             {
                 "name": name,
@@ -79,51 +82,64 @@ def show(name: str, delta: float, link_ms: float, root: Path, json_file: Path | 
     """The rungs of TASK, and threshold and escalation for each accuracy target."""
     task = Repository(root).open(name)
     console = screen()
-    table = Table("rung", "precision", "input", "file", "temperature", "measured", title=f"{name}")
-    rungs = [rung_row(rung) for rung in task.rungs]
+    table = Table("rung", "file", "input", "outputs", "measured", title=name)
+    rungs = [rung_row(task, rung) for rung in task.rungs]
     for row in rungs:
         size = row["bytes"]
         table.add_row(
             row["name"],
-            row["precision"],
-            row["input"],
-            "not here" if size is None else f"{size / 1000:,.0f} kB",
-            f"{row['temperature']:.3f}",
-            ", ".join(f"{key} {value:g}" for key, value in row["measured"].items()),
+            f"{row['precision']}\n" + ("not here" if size is None else f"{size / 1000:,.0f} kB"),
+            row["input"].replace(" ", "\n"),
+            brief(row["outputs"]),
+            "\n".join(f"{key} {value:.10g}" for key, value in row["measured"].items()),
         )
     console.print(table)
+    console.print(certificate_line(task))
     summary = summarise_task(task, task.scores(), delta=delta, link_ms=link_ms)
     console.print(targets_table(summary))
     console.print(relative_table(summary))
     if len(summary.levels) > 1:
         console.print(levels_table(summary))
-    write_json(json_file, {"rungs": rungs, **summary.as_dict()})
+    certificate = None if task.numerics is None else task.numerics.as_dict()
+    write_json(json_file, {"rungs": rungs, "certificate": certificate, **summary.as_dict()})
 
 
-def rung_row(rung: Rung) -> dict[str, Any]:
+def certificate_line(task: Task) -> str:
+    """For which engine the certificate holds."""
+    found = task.numerics
+    if found is None:
+        return "certificate: names no engine; calibrate again to have it checked at start-up"
+    return (
+        f"certificate: engine {found.engine} on {found.device} ({found.platform} {found.version})"
+    )
+
+
+def rung_row(task: Task, rung: Rung) -> dict[str, Any]:
     """A rung's input, precision, size on disk (None where it is not here) and cost."""
-    geometry = rung.geometry
+    geometry, head = rung.geometry, task.kind.head_table(rung.head)
     return {
         "name": rung.name,
         "precision": rung.model.precision,
         "input": f"{geometry.width}x{geometry.height} {geometry.fit}",
         "bytes": rung.model.path.stat().st_size if rung.present else None,
-        "temperature": rung.temperature,
+        "outputs": head,
+        **{key: value for key, value in head.items() if key == "temperature"},
         "measured": dict(rung.measured),
     }
 
 
 @command.command("verify")
 @click.argument("name", metavar="[TASK]", required=False)
+@click.option("--engine", default="onnx", show_default=True)
 @_repository
 @_json
-def verify(name: str | None, root: Path, json_file: Path | None) -> None:
+def verify(name: str | None, engine: str, root: Path, json_file: Path | None) -> None:
     """Check digests and run each model once; exits 1 if anything is wrong."""
     repository = Repository(root)
     findings: list[dict[str, Any]] = []
     for task_name in [name] if name is not None else repository.tasks():
         for version in repository.versions(task_name):
-            for part, state in verify_version(root / task_name / version):
+            for part, state in verify_version(root / task_name / version, engine):
                 click.echo(f"{task_name}/{version} {part}: {state}")
                 findings.append(
                     {"task": task_name, "version": version, "part": part, "state": state}
@@ -135,7 +151,7 @@ def verify(name: str | None, root: Path, json_file: Path | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def verify_version(folder: Path) -> Iterator[tuple[str, str]]:
+def verify_version(folder: Path, engine: str = "onnx") -> Iterator[tuple[str, str]]:
     """Each part of a version with its state: `ok`, `not here`, or what is wrong with it."""
     try:
         task = read_task(folder)
@@ -144,7 +160,10 @@ def verify_version(folder: Path) -> Iterator[tuple[str, str]]:
         return
     yield "calibration", _state(partial(check_calibration, task))
     for rung in task.rungs:
-        yield rung.name, _state(partial(check_rung, task, rung)) if rung.present else _ABSENT
+        yield (
+            rung.name,
+            _state(partial(check_rung, task, rung, engine)) if rung.present else _ABSENT,
+        )
 
 
 def _state(check: Callable[[], None]) -> str:
@@ -159,27 +178,39 @@ def check_calibration(task: Task) -> None:
     """Raise HawkVisionError if the held-out scores are damaged or of other classes."""
     scores = task.scores()
     scores.curve()
-    for classes in (scores.label, scores.rung_class, scores.dc_class):
-        if classes.min() < 0 or classes.max() >= len(task.labels):
+    if scores.items is None or not task.labels:
+        return
+    for items in (scores.items.label, scores.items.rung_class, scores.items.dc_class):
+        if items.min() < 0 or items.max() >= len(task.labels):
             raise RepositoryError(
                 f"{task.calibration} holds classes beyond the {len(task.labels)} labels",
                 hint="Calibrate the task again.",
             )
 
 
-def check_rung(task: Task, rung: Rung) -> None:
-    """Check the digest and run a grey image. Raises HawkVisionError if an answer is no answer."""
-    task.check_digest(rung)
-    engine = open_engine(rung.model)
-    try:
-        shape = (1, 3, rung.geometry.height, rung.geometry.width)
-        logits = engine.infer(np.full(shape, 128, np.uint8))
-    finally:
-        engine.close()
-    if logits.shape != (1, len(task.labels)):
-        raise EngineError(f"answered shape {logits.shape} for {len(task.labels)} labels")
-    if not np.isfinite(logits).all():
-        raise EngineError("answered NaN or infinity")
+def check_rung(task: Task, rung: Rung, engine: str) -> None:
+    """Check the digest, and run it over its reference images, or a grey one.
+
+    Raises HawkVisionError if an answer is no answer, or not the certified one.
+    """
+    loaded = LoadedRung.open(rung, task.kind, engine=engine, reference=task.reference(rung.name))
+    loaded.close()
+    found = loaded.agreement
+    if not found.agree:
+        raise EngineError(
+            f"answers differ from the certified ones by {found.deviation:.3g}; "
+            f"{found.tolerance:.3g} is tolerated",
+            hint="Certify them with `hawkvision calibrate --engine NAME`.",
+        )
+
+
+def brief(table: dict[str, Any]) -> str:
+    """A few settings in one cell, one a line."""
+    return "\n".join(
+        f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in table.items()
+        if not isinstance(value, list)
+    )
 
 
 command.add_command(pull)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hawkvision.calibration import shown
+from hawkvision.contract.answer import Answer
 from hawkvision.taskbuild.evaluation import Row
+
+_PLAIN = {"…": "...", "–": "-", "×": "x", "≥": ">=", "≤": "<=", "→": "->"}
+_ERRORS = "hawkvision.plain"
 
 
 def write_json(path: Path | None, body: Any) -> None:
@@ -21,10 +28,48 @@ def write_json(path: Path | None, body: Any) -> None:
         path.write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2) + b"\n")
 
 
+def plain_where_needed(*streams: TextIO) -> None:
+    """Let what a stream's encoding lacks be written as near as it can be, not raise."""
+    codecs.register_error(_ERRORS, _plain)
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ERRORS)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(character, "?") for character in missing), error.end
+
+
 def screen() -> Console:
-    """Standard output; tables keep their width where it is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=100)
+    """Standard output, 80 columns where it is no terminal; texts are shown as they are."""
+    return Console(markup=False, emoji=False)
+
+
+def add_numbers(table: Table, *names: str) -> None:
+    """Columns whose cells are never broken or cut; a name may have several lines."""
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+
+
+def add_target(table: Table) -> None:
+    """The column of accuracy targets; on a narrow screen `relative:0.02` takes two lines."""
+    table.add_column(
+        "accuracy\nasked", justify="right", min_width=len("relative:"), overflow="fold"
+    )
+
+
+def said(answer: Answer) -> str:
+    """What an answer says, in a few words: its label, or its kind's own fields."""
+    if "label" in answer.prediction:
+        return answer.label
+    fields = {key: value for key, value in answer.prediction.items() if key != "confidence"}
+    return ", ".join(
+        f"{len(value)} {key}" if isinstance(value, list | tuple) else f"{key} {value}"
+        for key, value in fields.items()
+    )
 
 
 def progress_bar() -> Progress:
@@ -44,32 +89,27 @@ def progress_bar() -> Progress:
 def results_table(task: str, rows: Sequence[Row]) -> Table:
     """Accuracy target against what was delivered, and at what cost."""
     table = Table(title=f"task {task}")
-    for name in ("accuracy asked", "delivered", "95 % interval", "escalated"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("p50 ms", "p99 ms", "kB up"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_target(table)
+    add_numbers(table, "delivered", "95 %\ninterval", "escalated", "p50\nms", "p99\nms", "kB\nup")
     for row in rows:
         if row.achieved is None:
             highest = row.highest_certifiable
-            why = ("no answer", "") if highest is None else ("refused", f"at most {highest:.3f}")
-            table.add_row(share(row.target), *why)
+            why = (
+                ("no answer", "")
+                if highest is None
+                else ("refused", f"at most {shown.lower(highest)}")
+            )
+            table.add_row(shown.target(row.target), *why)
             continue
         escalated = row.escalation_rate or 0.0
         mark = "" if row.certified else " !"
         table.add_row(
-            share(row.target),
+            shown.target(row.target),
             f"{row.achieved:.3f}{mark}",
-            f"{row.ci_low:.3f}-{row.ci_high:.3f}",
+            shown.interval(row.ci_low or 0.0, row.ci_high or 0.0),
             f"{escalated:.0%}",
             f"{row.p50_ms:.1f}",
             f"{row.p99_ms:.1f}",
             f"{row.edge_bytes_up / 1000:.0f}",
         )
     return table
-
-
-def share(target: float | str) -> str:
-    """Two decimals, more where a target has more."""
-    if isinstance(target, str):
-        return target
-    return max(f"{target:.2f}", f"{target:g}", key=len)

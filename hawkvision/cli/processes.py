@@ -15,7 +15,9 @@ from queue import Empty, SimpleQueue
 
 from hawkvision.errors import HawkVisionError
 
-READY_S = 60.0
+READY_S = 120.0
+"""Only a hang takes so long; the first start of a simulated board may take a minute."""
+
 STOP_S = 4.5
 _EDGE_FIRST_S = 2.0
 _POLL_S = 0.1
@@ -42,19 +44,31 @@ def _dies_with_parent() -> Callable[[], None] | None:
 
 
 class Child:
-    """One `hawkvision` process; its output goes on to ours.
+    """One `hawkvision` process; its output goes on to ours, or is kept in `said`.
 
-    It has a session of its own, so that Ctrl-C reaches it through us, in the right order.
+    It has a session of its own, so that Ctrl-C reaches it through us, in the right order. `inside`
+    makes another command line of it, to run it elsewhere (in a network namespace, say).
     """
 
-    def __init__(self, name: str, options: Sequence[str], *, echo: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        options: Sequence[str],
+        *,
+        echo: bool = True,
+        keep: bool = False,
+        inside: Callable[[list[str]], list[str]] = list,
+    ) -> None:
         self.name = name
+        self.said: list[str] = []
         self._echo = echo
+        self._keep = keep
         self._ready = False
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hawkvision.cli", name, *options],
+            inside([sys.executable, "-m", "hawkvision.cli", name, *options]),
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if keep else None,
             text=True,
             start_new_session=True,
             preexec_fn=_dies_with_parent(),
@@ -67,16 +81,18 @@ class Child:
             for line in lines:
                 if self._echo:
                     print(line, end="", flush=True)
+                if self._keep:
+                    self.said.append(line)
                 if not self._ready:
                     self._lines.put(line)
         self._lines.put(None)
 
-    def wait_ready(self, stop: threading.Event | None = None) -> str:
+    def wait_ready(self, stop: threading.Event | None = None, *, ready_s: float = READY_S) -> str:
         """The address in its ready line.
 
         Raises HawkVisionError if it ends or takes too long, StartInterrupted once `stop` is set.
         """
-        end = time.monotonic() + READY_S
+        end = time.monotonic() + ready_s
         while True:
             if stop is not None and stop.is_set():
                 raise StartInterrupted
@@ -85,7 +101,7 @@ class Child:
             except Empty:
                 if time.monotonic() < end:
                     continue
-                raise HawkVisionError(f"{self.name} did not get ready in {READY_S:g} s") from None
+                raise HawkVisionError(f"{self.name} did not get ready in {ready_s:g} s") from None
             if line is None:
                 status = self.process.wait()
                 raise HawkVisionError(

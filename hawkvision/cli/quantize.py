@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from hawkvision.calibration import fit_temperature
-from hawkvision.cascade import softmax
-from hawkvision.cli.calibrate import parse_source_option
+from hawkvision.cli.calibrate import MODEL, parse_source_option
 from hawkvision.cli.output import screen, write_json
-from hawkvision.datasets import LabelledImage, open_labelled
+from hawkvision.datasets import LabelledImage, LabelledSet, open_labelled
 from hawkvision.engines import ModelSpec
 from hawkvision.errors import CalibrationError
 from hawkvision.images import decode, fit
+from hawkvision.repository.task import Kind
 from hawkvision.taskbuild.build import readable, split_images
 from hawkvision.taskbuild.cost import Cost, measure_cost
+from hawkvision.taskbuild.fitting import FittedRung, Fitting, fit_rung, plan_rung
 from hawkvision.taskbuild.inspect import inspect_onnx
-from hawkvision.taskbuild.labels import own_labels, plan_labels
-from hawkvision.taskbuild.quantization import Changes, compare, quantize
-from hawkvision.taskbuild.rungs import FittedRung, fit_rung, logits_of, plan_rung
+from hawkvision.taskbuild.quantization import Answers, Changes, compare, quantize
+from hawkvision.taskbuild.runs import outputs_of
 from hawkvision.taskbuild.sources import ModelSource, read_aliases, read_labels
+from hawkvision.tasks import ModelOutputs, Outputs, kind_named
 
 
 @click.command("quantize", context_settings={"show_default": True})
-@click.argument("model", callback=parse_source_option, metavar="FILE.onnx[,key=value…]")
+@click.argument("model", callback=parse_source_option, metavar=MODEL)
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled images.")
 @click.option("--split", help="Folder above the class folders, e.g. train.")
 @click.option("--out", type=click.Path(path_type=Path), show_default="FILE.int8.onnx")
@@ -61,25 +62,21 @@ def command(
             f"{model.path.name} takes {facts.dtype} pixels and is quantized already",
             hint="Give the float32 network.",
         )
-    folders = [names.get(folder, folder) for folder in found.labels]
-    given = read_labels(model.labels) if model.labels else facts.labels
-    own, _ = own_labels("model", given, facts.outputs or len(given or folders), folders)
-    labels, _ = plan_labels([("model", own)], found.labels, names, restrict=False)
-    plan = plan_rung("model", model, facts)
-    plan = replace(plan, spec=replace(plan.spec, select=labels.selects[0]))
-    held = _Held.read(readable(ranging), labels.classes)
-    before, notes = fit_rung(plan, held.images, held.labels, len(labels.labels), threads)
+    labels = read_labels(model.labels) if model.labels else facts.labels
+    settings = {} if model.output is None else {"output": model.output}
+    outputs = ModelOutputs("model", facts.outputs, labels, model.labels is None, settings)
+    planned = kind_named("classification").plan([outputs], found.labels, names, restrict=False)
+    kind = planned.kind
+    held = _fitting(kind, ranging, threads)
+    before, _, notes = fit_rung(plan_rung("model", model, facts), planned.heads[0], held)
     for note in notes:
         click.echo(f"note: {note}", err=True)
     quantize(model.path, path, _inputs(before, held.images[:images]))
-    after_spec = replace(before.spec, path=path, precision="int8")
-    after = replace(
-        before, spec=after_spec, logits=logits_of(after_spec, before, held.images, threads)
-    )
-    rest = _Held.read(readable(comparing), labels.classes)
-    changes = compare(
-        _chances(before, held, rest, threads), _chances(after, held, rest, threads), rest.labels
-    )
+    after = replace(before, spec=replace(before.spec, path=path, precision="int8"))
+    after = replace(after, head=_refitted(after, held))
+    rest = _fitting(kind, comparing, threads)
+    changes = compare(_answers(before, rest), _answers(after, rest))
+    after_spec = after.spec
     costs = [measure_cost(spec, before.geometry) for spec in (before.spec, after_spec)]
     show(model.path, path, changes, costs)
     body = {"model": str(model.path), "int8": str(path), **changes.as_dict()}
@@ -89,15 +86,9 @@ def command(
     write_json(json_file, body)
 
 
-@dataclass(frozen=True)
-class _Held:
-    images: Sequence[LabelledImage]
-    labels: npt.NDArray[np.int32]
-
-    @classmethod
-    def read(cls, images: Sequence[LabelledImage], classes: dict[str, int]) -> _Held:
-        labels = np.array([classes[image.label] for image in images], np.int32)
-        return cls(images, labels)
+def _fitting(kind: Kind, images: LabelledSet, threads: int) -> Fitting:
+    kept = readable(images)
+    return Fitting(kind, kept, [kind.truth(image.label) for image in kept], threads=threads)
 
 
 def _inputs(rung: FittedRung, images: Sequence[LabelledImage]) -> Iterator[npt.NDArray[np.float32]]:
@@ -114,11 +105,28 @@ def _inputs(rung: FittedRung, images: Sequence[LabelledImage]) -> Iterator[npt.N
         yield np.ascontiguousarray(x.transpose(0, 3, 1, 2) if spec.layout == "NCHW" else x)
 
 
-def _chances(
-    rung: FittedRung, fitting: _Held, held: _Held, threads: int
-) -> npt.NDArray[np.float32]:
-    temperature = fit_temperature(rung.logits, fitting.labels)
-    return softmax(logits_of(rung.spec, rung, held.images, threads), temperature)
+def _outputs(rung: FittedRung, held: Fitting) -> Outputs:
+    loaded = rung.load(held.kind, held.engine)
+    try:
+        return outputs_of(loaded, held.images, held.threads)
+    finally:
+        loaded.close()
+
+
+def _refitted(rung: FittedRung, held: Fitting) -> Any:
+    """The head, calibrated for these weights."""
+    return held.kind.fit(_outputs(rung, held), rung.head, held.truths, rung.name)[0]
+
+
+def _answers(rung: FittedRung, held: Fitting) -> Answers:
+    kind = held.kind
+    predictions = kind.read(_outputs(rung, held), rung.head, ())
+    pairs = zip(predictions, held.truths, strict=True)
+    return Answers(
+        loss=np.array([kind.loss(*pair) for pair in pairs], np.float32),
+        confidence=np.array([one.confidence for one in predictions], np.float32),
+        said=tuple(str(kind.as_dict(one, 1).get("label")) for one in predictions),
+    )
 
 
 def show(before: Path, after: Path, changes: Changes, costs: Sequence[Cost]) -> None:

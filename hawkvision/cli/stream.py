@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,44 @@ import click
 from rich.table import Table
 
 from hawkvision.cascade import parse_accuracy
-from hawkvision.cli.output import screen, write_json
+from hawkvision.cli.output import said, screen, write_json
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.lossy import LossyStream, Sending, StreamAnswer
 from hawkvision.client.requests import DEFAULT_URL
-from hawkvision.contract.answers import parse_offer
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.errors import error_body
+from hawkvision.contract.stream import Advice, StreamEnd, StreamEvent, StreamStatus
 from hawkvision.errors import AgentUnreachable, HawkVisionError
+from hawkvision.lossy.offer import StreamOffer, StreamRequest, commands, request_body
+from hawkvision.lossy.wire.rtpjpeg import PAYLOAD_TYPE
 from hawkvision.lossy.wire.srtp import DEFAULT_SUITE, PLAIN, SUITES
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One image of `stream send`: its answer and how long that took, or the error."""
+
+    image: Path
+    found: StreamAnswer | HawkVisionError
+    round_trip_ms: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the JSON file."""
+        if isinstance(self.found, HawkVisionError):
+            return {"image": str(self.image), **error_body(self.found)}
+        answer = self.found.answer
+        return {
+            "image": str(self.image),
+            "label": said(answer),
+            "confidence": answer.confidence,
+            "served_by": answer.served_by,
+            "degraded": answer.degraded,
+            "certified": answer.certified,
+            "lost_fraction": self.found.lost_fraction,
+            "resent": self.found.resent,
+            "round_trip_ms": round(self.round_trip_ms, 3),
+        }
+
 
 _suite = click.option(
     "--suite",
@@ -79,13 +111,14 @@ def send(
         "suite": suite,
     }
     results, status = asyncio.run(_send_all(url, list(images) * repeat, fps, sending, asked))
-    frames, packets = status["frames"], status["packets"]
+    frames, packets = status.frames, status.packets
     click.echo(
-        f"{frames['answered']} answered ({frames['damaged']} of damaged images), "
-        f"{packets['lost']} packets lost, {packets['recovered']} recovered by parity"
+        f"{frames.answered} answered ({frames.damaged} of damaged images), "
+        f"{packets.lost} packets lost, {packets.recovered} recovered by parity"
     )
-    write_json(json_file, {"results": results, "stream": status})
-    if any("error" in result for result in results):
+    body = {"results": [one.as_dict() for one in results], "stream": status.as_dict()}
+    write_json(json_file, body)
+    if any(isinstance(one.found, HawkVisionError) for one in results):
         raise click.exceptions.Exit(1)
 
 
@@ -103,7 +136,7 @@ def _parity(text: str) -> float | None:
 
 async def _send_all(
     url: str, paths: Sequence[Path], fps: float, sending: Sending, asked: dict[str, Any]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[list[Sent], StreamStatus]:
     async with LossyStream.open(url, sending=sending, **asked) as stream:
         start = time.monotonic()
         jobs = []
@@ -111,10 +144,10 @@ async def _send_all(
             await asyncio.sleep(max(0.0, start + index / fps - time.monotonic()))
             jobs.append(asyncio.create_task(_send_one(stream, path)))
         results = [await job for job in jobs]
-        return results, dict(await stream.status())
+        return results, await stream.status()
 
 
-async def _send_one(stream: LossyStream, path: Path) -> dict[str, Any]:
+async def _send_one(stream: LossyStream, path: Path) -> Sent:
     start = time.perf_counter()
     try:
         found = await stream.classify(await asyncio.to_thread(path.read_bytes))
@@ -122,32 +155,21 @@ async def _send_one(stream: LossyStream, path: Path) -> dict[str, Any]:
         raise
     except HawkVisionError as error:
         click.echo(f"{path}: error: {error}", err=True)
-        return {"image": str(path), "error": error.as_dict()}
+        return Sent(path, error)
     spent_ms = (time.perf_counter() - start) * 1e3
-    click.echo(f"{path}: {_line(found, spent_ms)}")
-    return {
-        "image": str(path),
-        "label": found.answer.label,
-        "confidence": found.answer.confidence,
-        "served_by": found.answer.served_by,
-        "degraded": found.answer.degraded,
-        "certified": found.answer.certified,
-        "lost_fraction": found.lost_fraction,
-        "resent": found.resent,
-        "round_trip_ms": round(spent_ms, 3),
-    }
+    click.echo(f"{path}: {_line(found.answer, spent_ms, found.lost_fraction, resent=found.resent)}")
+    return Sent(path, found, spent_ms)
 
 
-def _line(found: StreamAnswer, spent_ms: float) -> str:
-    answer = found.answer
+def _line(answer: Answer, spent_ms: float, lost_fraction: float, *, resent: bool = False) -> str:
     marks = [f"{answer.confidence:.3f}", f"by {answer.served_by}", f"{spent_ms:.1f} ms"]
-    if found.lost_fraction:
-        marks.append(f"{found.lost_fraction:.0%} lost")
-    if found.resent:
+    if lost_fraction:
+        marks.append(f"{lost_fraction:.0%} lost")
+    if resent:
         marks.append("sent again over HTTP")
     if answer.degraded:
         marks.append(f"degraded: {answer.degraded}")
-    return f"{answer.label} ({', '.join(marks)})"
+    return f"{said(answer)} ({', '.join(marks)})"
 
 
 @command.command("open", context_settings={"show_default": True})
@@ -165,53 +187,54 @@ def open_stream(
         width, height = (int(part) for part in size.split("x"))
     except ValueError as error:
         raise click.BadParameter("WIDTHxHEIGHT, e.g. 640x480", param_hint="--size") from error
-    body = {
-        "accuracy": accuracy,
-        "task": task,
-        "deadline_ms": deadline_ms,
-        "width": width,
-        "height": height,
-        "suite": suite,
-        "replies": False,
-    }
+    asked = StreamRequest(
+        accuracy=accuracy,
+        task=task,
+        deadline_ms=deadline_ms,
+        width=width,
+        height=height,
+        suite=suite,
+        replies=False,
+    )
     try:
-        asyncio.run(_follow(url, {key: value for key, value in body.items() if value is not None}))
+        asyncio.run(_follow(url, asked))
     except KeyboardInterrupt:
         click.echo("closed")
 
 
-async def _follow(url: str, body: dict[str, Any]) -> None:
+async def _follow(url: str, asked: StreamRequest) -> None:
     async with AsyncClient(url) as client:
-        opened = await client.open_stream(body)
-        offer = parse_offer(opened)
-        table = Table("", "", title=f"stream {offer.id}", show_header=False)
-        table.add_row("address", f"{offer.host}:{offer.port} (UDP)")
-        table.add_row("SSRC, payload type", f"{offer.ssrc}, 26 (RTP/JPEG)")
-        table.add_row("security", offer.suite)
-        table.add_row("restart interval", f"at most {offer.interval_mcus} MCUs where possible")
-        screen().print(table)
-        for name, line in opened["commands"].items():
+        offer = await client.open_stream(request_body(asked))
+        screen().print(_opened(offer))
+        if offer.warning:
+            click.echo(f"warning: {offer.warning}", err=True)
+        for name, line in commands(offer).items():
             click.echo(f"\n{name}:\n{line}")
         click.echo("\nwaiting for images; Ctrl-C closes the stream")
         try:
-            async for name, data in client.stream_events(offer.id, after=0):
-                _show(name, data)
+            async for event in client.stream_events(offer.id, after=0):
+                click.echo(_told(event))
         finally:
             await client.close_stream(offer.id)
 
 
-def _show(name: str, data: Any) -> None:
-    frame = data.get("frame", {})
-    if name == "advice":
-        click.echo(f"advice: {data['message']}")
-    elif name == "end":
-        click.echo(f"end: {data['reason']}")
-    elif "error" in data:
-        click.echo(f"{frame.get('timestamp')}: error: {data['error']['message']}")
-    else:
-        lost = f", {frame['lost_fraction']:.0%} lost" if frame["lost_fraction"] else ""
-        mark = f", degraded: {data['degraded']}" if data["degraded"] else ""
-        click.echo(
-            f"{frame['timestamp']}: {data['label']} ({data['confidence']:.3f}, by "
-            f"{data['served_by']}, {data['timing_ms']['total']:.1f} ms{lost}{mark})"
-        )
+def _opened(offer: StreamOffer) -> Table:
+    table = Table("", "", title=f"stream {offer.id}", show_header=False)
+    table.add_row("address", f"{offer.host}:{offer.port} (UDP)")
+    table.add_row("SSRC, payload type", f"{offer.ssrc}, {PAYLOAD_TYPE} (RTP/JPEG)")
+    table.add_row("security", offer.suite)
+    table.add_row("restart interval", f"at most {offer.interval_mcus} MCUs where possible")
+    return table
+
+
+def _told(event: StreamEvent) -> str:
+    """An event in one line."""
+    if isinstance(event, Advice):
+        return f"advice: {event.message}"
+    if isinstance(event, StreamEnd):
+        return f"end: {event.reason}"
+    frame, answer = event.frame, event.answer
+    if isinstance(answer, HawkVisionError):
+        return f"{frame.timestamp}: error: {answer.message}"
+    spent_ms = answer.timing_ms.get("total", 0.0)
+    return f"{frame.timestamp}: {_line(answer, spent_ms, frame.lost_fraction)}"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from hawkvision.cli.output import share
+from hawkvision.calibration import shown
+from hawkvision.cli.output import add_numbers
 from hawkvision.summary import Summary
 
 
 def targets_table(summary: Summary) -> Table:
     """Accuracy target, threshold, escalation, and what a request costs on average."""
     table = Table(title=f"{summary.task} version {summary.version}: accuracy targets")
-    for name in ("accuracy", "threshold", "escalated", "measured", "ms", "kB up"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_numbers(table, "accuracy", "threshold", "escalated", "measured", "ms", "kB up")
     for row in summary.targets:
         if row.certified:
             table.add_row(
-                share(row.target),
+                shown.target(row.target),
                 f"{row.threshold:.4f}",
                 f"{row.escalation_rate:.1%}",
                 f"{row.accuracy:.3f}",
@@ -25,15 +25,14 @@ def targets_table(summary: Summary) -> Table:
             )
     refused = [row for row in summary.targets if not row.certified]
     if refused:
-        table.caption = "; ".join(f"{share(row.target)}: {row.reason}" for row in refused)
+        table.caption = "; ".join(f"{shown.target(row.target)}: {row.reason}" for row in refused)
     return table
 
 
 def relative_table(summary: Summary) -> Table:
     """Targets relative to the data center."""
     table = Table(title="relative to the data center")
-    for name in ("at most below", "threshold", "escalated", "ms", "kB up"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_numbers(table, "at most below", "threshold", "escalated", "ms", "kB up")
     for row in summary.relative:
         table.add_row(
             f"{row.epsilon:g}",
@@ -47,9 +46,11 @@ def relative_table(summary: Summary) -> Table:
 
 def levels_table(summary: Summary) -> Table:
     """What packet loss does, with and without an intact copy on escalation."""
-    table = Table(title=f"lost on the way; threshold for accuracy {summary.default_accuracy:g}")
-    for name in ("lost", "on escalation", "edge", "data center", "up to", "threshold", "escalated"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(
+        title=f"lost on the way; threshold for accuracy {shown.target(summary.default_accuracy)}"
+    )
+    add_numbers(table, "lost", "on escalation", "edge", "data\ncenter", "up to")
+    add_numbers(table, "threshold", "escalated")
     for row in summary.levels:
         sent = "-" if row.loss == 0 else "sent again whole" if row.intact_resend else "as it came"
         table.add_row(
@@ -57,7 +58,7 @@ def levels_table(summary: Summary) -> Table:
             sent,
             f"{row.edge_accuracy:.3f}",
             f"{row.dc_accuracy:.3f}",
-            f"{row.highest_certifiable:.3f}",
+            shown.lower(row.highest_certifiable),
             "not certified" if row.threshold is None else f"{row.threshold:.4f}",
             "" if row.escalation_rate is None else f"{row.escalation_rate:.1%}",
         )

@@ -2,6 +2,25 @@
 
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.sync_client import Client
-from hawkvision.contract.answers import Answer, Guess, Promise, TaskInfo
+from hawkvision.contract.agents import AgentStatus
+from hawkvision.contract.answer import Answer, Guess, Promise
+from hawkvision.contract.apps import AppInfo
+from hawkvision.contract.delivered import Report
+from hawkvision.contract.stream import Advice, FrameResult, StreamEnd, StreamStatus
+from hawkvision.contract.task import TaskInfo
 
-__all__ = ["Answer", "AsyncClient", "Client", "Guess", "Promise", "TaskInfo"]
+__all__ = [
+    "Advice",
+    "AgentStatus",
+    "Answer",
+    "AppInfo",
+    "AsyncClient",
+    "Client",
+    "FrameResult",
+    "Guess",
+    "Promise",
+    "Report",
+    "StreamEnd",
+    "StreamStatus",
+    "TaskInfo",
+]

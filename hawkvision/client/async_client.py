@@ -2,189 +2,161 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, Unpack
 
 import aiohttp
-import orjson
 
-from hawkvision.client.requests import (
-    DEFAULT_URL,
-    Prepared,
-    base_url,
-    curve_path,
-    delivered_path,
-    feedback_body,
-    prepare,
-    stream_path,
-    task_path,
-)
-from hawkvision.contract.answers import (
-    Answer,
-    TaskInfo,
-    check_reply,
-    only_result,
-    parse_answer,
-    parse_results,
-    parse_task,
-    unreachable,
-)
-from hawkvision.errors import HawkVisionError
+from hawkvision.client import operations
+from hawkvision.client.connection import trusted, unreachable
+from hawkvision.client.events import SILENCE_S, EventReader
+from hawkvision.client.images import Image, encoded
+from hawkvision.client.operations import Asked
+from hawkvision.client.requests import DEFAULT_URL, Operation, Reply, base_url
+from hawkvision.contract.agents import AgentStatus
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.apps import AppInfo
+from hawkvision.contract.delivered import Report
+from hawkvision.contract.fields import Json
+from hawkvision.contract.results import Result
+from hawkvision.contract.stream import StreamEvent, StreamStatus
+from hawkvision.contract.task import TaskInfo
+from hawkvision.errors import AgentUnreachable
+from hawkvision.lossy.offer import StreamOffer
+
+T = TypeVar("T")
 
 
 class AsyncClient:
-    """Talks to one agent; use as an async context manager. Raises HawkVisionError."""
+    """Talks to one agent; use as an async context manager. Raises HawkVisionError.
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0) -> None:
+    The same methods as `Client`, where they are described; files are read and pixels encoded on
+    another thread.
+    """
+
+    def __init__(
+        self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0, ca: str | Path | None = None
+    ) -> None:
         self._url = base_url(url)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._trusted = trusted(self._url, ca)
         self._session: aiohttp.ClientSession | None = None
 
-    async def classify(
-        self,
-        image: bytes | Path,
-        *,
-        accuracy: float | str | None = None,
-        deadline_ms: float | None = None,
-        top_k: int | None = None,
-        task: str | None = None,
-        app: str | None = None,
-    ) -> Answer:
-        """The answer for one encoded image."""
-        request = prepare(
-            [image], accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
-        )
-        return parse_answer(await self._post(request))
+    async def classify(self, image: Image, **asked: Unpack[Asked]) -> Answer:
+        """The answer for one image."""
+        return await self._send(operations.classify(await _bytes_of(image), **asked))
 
-    async def classify_many(
-        self,
-        images: Sequence[bytes | Path],
-        *,
-        accuracy: float | str | None = None,
-        deadline_ms: float | None = None,
-        top_k: int | None = None,
-        task: str | None = None,
-        app: str | None = None,
-    ) -> list[Answer | HawkVisionError]:
+    async def classify_many(self, images: Sequence[Image], **asked: Unpack[Asked]) -> list[Result]:
         """The answers for several images in one request, an error in place of a failed one."""
         if not images:
             return []
-        request = prepare(
-            images, accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
-        )
-        try:
-            return parse_results(await self._post(request))
-        except HawkVisionError as error:
-            if len(images) > 1:
-                raise
-            return only_result(error)
+        data = [await _bytes_of(image) for image in images]
+        return await self._send(operations.classify_many(data, **asked))
 
     async def tasks(self) -> list[TaskInfo]:
         """The tasks served, the default one first."""
-        return [parse_task(task) for task in (await self._get("/v1/tasks"))["tasks"]]
+        return await self._send(operations.tasks())
 
     async def task(self, name: str) -> TaskInfo:
         """One task. Raises UnknownTask."""
-        return parse_task(await self._get(task_path(name)))
+        return await self._send(operations.task(name))
 
     async def curve(self, task: str, *, link_ms: float = 20.0) -> dict[str, Any]:
         """What each accuracy target of a task costs, as the agent computes it."""
-        body: dict[str, Any] = await self._get(curve_path(task, link_ms))
-        return body
+        return await self._send(operations.curve(task, link_ms))
 
-    async def delivered(self, *, task: str | None = None, app: str | None = None) -> dict[str, Any]:
+    async def delivered(self, *, task: str | None = None, app: str | None = None) -> Report:
         """Delivered accuracy of a task or an app by window; see docs/operate.md."""
-        body: dict[str, Any] = await self._get(delivered_path(task, app))
-        return body
+        return await self._send(operations.delivered(task, app))
 
-    async def feedback(self, request_id: str, label: str | int, *, key: str | None = None) -> bool:
-        """Send the true label (or class index) of an answer; whether it counted.
+    async def feedback(
+        self, request_id: str, label: str | int | Mapping[str, Json], *, key: str | None = None
+    ) -> bool:
+        """Send the true label (or class index) of an answer; whether it counted."""
+        return await self._send(operations.feedback(request_id, label, key))
 
-        `key` is the app's, where the agent asks for keys.
-        """
-        headers = {"Content-Type": "application/json"}
-        if key is not None:
-            headers["Authorization"] = f"Bearer {key}"
-        data = feedback_body(request_id, label)
-        body = await self._send("POST", "/v1/feedback", data, headers)
-        return bool(body["counted"])
+    async def apps(self) -> list[AppInfo]:
+        """What is stored for all apps."""
+        return await self._send(operations.apps())
 
-    async def open_stream(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def app(self, name: str) -> AppInfo:
+        """What requests of an app ask for. Raises UnknownApp."""
+        return await self._send(operations.app(name))
+
+    async def put_app(self, app: AppInfo, *, key: str | None = None) -> AppInfo:
+        """Store what requests of an app ask for. Raises TargetUnreachable."""
+        return await self._send(operations.put_app(app, key))
+
+    async def delete_app(self, name: str, *, key: str | None = None) -> None:
+        """Forget an app. Raises UnknownApp."""
+        await self._send(operations.delete_app(name, key))
+
+    async def agents(self) -> list[AgentStatus]:
+        """The fleet's agents that are alive."""
+        return await self._send(operations.agents())
+
+    async def open_stream(self, body: Mapping[str, Json]) -> StreamOffer:
         """Open a lossy stream; see `hawkvision.client.lossy` for sending into it."""
-        headers = {"Content-Type": "application/json"}
-        opened: Mapping[str, Any] = await self._send(
-            "POST", "/v1/streams", orjson.dumps(body), headers
-        )
-        return opened
+        return await self._send(operations.open_stream(body))
 
-    async def stream_status(self, stream_id: str) -> Mapping[str, Any]:
+    async def stream_status(self, stream_id: str) -> StreamStatus:
         """Counts and advice of a lossy stream. Raises UnknownStream."""
-        found: Mapping[str, Any] = await self._get(stream_path(stream_id))
-        return found
+        return await self._send(operations.stream_status(stream_id))
 
     async def close_stream(self, stream_id: str) -> None:
         """End a lossy stream. Raises UnknownStream."""
-        await self._send("DELETE", stream_path(stream_id), None, {})
+        await self._send(operations.close_stream(stream_id))
 
     async def stream_events(
         self, stream_id: str, *, after: int | None = None
-    ) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
-        """Events of a lossy stream: (`result` | `advice` | `end`, its JSON), until it ends.
+    ) -> AsyncIterator[StreamEvent]:
+        """Events of a lossy stream until it ends; `after` 0 begins with the recent ones.
 
-        `after` 0 begins with the recent ones. Raises UnknownStream.
+        Raises UnknownStream.
         """
-        path = f"{stream_path(stream_id)}/results" + ("" if after is None else f"?after={after}")
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
+        operation, events = operations.stream_events(stream_id, after), EventReader()
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE_S)
         try:
-            async with self._open().get(self._url + path, timeout=timeout) as reply:
+            async with self._request(operation, timeout=timeout) as reply:
                 if reply.status != 200:
-                    check_reply(reply.status, await reply.read(), reply.headers.get("Retry-After"))
-                name = ""
+                    operation.read(await _read(reply))
                 async for line in reply.content:
-                    if line.startswith(b"event: "):
-                        name = line[7:].strip().decode()
-                    elif line.startswith(b"data: "):
-                        yield name, orjson.loads(line[6:])
+                    if (event := events.line(line)) is not None:
+                        yield event
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(self._url, error) from error
 
     async def ready(self) -> bool:
         """Whether the agent takes traffic."""
         try:
-            async with self._open().get(f"{self._url}/v2/health/ready") as reply:
-                return reply.status == 200
-        except (aiohttp.ClientError, TimeoutError):
+            return await self._send(operations.ready())
+        except AgentUnreachable:
             return False
 
-    async def _get(self, path: str) -> Any:
-        return await self._send("GET", path, None, {})
-
-    async def _post(self, request: Prepared) -> Any:
-        headers = {"Content-Type": request.content_type}
-        return await self._send("POST", request.path, request.body, headers)
-
-    async def _send(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
-    ) -> Any:
+    async def _send(self, operation: Operation[T]) -> T:
         try:
-            async with self._open().request(
-                method, self._url + path, data=body, headers=headers
-            ) as reply:
-                data = await reply.read()
-                if reply.status == 204:
-                    return None
-                return check_reply(reply.status, data, reply.headers.get("Retry-After"))
+            async with self._request(operation) as reply:
+                received = await _read(reply)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise unreachable(self._url, error) from error
+        return operation.read(received)
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _request(self, operation: Operation[Any], **how: Any) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                timeout=self._timeout, connector=aiohttp.TCPConnector(limit=0)
+                timeout=self._timeout,
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._trusted or True),
             )
-        return self._session
+        return self._session.request(
+            operation.method,
+            self._url + operation.path,
+            data=operation.body,
+            headers=operation.headers,
+            **how,
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -202,3 +174,11 @@ class AsyncClient:
         _trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+async def _bytes_of(image: Image) -> bytes:
+    return image if isinstance(image, bytes) else await asyncio.to_thread(encoded, image)
+
+
+async def _read(reply: aiohttp.ClientResponse) -> Reply:
+    return Reply(reply.status, await reply.read(), reply.headers.get("Retry-After"))

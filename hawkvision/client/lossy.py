@@ -21,10 +21,12 @@ import numpy.typing as npt
 
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.requests import DEFAULT_URL
-from hawkvision.contract.answers import Answer, parse_answer, parse_error, parse_offer
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.stream import FrameResult, StreamStatus
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, MalformedPacket
-from hawkvision.lossy.congestion import CircuitBreaker, Interval, TokenBucket
+from hawkvision.lossy.circuit_breaker import Interval, RtpCircuitBreaker
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, request_body
+from hawkvision.lossy.pacing import TokenBucket
 from hawkvision.lossy.results import results_in
 from hawkvision.lossy.sender import SenderSettings, StreamSender
 from hawkvision.lossy.wire.rtcp import (
@@ -77,7 +79,7 @@ class LossyStream(asyncio.DatagramProtocol):
         self, client: AsyncClient, offer: StreamOffer, asked: StreamRequest, sending: Sending
     ) -> None:
         self.offer = offer
-        self.breaker = CircuitBreaker(_REPORT_S)
+        self.breaker = RtpCircuitBreaker(_REPORT_S)
         self.rtt_s: float | None = None
         self._client = client
         self._asked = asked
@@ -122,7 +124,7 @@ class LossyStream(asyncio.DatagramProtocol):
         asked.setdefault("parity", sending.parity != 0)
         request = StreamRequest(**asked)
         async with AsyncClient(url) as client:
-            offer = parse_offer(await client.open_stream(request_body(request)))
+            offer = await client.open_stream(request_body(request))
             stream = cls(client, offer, request, sending)
             try:
                 await stream.connect(through)
@@ -171,11 +173,11 @@ class LossyStream(asyncio.DatagramProtocol):
     async def _finished(
         self, result: Mapping[str, Any], image: bytes | Image, timestamp: int
     ) -> StreamAnswer:
-        frame = result["frame"]
-        if "error" in result:
-            raise parse_error(result["error"])
-        resent = bool(result.get("resend"))
-        if resent:
+        found = FrameResult.parse(result)
+        if isinstance(found.answer, HawkVisionError):
+            raise found.answer
+        answer, frame = found.answer, found.frame
+        if found.resend:
             answer = await self._client.classify(
                 image if isinstance(image, bytes) else self._sender.encoded(image),
                 accuracy=self._asked.accuracy,
@@ -183,11 +185,7 @@ class LossyStream(asyncio.DatagramProtocol):
                 app=self._asked.app,
                 top_k=self._asked.top_k,
             )
-        else:
-            answer = parse_answer(result)
-        return StreamAnswer(
-            answer, timestamp, float(frame["lost_fraction"]), bool(frame["complete"]), resent
-        )
+        return StreamAnswer(answer, timestamp, frame.lost_fraction, frame.complete, found.resend)
 
     def _timestamp(self) -> int:
         """The media clock now, different for every image."""
@@ -268,7 +266,7 @@ class LossyStream(asyncio.DatagramProtocol):
                 self._sender.report(self._timestamp(), time.time(), goodbye=goodbye)
             )
 
-    async def status(self) -> Mapping[str, Any]:
+    async def status(self) -> StreamStatus:
         """The agent's counts of this stream."""
         return await self._client.stream_status(self.offer.id)
 

@@ -1,27 +1,21 @@
-"""Requests as (path, query, body, headers). Knows nothing of sockets."""
+"""A request to an agent as data, and its reply: what both clients send. Knows no sockets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import orjson
-from urllib3 import encode_multipart_formdata
 
-from hawkvision.errors import InvalidRequest
+from hawkvision.contract.errors import parse_error
+from hawkvision.contract.fields import unexpected
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+JSON = "application/json"
 
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request that is ready to be sent."""
-
-    path: str
-    body: bytes
-    content_type: str
+T = TypeVar("T")
 
 
 def base_url(url: str) -> str:
@@ -29,65 +23,59 @@ def base_url(url: str) -> str:
     return (url if "://" in url else f"http://{url}").rstrip("/")
 
 
-def task_path(name: str) -> str:
-    """The path that describes a task, whatever its name holds."""
-    return f"/v1/tasks/{quote(name, safe='')}"
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: the HTTP status, the body, and the header `Retry-After`."""
+
+    status: int
+    body: bytes
+    retry_after: str | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The JSON object. Raises the error that it carries, or UnexpectedReply."""
+        try:
+            parsed = orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise unexpected(f"status {self.status} without JSON") from error
+        if not isinstance(parsed, dict):
+            raise unexpected(f"status {self.status} without a JSON object")
+        if self.status >= 400:
+            raise parse_error(parsed.get("error", f"status {self.status}"), self.retry_after)
+        return parsed
+
+    def nothing(self) -> None:
+        """No body is wanted (204). Raises the error that it carries."""
+        if self.status >= 400:
+            self.json()
 
 
-def stream_path(stream_id: str) -> str:
-    """The path of a lossy stream."""
-    return f"/v1/streams/{quote(stream_id, safe='')}"
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One thing that an agent can be asked.
+
+    `path` is quoted and holds the query; `read` makes the result of a reply, or raises the error
+    that it carries.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Reply], T]
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def curve_path(name: str, link_ms: float) -> str:
-    """The path of a task's curve."""
-    return f"{task_path(name)}/curve?link_ms={link_ms:g}"
+def path_of(*parts: str, **query: float | str | None) -> str:
+    """A path of parts that may hold anything, with a query of what is not None."""
+    path = "/" + "/".join(quote(part, safe="") for part in parts)
+    given = urlencode({name: value for name, value in query.items() if value is not None})
+    return f"{path}?{given}" if given else path
 
 
-def delivered_path(task: str | None, app: str | None) -> str:
-    """The path of a task's or an app's delivered accuracy. Raises InvalidRequest."""
-    if app is not None:
-        return f"/v1/apps/{quote(app, safe='')}/accuracy"
-    if task is None:
-        raise InvalidRequest("name a task or an app")
-    return f"{task_path(task)}/accuracy"
+def json_headers(key: str | None = None) -> dict[str, str]:
+    """The headers of a JSON body, with an app's key where there is one."""
+    return {"Content-Type": JSON, **bearer(key)}
 
 
-def feedback_body(request_id: str, label: str | int) -> bytes:
-    """The JSON body of feedback."""
-    key = "label" if isinstance(label, str) else "class_id"
-    return orjson.dumps({"request_id": request_id, key: label})
-
-
-def read(image: bytes | Path) -> bytes:
-    """The encoded bytes of an image given as bytes or as a path."""
-    return image.read_bytes() if isinstance(image, Path) else image
-
-
-def prepare(
-    images: Sequence[bytes | Path],
-    *,
-    accuracy: float | str | None,
-    deadline_ms: float | None,
-    top_k: int | None,
-    task: str | None,
-    app: str | None,
-) -> Prepared:
-    """A classification of one image (raw body) or many (multipart)."""
-    given = {
-        "accuracy": accuracy,
-        "deadline_ms": deadline_ms,
-        "top_k": top_k,
-        "task": task,
-        "app": app,
-    }
-    query = urlencode({name: value for name, value in given.items() if value is not None})
-    path = "/v1/classify" + (f"?{query}" if query else "")
-    if len(images) == 1:
-        return Prepared(path, read(images[0]), "application/octet-stream")
-    fields = [
-        ("image", (f"image-{index}", read(image), "application/octet-stream"))
-        for index, image in enumerate(images)
-    ]
-    body, content_type = encode_multipart_formdata(fields)
-    return Prepared(path, body, content_type)
+def bearer(key: str | None) -> dict[str, str]:
+    """The header that carries an app's key."""
+    return {} if key is None else {"Authorization": f"Bearer {key}"}

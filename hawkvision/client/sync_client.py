@@ -2,132 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, Unpack
 
 import urllib3
 
-from hawkvision.client.requests import (
-    DEFAULT_URL,
-    Prepared,
-    base_url,
-    curve_path,
-    delivered_path,
-    feedback_body,
-    prepare,
-    task_path,
-)
-from hawkvision.contract.answers import (
-    Answer,
-    TaskInfo,
-    check_reply,
-    only_result,
-    parse_answer,
-    parse_results,
-    parse_task,
-    unreachable,
-)
-from hawkvision.errors import HawkVisionError
+from hawkvision.client import operations
+from hawkvision.client.connection import trusted, unreachable
+from hawkvision.client.events import SILENCE_S, EventReader
+from hawkvision.client.images import Image
+from hawkvision.client.operations import Asked
+from hawkvision.client.requests import DEFAULT_URL, Operation, Reply, base_url
+from hawkvision.contract.agents import AgentStatus
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.apps import AppInfo
+from hawkvision.contract.delivered import Report
+from hawkvision.contract.fields import Json
+from hawkvision.contract.results import Result
+from hawkvision.contract.stream import StreamEvent, StreamStatus
+from hawkvision.contract.task import TaskInfo
+from hawkvision.errors import AgentUnreachable
+from hawkvision.lossy.offer import StreamOffer
+
+T = TypeVar("T")
 
 
 class Client:
-    """Talks to one agent; usable from several threads. Raises HawkVisionError."""
+    """Talks to one agent; usable from several threads. Raises HawkVisionError.
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0) -> None:
+    `ca` is the file of an authority that signed the agent's certificate; by default those that
+    this machine trusts count, and the one that the environment variable SSL_CERT_FILE names.
+    """
+
+    def __init__(
+        self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0, ca: str | Path | None = None
+    ) -> None:
         self._url = base_url(url)
-        self._pool = urllib3.PoolManager(retries=False, timeout=timeout_s, maxsize=8)
-
-    def classify(
-        self,
-        image: bytes | Path,
-        *,
-        accuracy: float | str | None = None,
-        deadline_ms: float | None = None,
-        top_k: int | None = None,
-        task: str | None = None,
-        app: str | None = None,
-    ) -> Answer:
-        """The answer for one encoded image."""
-        request = prepare(
-            [image], accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
+        self._pool = urllib3.PoolManager(
+            retries=False, timeout=timeout_s, maxsize=8, ssl_context=trusted(self._url, ca)
         )
-        return parse_answer(self._post(request))
 
-    def classify_many(
-        self,
-        images: Sequence[bytes | Path],
-        *,
-        accuracy: float | str | None = None,
-        deadline_ms: float | None = None,
-        top_k: int | None = None,
-        task: str | None = None,
-        app: str | None = None,
-    ) -> list[Answer | HawkVisionError]:
+    def classify(self, image: Image, **asked: Unpack[Asked]) -> Answer:
+        """The answer for one image: encoded bytes, a path, uint8 RGB [H,W,3], or Pillow's.
+
+        `asked`: `accuracy`, `deadline_ms`, `top_k`, `task`, `app`.
+        """
+        return self._send(operations.classify(image, **asked))
+
+    def classify_many(self, images: Sequence[Image], **asked: Unpack[Asked]) -> list[Result]:
         """The answers for several images in one request, an error in place of a failed one."""
-        if not images:
-            return []
-        request = prepare(
-            images, accuracy=accuracy, deadline_ms=deadline_ms, top_k=top_k, task=task, app=app
-        )
-        try:
-            return parse_results(self._post(request))
-        except HawkVisionError as error:
-            if len(images) > 1:
-                raise
-            return only_result(error)
+        return self._send(operations.classify_many(images, **asked)) if images else []
 
     def tasks(self) -> list[TaskInfo]:
         """The tasks served, the default one first."""
-        return [parse_task(task) for task in self._get("/v1/tasks")["tasks"]]
+        return self._send(operations.tasks())
 
     def task(self, name: str) -> TaskInfo:
         """One task. Raises UnknownTask."""
-        return parse_task(self._get(task_path(name)))
+        return self._send(operations.task(name))
 
     def curve(self, task: str, *, link_ms: float = 20.0) -> dict[str, Any]:
         """What each accuracy target of a task costs, as the agent computes it."""
-        body: dict[str, Any] = self._get(curve_path(task, link_ms))
-        return body
+        return self._send(operations.curve(task, link_ms))
 
-    def delivered(self, *, task: str | None = None, app: str | None = None) -> dict[str, Any]:
+    def delivered(self, *, task: str | None = None, app: str | None = None) -> Report:
         """Delivered accuracy of a task or an app by window; see docs/operate.md."""
-        body: dict[str, Any] = self._get(delivered_path(task, app))
-        return body
+        return self._send(operations.delivered(task, app))
 
-    def feedback(self, request_id: str, label: str | int, *, key: str | None = None) -> bool:
+    def feedback(
+        self, request_id: str, label: str | int | Mapping[str, Json], *, key: str | None = None
+    ) -> bool:
         """Send the true label (or class index) of an answer; whether it counted.
 
+        For another kind of task than classification, `label` is an object of the kind's fields.
         `key` is the app's, where the agent asks for keys.
         """
-        headers = {"Content-Type": "application/json"}
-        if key is not None:
-            headers["Authorization"] = f"Bearer {key}"
-        data = feedback_body(request_id, label)
-        body = self._send("POST", "/v1/feedback", data, headers)
-        return bool(body["counted"])
+        return self._send(operations.feedback(request_id, label, key))
+
+    def apps(self) -> list[AppInfo]:
+        """What is stored for all apps."""
+        return self._send(operations.apps())
+
+    def app(self, name: str) -> AppInfo:
+        """What requests of an app ask for. Raises UnknownApp."""
+        return self._send(operations.app(name))
+
+    def put_app(self, app: AppInfo, *, key: str | None = None) -> AppInfo:
+        """Store what requests of an app ask for. Raises TargetUnreachable."""
+        return self._send(operations.put_app(app, key))
+
+    def delete_app(self, name: str, *, key: str | None = None) -> None:
+        """Forget an app. Raises UnknownApp."""
+        self._send(operations.delete_app(name, key))
+
+    def agents(self) -> list[AgentStatus]:
+        """The fleet's agents that are alive."""
+        return self._send(operations.agents())
+
+    def open_stream(self, body: Mapping[str, Json]) -> StreamOffer:
+        """Open a lossy stream; see `hawkvision.client.lossy` for sending into it."""
+        return self._send(operations.open_stream(body))
+
+    def stream_status(self, stream_id: str) -> StreamStatus:
+        """Counts and advice of a lossy stream. Raises UnknownStream."""
+        return self._send(operations.stream_status(stream_id))
+
+    def close_stream(self, stream_id: str) -> None:
+        """End a lossy stream. Raises UnknownStream."""
+        self._send(operations.close_stream(stream_id))
+
+    def stream_events(self, stream_id: str, *, after: int | None = None) -> Iterator[StreamEvent]:
+        """Events of a lossy stream until it ends; `after` 0 begins with the recent ones.
+
+        Raises UnknownStream.
+        """
+        operation, events = operations.stream_events(stream_id, after), EventReader()
+        try:
+            reply = self._request(operation, preload_content=False, timeout=SILENCE_S)
+            try:
+                if reply.status != 200:
+                    operation.read(Reply(reply.status, reply.read()))
+                for line in reply:
+                    if (event := events.line(line)) is not None:
+                        yield event
+            finally:
+                reply.close()
+        except urllib3.exceptions.HTTPError as error:
+            raise unreachable(self._url, error) from error
 
     def ready(self) -> bool:
         """Whether the agent takes traffic."""
         try:
-            return self._pool.request("GET", f"{self._url}/v2/health/ready").status == 200
-        except urllib3.exceptions.HTTPError:
+            return self._send(operations.ready())
+        except AgentUnreachable:
             return False
 
-    def _get(self, path: str) -> Any:
-        return self._send("GET", path, None, {})
-
-    def _post(self, request: Prepared) -> Any:
-        headers = {"Content-Type": request.content_type}
-        return self._send("POST", request.path, request.body, headers)
-
-    def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Any:
+    def _send(self, operation: Operation[T]) -> T:
         try:
-            reply = self._pool.request(method, self._url + path, body=body, headers=headers)
+            reply = self._request(operation)
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(self._url, error) from error
-        return check_reply(reply.status, reply.data, reply.headers.get("Retry-After"))
+        return operation.read(Reply(reply.status, reply.data, reply.headers.get("Retry-After")))
+
+    def _request(self, operation: Operation[Any], **how: Any) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            operation.method,
+            self._url + operation.path,
+            body=operation.body,
+            headers=dict(operation.headers),
+            **how,
+        )
 
     def close(self) -> None:
         """Close the connections."""

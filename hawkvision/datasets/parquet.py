@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hawkvision.datasets.labelled import LabelledSet
+from hawkvision.datasets.types import LabelledSet
 from hawkvision.errors import DatasetError
 
 _IMAGE_COLUMNS = ("image", "img", "jpg", "png", "bytes")

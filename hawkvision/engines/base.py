@@ -9,8 +9,9 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from hawkvision.tasks.base import Outputs
+
 Batch = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,8 @@ class ModelSpec:
     """How to feed a model file.
 
     `layout` and `dtype` are the file's own; `mean` and `std` (in 0…255 units, per channel) are
-    applied for float32 inputs. `output` says whether the file ends in logits or probabilities.
-    `select` lists the outputs to keep, in the order of the task's labels; empty keeps all. A file
-    with one output (the logit or probability of class 1) has two classes.
+    applied for float32 inputs. `outputs` names the file's outputs that are wanted; empty takes the
+    first one.
     """
 
     path: Path
@@ -28,21 +28,27 @@ class ModelSpec:
     dtype: Literal["uint8", "float32"] = "float32"
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
-    output: Literal["logits", "probabilities"] = "logits"
     precision: str = "fp32"
     channels: Literal["RGB", "BGR"] = "RGB"
-    select: tuple[int, ...] = ()
+    outputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EngineMetadata:
-    """What an engine runs: per-image input shape (C,H,W), classes, where and how precisely."""
+    """What an engine runs: per-image input shape (C,H,W), by what, where and how precisely.
+
+    `platform` names the runtime and the format as the Open Inference Protocol does, e.g.
+    `onnxruntime_onnx`; `version` is the runtime's; `max_batch` is the largest batch that is worth
+    one call (0: any).
+    """
 
     input_shape: tuple[int, int, int]
     dtype: str
-    classes: int
     device: str
     precision: str
+    platform: str = "unknown"
+    version: str = ""
+    max_batch: int = 0
 
 
 class Engine(Protocol):
@@ -53,8 +59,8 @@ class Engine(Protocol):
         """Shapes, device and precision."""
         ...
 
-    def infer(self, batch: Batch) -> Logits:
-        """Run uint8 pixels or float32 [N,C,H,W] to logits float32 [N,K].
+    def infer(self, batch: Batch) -> Outputs:
+        """Run uint8 pixels or float32 [N,C,H,W] to outputs float32 [N,…] by name.
 
         uint8 is RGB 0…255 in any memory order (a transposed NHWC view costs nothing);
         float32 is already normalised. Raises EngineError.

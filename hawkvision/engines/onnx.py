@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hawkvision.engines.base import Batch, EngineMetadata, Logits, ModelSpec
+from hawkvision.engines.base import Batch, EngineMetadata, ModelSpec
 from hawkvision.errors import EngineError
+from hawkvision.tasks.base import Outputs
 
 _PREFERENCE = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 _DEVICES = {
@@ -23,9 +24,12 @@ def choose_providers(present: list[str]) -> list[str]:
 
 
 class OnnxEngine:
-    """One ONNX Runtime session. Source: onnxruntime.ai, `InferenceSession`."""
+    """One ONNX Runtime session, by choice without rewriting the graph.
 
-    def __init__(self, spec: ModelSpec, *, threads: int = 1) -> None:
+    Source: onnxruntime.ai, `InferenceSession`.
+    """
+
+    def __init__(self, spec: ModelSpec, *, threads: int = 1, optimise: bool = True) -> None:
         try:
             import onnxruntime as ort
         except ImportError as error:
@@ -37,6 +41,8 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if not optimise:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session: Any = ort.InferenceSession(
@@ -50,31 +56,36 @@ class OnnxEngine:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) < 1 or len(inputs[0].shape) != 4:
             raise EngineError(
-                f"{spec.path.name} is not an image classifier: "
+                f"{spec.path.name} takes no image: "
                 f"{len(inputs)} inputs of shapes {[i.shape for i in inputs]}",
-                hint="One input [N,C,H,W] or [N,H,W,C] and one output [N,K] are expected.",
+                hint="One input [N,C,H,W] or [N,H,W,C] and an output [N,…] are expected.",
             )
         self._spec = spec
         self._nhwc = spec.layout == "NHWC"
         self._input: str = inputs[0].name
-        self._outputs: list[str] = [outputs[0].name]
+        present = [output.name for output in outputs]
+        self._outputs: list[str] = list(spec.outputs) or present[:1]
+        if missing := sorted(set(self._outputs) - set(present)):
+            raise EngineError(
+                f"{spec.path.name} has no output {missing[0]!r}",
+                hint=f"Its outputs: {', '.join(present)}.",
+            )
         fixed = inputs[0].shape[0]
         self._fixed_batch: int | None = fixed if isinstance(fixed, int) else None
-        self._select = np.array(spec.select, np.intp) if spec.select else None
-        self._metadata = self._describe(inputs[0].shape, outputs[0].shape)
+        self._metadata = self._describe(inputs[0].shape, str(ort.__version__))
 
-    def _describe(self, input_shape: list[Any], output_shape: list[Any]) -> EngineMetadata:
+    def _describe(self, input_shape: list[Any], version: str) -> EngineMetadata:
         sides = [side if isinstance(side, int) else -1 for side in input_shape[1:]]
         chw = (sides[2], sides[0], sides[1]) if self._nhwc else (sides[0], sides[1], sides[2])
-        outputs = output_shape[-1] if isinstance(output_shape[-1], int) else -1
-        classes = len(self._spec.select) or (2 if outputs == 1 else outputs)
         provider = self._session.get_providers()[0]
         return EngineMetadata(
             input_shape=chw,
             dtype=self._spec.dtype,
-            classes=classes,
             device=_DEVICES.get(provider, provider),
             precision=self._spec.precision,
+            platform="onnxruntime_onnx",
+            version=version,
+            max_batch=self._fixed_batch or 0,
         )
 
     @property
@@ -82,39 +93,34 @@ class OnnxEngine:
         """Shapes, device and precision."""
         return self._metadata
 
-    def infer(self, batch: Batch) -> Logits:
-        """Run uint8 or float32 [N,C,H,W] to logits float32 [N,K]; see `Engine.infer`."""
+    def infer(self, batch: Batch) -> Outputs:
+        """Run uint8 or float32 [N,C,H,W] to outputs float32 [N,…]; see `Engine.infer`."""
         if self._spec.channels == "BGR":
             batch = batch[:, ::-1]
         x = batch.transpose(0, 2, 3, 1) if self._nhwc else batch
         if self._spec.dtype == "float32" and x.dtype == np.uint8:
             x = self._normalise(x)
         if self._fixed_batch is not None and self._fixed_batch != len(x):
-            return np.concatenate([self._run(part) for part in self._parts(x)])[: len(x)]
+            parts = [self._run(part) for part in self._parts(x)]
+            return {
+                name: np.concatenate([part[name] for part in parts])[: len(x)]
+                for name in self._outputs
+            }
         return self._run(x)
 
-    def _run(self, x: Batch) -> Logits:
+    def _run(self, x: Batch) -> Outputs:
         try:
-            out = self._session.run(self._outputs, {self._input: np.ascontiguousarray(x)})[0]
+            found = self._session.run(self._outputs, {self._input: np.ascontiguousarray(x)})
         except Exception as error:  # ONNX Runtime raises its own, unexported, types
             raise EngineError(
                 f"inference failed: {str(error).splitlines()[0]}",
                 hint=f"The model's input is {self._metadata.input_shape} (C,H,W), "
                 f"{self._metadata.dtype}.",
             ) from error
-        return self._as_logits(out.astype(np.float32, copy=False))
-
-    def _as_logits(self, out: Logits) -> Logits:
-        """Logits [N,K] in the task's order, whatever the file ends in."""
-        if out.ndim != 2:
-            out = out.reshape(len(out), -1)  # [N,K,1,1] of fully convolutional networks
-        chances = self._spec.output == "probabilities"
-        if out.shape[1] == 1:
-            other = 1 - out if chances else np.zeros_like(out)
-            out = np.concatenate([other, out], axis=1)
-        if self._select is not None:
-            out = out[:, self._select]
-        return np.log(np.maximum(out, 1e-12)) if chances else out
+        return {
+            name: out.astype(np.float32, copy=False)
+            for name, out in zip(self._outputs, found, strict=True)
+        }
 
     def _parts(self, x: Batch) -> list[Batch]:
         """Split into the fixed batch size, the last part padded by repetition."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Protocol
 
+from hawkvision import extensions
 from hawkvision.engines.base import Engine, ModelSpec
 from hawkvision.errors import EngineError
-
-_GROUP = "hawkvision.engines"
 
 
 class EngineFactory(Protocol):
@@ -21,15 +19,16 @@ class EngineFactory(Protocol):
 
 def available_engines() -> list[str]:
     """Names of the registered engines; being registered does not mean that one can run here."""
-    return sorted({entry.name for entry in entry_points(group=_GROUP)})
+    return sorted(extensions.registered(extensions.ENGINES))
 
 
 def open_engine(spec: ModelSpec, *, name: str = "onnx", threads: int = 1) -> Engine:
     """Open `spec` with the engine `name`. Raises EngineError, with the reason and what to do."""
-    for entry in entry_points(group=_GROUP):
-        if entry.name == name:
-            factory: EngineFactory = entry.load()
-            return factory(spec, threads=threads)
-    raise EngineError(
-        f"no engine named {name!r}", hint=f"Installed engines: {', '.join(available_engines())}."
-    )
+    try:
+        factory: EngineFactory = extensions.load(extensions.ENGINES, name)
+    except KeyError as error:
+        raise EngineError(
+            f"no engine named {name!r}",
+            hint=f"Installed engines: {', '.join(available_engines())}.",
+        ) from error
+    return factory(spec, threads=threads)

@@ -1,12 +1,15 @@
 """Encoded image bytes in, network input out; limits are checked before pixels are decoded."""
 
-from hawkvision.images.decode import DEFAULT_LIMITS, ImageLimits, decode
+from hawkvision.images.decode import DEFAULT_LIMITS, ImageLimits, decode, decode_placed
 from hawkvision.images.geometry import InputGeometry, fit
+from hawkvision.images.placement import Placement
 
 __all__ = [
     "DEFAULT_LIMITS",
     "ImageLimits",
     "InputGeometry",
+    "Placement",
     "decode",
+    "decode_placed",
     "fit",
 ]

@@ -41,6 +41,13 @@ def decode(
     above it. An animation gives its first frame. Raises PayloadTooLarge (limits),
     UnsupportedImage (no format we read), CorruptImage (does not decode).
     """
+    return decode_placed(data, limits, min_side=min_side)[0]
+
+
+def decode_placed(
+    data: bytes, limits: ImageLimits = DEFAULT_LIMITS, *, min_side: int = 0
+) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
+    """As `decode`, and (width, height) in px of the whole image, upright, before any reduction."""
     if len(data) > limits.max_bytes:
         raise PayloadTooLarge(
             f"the image has {len(data)} bytes; the limit is {limits.max_bytes}",
@@ -49,7 +56,8 @@ def decode(
     if data[:3] == b"\xff\xd8\xff":
         return _decode_jpeg(data, limits, min_side)
     if data[:8] == b"\x89PNG\r\n\x1a\n" or (data[:4] == b"RIFF" and data[8:12] == b"WEBP"):
-        return _decode_pillow(data, limits)
+        image = _decode_pillow(data, limits)
+        return image, (image.shape[1], image.shape[0])
     raise UnsupportedImage("the body is not an image in a format we read", hint=_READABLE)
 
 
@@ -67,14 +75,17 @@ def _corrupt(error: Exception) -> HawkVisionError:
     )
 
 
-def _decode_jpeg(data: bytes, limits: ImageLimits, min_side: int) -> npt.NDArray[np.uint8]:
+def _decode_jpeg(
+    data: bytes, limits: ImageLimits, min_side: int
+) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
     try:
         height, width, colour, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError as error:
         raise _corrupt(error) from error
     _check_pixels(width, height, limits)
     if colour in ("CMYK", "YCCK"):
-        return _decode_pillow(data, limits)
+        upright = _decode_pillow(data, limits)
+        return upright, (upright.shape[1], upright.shape[0])
     factor = 1
     if min_side > 0:
         while factor < 8 and min(height, width) >= 2 * factor * min_side:
@@ -86,26 +97,31 @@ def _decode_jpeg(data: bytes, limits: ImageLimits, min_side: int) -> npt.NDArray
     except ValueError as error:
         raise _corrupt(error) from error
     if b"Exif\x00\x00" in data[:4096]:
-        return _upright(image, data)
-    return image
+        image, turned = _upright(image, data)
+        return image, (height, width) if turned else (width, height)
+    return image, (width, height)
 
 
-def _upright(image: npt.NDArray[np.uint8], data: bytes) -> npt.NDArray[np.uint8]:
-    """Apply the EXIF orientation (EXIF 2.32, tag 0x0112); a broken EXIF block is ignored."""
+def _upright(image: npt.NDArray[np.uint8], data: bytes) -> tuple[npt.NDArray[np.uint8], bool]:
+    """Apply the EXIF orientation (EXIF 2.32, tag 0x0112); whether width and height changed places.
+
+    A broken EXIF block is ignored.
+    """
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data)) as header:
             orientation = header.getexif().get(_EXIF_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, struct.error):
-        return image
-    if orientation in (5, 6, 7, 8):
+        return image, False
+    turned = orientation in (5, 6, 7, 8)
+    if turned:
         image = image.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
-    return np.ascontiguousarray(image)
+    return np.ascontiguousarray(image), turned
 
 
 def _decode_pillow(data: bytes, limits: ImageLimits) -> npt.NDArray[np.uint8]:

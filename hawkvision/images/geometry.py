@@ -26,18 +26,23 @@ class InputGeometry:
     fit: Fit = "cover"
 
 
+def crop_of(width: int, height: int, geometry: InputGeometry) -> tuple[int, int, int, int]:
+    """(left, top, width, height) in px of the part of an image that the network sees."""
+    if geometry.fit != "cover" or width * geometry.height == height * geometry.width:
+        return 0, 0, width, height
+    crop_width = min(width, max(1, round(height * geometry.width / geometry.height)))
+    crop_height = min(height, max(1, round(width * geometry.height / geometry.width)))
+    return (width - crop_width) // 2, (height - crop_height) // 2, crop_width, crop_height
+
+
 def fit(image: npt.NDArray[np.uint8], geometry: InputGeometry) -> npt.NDArray[np.uint8]:
     """Crop and resize uint8 RGB [H,W,3] to uint8 [geometry.height, geometry.width, 3].
 
     Area averaging where the image shrinks to half or less, else bilinear (OpenCV).
     """
-    height, width = image.shape[:2]
-    if geometry.fit == "cover" and width * geometry.height != height * geometry.width:
-        crop_w = min(width, max(1, round(height * geometry.width / geometry.height)))
-        crop_h = min(height, max(1, round(width * geometry.height / geometry.width)))
-        left, top = (width - crop_w) // 2, (height - crop_h) // 2
-        image = image[top : top + crop_h, left : left + crop_w]
-        height, width = crop_h, crop_w
+    left, top, width, height = crop_of(image.shape[1], image.shape[0], geometry)
+    if image.shape[:2] != (height, width):
+        image = image[top : top + height, left : left + width]
     if (width, height) == (geometry.width, geometry.height):
         return np.ascontiguousarray(image)
     shrinks = width >= 2 * geometry.width and height >= 2 * geometry.height

@@ -106,7 +106,10 @@ def _number(key: str, value: Any) -> float | int:
 
 @dataclass(frozen=True, slots=True)
 class StreamOffer:
-    """How to reach a stream. `key` is empty for plain RTP on loopback; times in milliseconds."""
+    """How to reach a stream. `key` is empty for plain RTP on loopback; times in milliseconds.
+
+    `warning` says what is unsafe about the way this offer takes to the client, if anything is.
+    """
 
     id: str
     host: str
@@ -119,6 +122,7 @@ class StreamOffer:
     wait_ms: float
     expires_s: float
     interval_mcus: int
+    warning: str = ""
 
     @property
     def crypto(self) -> Suite | None:
@@ -152,6 +156,7 @@ class StreamOffer:
             },
             "results": f"{base_path}/{self.id}/results",
             "commands": commands(self),
+            **({"warning": self.warning} if self.warning else {}),
         }
 
     @classmethod
@@ -169,6 +174,7 @@ class StreamOffer:
             wait_ms=float(body["wait_ms"]),
             expires_s=float(body["expires_s"]),
             interval_mcus=int(body["restart_interval"]["mcus"]),
+            warning=str(body.get("warning", "")),
         )
 
 

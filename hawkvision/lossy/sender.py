@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.lossy.congestion import parity_packets
 from hawkvision.lossy.jpeg.packetize import carriable, fragments_of, payload_room
+from hawkvision.lossy.pacing import parity_packets
 from hawkvision.lossy.wire import parity
 from hawkvision.lossy.wire.rtcp import Goodbye, ReceiverReport, SenderReport, SourceName, ntp_time
 from hawkvision.lossy.wire.rtp import HEADER_BYTES, RtpPacket

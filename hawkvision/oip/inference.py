@@ -1,21 +1,41 @@
-"""ModelInfer messages: the images of a request, checked, and the reply's tensor."""
+"""ModelInfer messages: the images of a request and the tensors of a reply, made and read."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import numpy as np
-import numpy.typing as npt
 
 from hawkvision.errors import InvalidRequest, PayloadTooLarge
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.codec import pack_fp32, unpack_bytes
+from hawkvision.oip.codec import pack_bytes, pack_fp32, unpack_bytes, unpack_fp32
+from hawkvision.tasks import Outputs
 
 INPUT = "image"
-OUTPUT = "probabilities"
+AGREES = "hawkvision_numerics_agree"
+"""Reply parameter, only sent where it is false."""
+
 _CONTRACT = f"Send one input {INPUT!r}, datatype BYTES, shape [N] or [N,1]."
 
 
-def parse_images(request: messages.ModelInferRequest, max_images: int) -> list[bytes]:
-    """The encoded images of a request, not decoded yet. Raises InvalidRequest."""
+def build_request(
+    model: str, version: str, request_id: str, image: bytes
+) -> messages.ModelInferRequest:
+    """A request for one encoded image."""
+    request = messages.ModelInferRequest(model_name=model, model_version=version, id=request_id)
+    request.inputs.add(name=INPUT, datatype="BYTES", shape=[1])
+    request.raw_input_contents.append(pack_bytes([image]))
+    return request
+
+
+def parse_images(
+    request: messages.ModelInferRequest, max_images: int, outputs: Collection[str]
+) -> list[bytes]:
+    """The encoded images of a request, not decoded yet; `outputs` are those that there are.
+
+    Raises InvalidRequest.
+    """
     if len(request.inputs) != 1:
         raise InvalidRequest(f"{len(request.inputs)} inputs; exactly one is taken", hint=_CONTRACT)
     tensor = request.inputs[0]
@@ -24,9 +44,9 @@ def parse_images(request: messages.ModelInferRequest, max_images: int) -> list[b
     if tensor.datatype != "BYTES":
         raise InvalidRequest(f"datatype {tensor.datatype[:20]!r} is not BYTES", hint=_CONTRACT)
     for output in request.outputs:
-        if output.name != OUTPUT:
+        if output.name not in outputs:
             raise InvalidRequest(
-                f"no output named {output.name[:80]!r}", hint=f"The one output is {OUTPUT!r}."
+                f"no output named {output.name[:80]!r}", hint=f"There is {', '.join(outputs)}."
             )
     count = _count(list(tensor.shape), max_images)
     images = _elements(request, count)
@@ -62,12 +82,45 @@ def _elements(request: messages.ModelInferRequest, count: int) -> list[bytes]:
 
 
 def build_reply(
-    request: messages.ModelInferRequest, version: str, probabilities: npt.NDArray[np.float32]
+    request: messages.ModelInferRequest, version: str, outputs: Outputs, *, agrees: bool = True
 ) -> messages.ModelInferResponse:
-    """The response that carries `probabilities` float32 [N,K]."""
+    """The response that carries `outputs` [N,…] by name.
+
+    `agrees` false says, in a parameter, that the engine is not the one that was certified.
+    """
     reply = messages.ModelInferResponse(
         model_name=request.model_name, model_version=version, id=request.id
     )
-    reply.outputs.add(name=OUTPUT, datatype="FP32", shape=probabilities.shape)
-    reply.raw_output_contents.append(pack_fp32(probabilities))
+    for name, tensor in outputs.items():
+        reply.outputs.add(name=name, datatype="FP32", shape=tensor.shape)
+        reply.raw_output_contents.append(pack_fp32(tensor))
+    if not agrees:
+        reply.parameters[AGREES].bool_param = False
     return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered: float32 tensors by name, and whether it stands by its certificate."""
+
+    outputs: Outputs
+    agrees: bool
+
+
+def parse_reply(reply: messages.ModelInferResponse) -> Reply:
+    """The FP32 outputs of a response of any server. Raises ValueError for a malformed one."""
+    outputs = {}
+    for index, output in enumerate(reply.outputs):
+        if output.datatype != "FP32":
+            continue
+        shape = [int(side) for side in output.shape]
+        try:
+            if index < len(reply.raw_output_contents):
+                rows = unpack_fp32(reply.raw_output_contents[index], shape)
+            else:
+                rows = np.asarray(output.contents.fp32_contents, np.float32).reshape(shape)
+        except InvalidRequest as error:
+            raise ValueError(str(error)) from error
+        outputs[output.name] = rows
+    agrees = AGREES not in reply.parameters or reply.parameters[AGREES].bool_param
+    return Reply(outputs, agrees)

@@ -1,7 +1,17 @@
 """The model repository: tasks by version, their rungs' files and digests, their calibration."""
 
 from hawkvision.repository.paths import shipped_repository
+from hawkvision.repository.references import References
 from hawkvision.repository.repository import Repository
-from hawkvision.repository.task import Rung, Task, read_task, write_task
+from hawkvision.repository.task import Numerics, Rung, Task, read_task, write_task
 
-__all__ = ["Repository", "Rung", "Task", "read_task", "shipped_repository", "write_task"]
+__all__ = [
+    "Numerics",
+    "References",
+    "Repository",
+    "Rung",
+    "Task",
+    "read_task",
+    "shipped_repository",
+    "write_task",
+]

@@ -52,7 +52,7 @@ class Repository:
                     f"task {task!r} has no version {version[:40]!r}",
                     hint=f"It has {', '.join(versions)}.",
                 )
-            return read_task(self.root / task / version)
+            return self._read(task, version)
         faults: list[HawkVisionError] = []
         for candidate in versions:
             try:
@@ -63,11 +63,21 @@ class Repository:
         raise faults[0]
 
     def _good(self, name: str, version: str) -> Task:
-        task = read_task(self.root / name / version)
+        task = self._read(name, version)
         task.scores()
         for rung in task.rungs:
             if rung.present:
-                task.check_digest(rung)
+                rung.check_digest()
+        return task
+
+    def _read(self, name: str, version: str) -> Task:
+        """One version, under the name that both it and its folder have. Raises RepositoryError."""
+        task = read_task(self.root / name / version)
+        if task.name != name:
+            raise RepositoryError(
+                f"{task.folder / 'task.toml'} names its task {task.name!r}, its folder {name!r}",
+                hint="Rename the folder, or change `name` in task.toml, here and at the gateway.",
+            )
         return task
 
 

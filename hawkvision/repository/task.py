@@ -1,4 +1,4 @@
-"""`task.toml`: one version of one task, typed."""
+"""`task.toml`: one version of one task, typed. What its outputs mean is its kind's business."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,27 @@ from hawkvision.calibration.scores import CalibrationScores
 from hawkvision.engines.base import ModelSpec
 from hawkvision.errors import RepositoryError
 from hawkvision.images.geometry import InputGeometry
+from hawkvision.repository.references import References, RungReference
+from hawkvision.tasks import Itemised, TaskKind, kind_named
+from hawkvision.tasks.registry import DEFAULT
 
 SCHEMA = 1
+Kind = TaskKind[Any, Any]
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One model of a cascade: its file, how to feed it, and its temperature.
+    """One model of a cascade: its file, how to feed it, and how its outputs are read.
 
-    A middle rung has a `threshold`: at or above that confidence it answers, below it hands the
-    image on within the data center.
+    `head` belongs to the task's kind. A middle rung has a `threshold`: at or above that confidence
+    it answers, below it hands the image on within the data center.
     """
 
     name: str
     model: ModelSpec
     sha256: str
     geometry: InputGeometry
-    temperature: float
+    head: Any
     threshold: float | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
 
@@ -41,26 +44,61 @@ class Rung:
         """Whether the file is here; an edge need not hold the data center's models."""
         return self.model.path.is_file()
 
+    def check_digest(self) -> None:
+        """Raise RepositoryError if the file is missing or differs from its digest."""
+        check_digest(self.model.path, self.sha256)
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """By what the certifying answers were computed, and the answers that prove it.
+
+    `engine` is the registered name, `device`, `platform` and `version` are what it said of itself;
+    `references` is the file of reference images with each rung's answers.
+    """
+
+    engine: str
+    device: str
+    platform: str
+    version: str
+    references: Path
+    sha256: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """For people and programs that ask for which engine a certificate holds."""
+        names = ("engine", "device", "platform", "version")
+        return {name: str(getattr(self, name)) for name in names}
+
 
 @dataclass(frozen=True)
 class Task:
-    """What a cascade answers: labels, rungs from small to large, calibration.
+    """What a cascade answers: its kind, rungs from small to large, calibration.
 
-    `aliases` map other names of a class (a WordNet id, say) to its label. `tiers`, where there are
-    any, are the accuracy targets that hold all at once (δ is split among them).
+    `tiers`, where there are any, are the accuracy targets that hold all at once (δ is split among
+    them). `numerics` is None in tasks that were calibrated before certificates named theirs.
     """
 
     name: str
     version: str
     description: str
-    labels: tuple[str, ...]
+    kind: Kind
     default_accuracy: float
     rungs: tuple[Rung, ...]
     calibration: Path
     calibration_sha256: str
-    aliases: Mapping[str, str] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
     tiers: tuple[float, ...] = ()
+    numerics: Numerics | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names that answers use."""
+        return self.kind.labels
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Other names of labels."""
+        return self.kind.aliases
 
     def rung(self, name: str) -> Rung:
         """The rung called `name`. Raises RepositoryError."""
@@ -72,20 +110,27 @@ class Task:
             hint=f"It has {', '.join(rung.name for rung in self.rungs)}.",
         )
 
-    @cached_property
-    def class_ids(self) -> dict[str, int]:
-        """Class index by label and by alias."""
-        ids = {label: index for index, label in enumerate(self.labels)}
-        return ids | {alias: ids[label] for alias, label in self.aliases.items()}
+    def references(self) -> References | None:
+        """The reference images, their digest checked; None without. Raises RepositoryError."""
+        if self.numerics is None:
+            return None
+        check_digest(self.numerics.references, self.numerics.sha256)
+        return References.load(self.numerics.references)
+
+    def reference(self, rung: str) -> RungReference | None:
+        """The reference images of one rung, or None. Raises RepositoryError."""
+        found = self.references()
+        return None if found is None else found.rungs.get(rung)
 
     def scores(self) -> CalibrationScores:
         """The held-out scores, their digest checked. Raises RepositoryError."""
-        _check_digest(self.calibration, self.calibration_sha256)
-        return CalibrationScores.load(self.calibration)
-
-    def check_digest(self, rung: Rung) -> None:
-        """Raise RepositoryError if the rung's file is missing or differs from its digest."""
-        _check_digest(rung.model.path, rung.sha256)
+        check_digest(self.calibration, self.calibration_sha256)
+        kind = self.kind
+        return CalibrationScores.load(
+            self.calibration,
+            binary=kind.binary,
+            losses_of=kind.losses_of if isinstance(kind, Itemised) else None,
+        )
 
 
 def digest(path: Path) -> str:
@@ -94,7 +139,8 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check_digest(path: Path, expected: str) -> None:
+def check_digest(path: Path, expected: str) -> None:
+    """Raise RepositoryError if a file is missing or differs from its digest."""
     if not path.is_file():
         raise RepositoryError(
             f"{path} is missing", hint="Copy the whole version folder, or install it again."
@@ -121,33 +167,43 @@ def read_task(folder: Path) -> Task:
 def _parse(raw: dict[str, Any], folder: Path) -> Task:
     if raw["schema"] != SCHEMA:
         raise ValueError(f"schema {raw['schema']} is not {SCHEMA}")
-    labels = tuple(str(label) for label in raw["labels"])
-    if len(set(labels)) != len(labels) or len(labels) < 2:
-        raise ValueError("labels must be at least two, all different")
-    aliases = {str(alias): str(label) for alias, label in raw.get("aliases", {}).items()}
-    unknown = sorted(set(aliases.values()) - set(labels))
-    if unknown:
-        raise ValueError(f"aliases of unknown labels: {', '.join(unknown)}")
+    kind = kind_named(str(raw.get("kind", DEFAULT))).parse(raw)
     return Task(
         name=str(raw["name"]),
         version=folder.name,
         description=str(raw.get("description", "")),
-        labels=labels,
+        kind=kind,
         default_accuracy=float(raw["default_accuracy"]),
-        rungs=tuple(_parse_rung(rung, folder) for rung in raw["rungs"]),
-        calibration=folder / raw["calibration"]["file"],
+        rungs=tuple(_parse_rung(rung, folder, kind) for rung in raw["rungs"]),
+        calibration=_inside(folder, raw["calibration"]["file"]),
         calibration_sha256=str(raw["calibration"]["sha256"]),
-        aliases=aliases,
         folder=folder,
         tiers=tuple(sorted(float(tier) for tier in raw.get("tiers", ()))),
+        numerics=_parse_numerics(raw["numerics"], folder) if "numerics" in raw else None,
     )
 
 
-def _parse_rung(raw: dict[str, Any], folder: Path) -> Rung:
-    source = raw["input"]
-    file = Path(raw["file"])
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the version's folder. Raises ValueError for one that lies elsewhere."""
+    file = Path(name)
     if file.is_absolute() or ".." in file.parts:
         raise ValueError(f"file {file} must lie in the version's folder")
+    return folder / file
+
+
+def _parse_numerics(raw: dict[str, Any], folder: Path) -> Numerics:
+    return Numerics(
+        engine=str(raw["engine"]),
+        device=str(raw["device"]),
+        platform=str(raw["platform"]),
+        version=str(raw["version"]),
+        references=_inside(folder, raw["file"]),
+        sha256=str(raw["sha256"]),
+    )
+
+
+def _parse_rung(raw: dict[str, Any], folder: Path, kind: Kind) -> Rung:
+    source = raw["input"]
     for key, allowed in (("layout", ("NCHW", "NHWC")), ("dtype", ("uint8", "float32"))):
         if source[key] not in allowed:
             raise ValueError(f"{key} {source[key]!r} is not one of {', '.join(allowed)}")
@@ -158,43 +214,53 @@ def _parse_rung(raw: dict[str, Any], folder: Path) -> Rung:
     return Rung(
         name=str(raw["name"]),
         model=ModelSpec(
-            path=folder / file,
+            path=_inside(folder, raw["file"]),
             layout=source["layout"],
             dtype=source["dtype"],
             mean=tuple(float(value) for value in source.get("mean", (0, 0, 0))),
             std=tuple(float(value) for value in source.get("std", (1, 1, 1))),
-            output=raw.get("output", "logits"),
             precision=str(raw.get("precision", "fp32")),
             channels=source.get("channels", "RGB"),
-            select=tuple(int(index) for index in raw.get("select", ())),
+            outputs=tuple(str(name) for name in raw.get("outputs", ())),
         ),
         sha256=str(raw["sha256"]),
         geometry=InputGeometry(int(source["width"]), int(source["height"]), source["fit"]),
-        temperature=float(raw["temperature"]),
+        head=kind.parse_head(raw),
         threshold=float(raw["threshold"]) if "threshold" in raw else None,
-        measured={key: float(value) for key, value in raw.get("measured", {}).items()},
+        measured={key: _number(value) for key, value in raw.get("measured", {}).items()},
     )
+
+
+def _number(value: Any) -> float:
+    """A whole number stays one, so that writing what was read changes nothing."""
+    return value if isinstance(value, int) else float(value)
 
 
 def write_task(task: Task) -> None:
     """Write `task.folder/task.toml`, computing the digests of the files that lie there."""
-    raw: dict[str, Any] = {
-        "schema": SCHEMA,
-        "name": task.name,
+    raw: dict[str, Any] = {"schema": SCHEMA, "name": task.name}
+    if task.kind.name != DEFAULT:
+        raw["kind"] = task.kind.name
+    raw |= {
         "description": task.description,
         "default_accuracy": task.default_accuracy,
-        "labels": list(task.labels),
+        **task.kind.as_table(),
         "calibration": {"file": task.calibration.name, "sha256": digest(task.calibration)},
-        "rungs": [_rung_table(rung) for rung in task.rungs],
+        "rungs": [_rung_table(rung, task.kind) for rung in task.rungs],
     }
     if task.tiers:
         raw["tiers"] = list(task.tiers)
-    if task.aliases:
-        raw["aliases"] = dict(task.aliases)
+    if task.numerics is not None:
+        file = task.numerics.references
+        raw["numerics"] = {
+            **task.numerics.as_dict(),
+            "file": file.name,
+            "sha256": digest(file),
+        }
     (task.folder / "task.toml").write_bytes(tomli_w.dumps(raw).encode())
 
 
-def _rung_table(rung: Rung) -> dict[str, Any]:
+def _rung_table(rung: Rung, kind: Kind) -> dict[str, Any]:
     model = rung.model
     source: dict[str, Any] = {
         "width": rung.geometry.width,
@@ -212,11 +278,10 @@ def _rung_table(rung: Rung) -> dict[str, Any]:
         "file": model.path.name,
         "sha256": digest(model.path),
         "precision": model.precision,
-        "output": model.output,
-        "temperature": rung.temperature,
+        **kind.head_table(rung.head),
     }
     if rung.threshold is not None:
         table["threshold"] = rung.threshold
-    if model.select:
-        table["select"] = list(model.select)
+    if model.outputs:
+        table["outputs"] = list(model.outputs)
     return table | {"input": source, "measured": dict(rung.measured)}

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hawkvision.calibration import (
-    CalibrationScores,
-    expected_calibration_error,
-    fit_temperature,
-)
-from hawkvision.cascade.chain import chain_classes, choose_chain
-from hawkvision.datasets import LabelledImage, LabelledSet
+from hawkvision.calibration import CalibrationScores, Items, shown
+from hawkvision.cascade.chain import choose_chain, of_chain
+from hawkvision.datasets import LabelledImage, LabelledSet, order
 from hawkvision.errors import CalibrationError, InvalidRequest
 from hawkvision.images import decode
 from hawkvision.lossy.jpeg.damage import lose_packets
-from hawkvision.repository import Rung, Task, read_task, write_task
+from hawkvision.repository import Rung, Task
+from hawkvision.repository.task import Kind
+from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.cost import Cost, measure_cost
+from hawkvision.taskbuild.fitting import FittedRung, Fitting, RungPlan, fit_rung, plan_rung
 from hawkvision.taskbuild.inspect import ModelFacts, inspect_onnx
-from hawkvision.taskbuild.labels import LabelPlan, own_labels, plan_labels
-from hawkvision.taskbuild.rungs import FittedRung, RungPlan, fit_rung, plan_rung
-from hawkvision.taskbuild.runs import Damage, LoadedModel, Seen, answer_levels, each
+from hawkvision.taskbuild.numerics import make_references, numerics_of, spread_over
+from hawkvision.taskbuild.runs import LIMITS, Damage, Seen, answer_levels, each
 from hawkvision.taskbuild.sources import ModelSource, read_labels
-from hawkvision.tasks.classification import softmax
+from hawkvision.taskbuild.version import Draft, write_version
+from hawkvision.tasks import Itemised, ModelOutputs, Plan, kind_named
 
 LOSS_LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
 LEAST_IMAGES = 100
@@ -54,6 +50,8 @@ class BuildRequest:
     damage: Damage = lose_packets
     delta: float = 0.05
     tiers: tuple[float, ...] = ()
+    kind: str = "classification"
+    engine: str = "onnx"
     restrict_to_data: bool = False
     limit: int | None = None
     threads: int = 2
@@ -82,12 +80,7 @@ def split_images(images: LabelledSet, limit: int | None) -> tuple[LabelledSet, L
     Drawn by the hash of the names: one in seven fits, at least 50. Raises CalibrationError where
     there are fewer than 100 in all.
     """
-    ranked = sorted(
-        images.members,
-        key=lambda member: hashlib.sha256(
-            Path(member[0]).name.encode() + member[1].encode()
-        ).digest(),
-    )[:limit]
+    ranked = order.by_name_and_label(images.members)[:limit]
     if len(ranked) < LEAST_IMAGES:
         raise CalibrationError(
             f"{len(ranked)} labelled images are too few to certify anything",
@@ -112,29 +105,50 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
     fitting, certifying = split_images(request.images, request.limit)
     names = rung_names(request.models)
     facts = [inspect_onnx(model.path) for model in request.models]
-    labels = _plan_labels(request, names, facts, notes)
-    plans = [
-        replace(plan, spec=replace(plan.spec, select=select))
-        for plan, select in zip(
-            (plan_rung(*item) for item in zip(names, request.models, facts, strict=True)),
-            labels.selects,
-            strict=True,
+    plan = _plan(request, names, facts)
+    kind, notes = plan.kind, [*notes, *plan.notes]
+    plans = [plan_rung(*item) for item in zip(names, request.models, facts, strict=True)]
+    images = readable(fitting)
+    held = Fitting(
+        kind,
+        images,
+        [kind.truth(image.label) for image in images],
+        request.engine,
+        request.threads,
+    )
+    rungs, chain = _fit(plans, plan.heads, held, progress, notes)
+    loaded = [rung.load(kind, request.engine) for rung in rungs]
+    try:
+        scores = _certify(request, loaded, chain, certifying, progress, notes)
+        shown = spread_over(images)
+        references = make_references(
+            loaded,
+            [rung.spec for rung in rungs],
+            [[rung.prepare(image.data, LIMITS) for image in shown] for rung in loaded],
         )
-    ]
-    rungs, temperatures, truth = _fit(request, plans, fitting, labels, progress, notes)
-    chain = _choose_chain(rungs, temperatures, truth)
-    scores = _certify(request, rungs, temperatures, chain, certifying, labels, progress, notes)
+        numerics = numerics_of(loaded[0].engine.metadata, request.engine)
+    finally:
+        for rung in loaded:
+            rung.close()
     progress.stage("measuring cost", len(rungs))
     costs = []
-    for rung in rungs:
-        costs.append(measure_cost(rung.spec, rung.geometry))
+    for fitted in rungs:
+        costs.append(measure_cost(fitted.spec, fitted.geometry, request.engine))
         progress.step()
     notes += remarks(scores, request.delta)
-    served = [
-        _rung(*item) for item in zip(rungs, temperatures, [None, *chain, None], costs, strict=True)
-    ]
-    task = _write(request, labels, served, scores, out)
-    return Built(task, scores, tuple(notes))
+    served = [_rung(*item) for item in zip(rungs, [None, *chain, None], costs, strict=True)]
+    draft = Draft(
+        request.name,
+        request.description,
+        kind,
+        served,
+        scores,
+        default_accuracy(scores, request.delta, request.tiers),
+        request.tiers,
+        references,
+        numerics,
+    )
+    return Built(write_version(draft, out), scores, tuple(notes))
 
 
 def rung_names(models: Sequence[ModelSource]) -> list[str]:
@@ -152,32 +166,16 @@ def rung_names(models: Sequence[ModelSource]) -> list[str]:
     return names
 
 
-def _plan_labels(
-    request: BuildRequest, names: list[str], facts: list[ModelFacts], notes: list[str]
-) -> LabelPlan:
-    folders = request.images.labels
-    names_here = [request.aliases.get(folder, folder) for folder in folders]
-    known = []
+def _plan(request: BuildRequest, names: list[str], facts: list[ModelFacts]) -> Plan:
+    """The kind and the heads for these models and this data."""
+    models = []
     for name, model, fact in zip(names, request.models, facts, strict=True):
-        given = read_labels(model.labels) if model.labels else fact.labels
-        if model.labels is None and given is not None and not set(given) & set(names_here):
-            notes.append(f"{name}: the labels in the file are not the data's; they are passed over")
-            given = None
-        outputs = _outputs(fact, given, folders)
-        own, warning = own_labels(name, given, outputs, names_here)
-        known.append((name, own))
-        if warning:
-            notes.append(warning)
-    plan, warnings = plan_labels(known, folders, request.aliases, restrict=request.restrict_to_data)
-    notes += warnings
-    return plan
-
-
-def _outputs(fact: ModelFacts, given: tuple[str, ...] | None, folders: Sequence[str]) -> int:
-    """Number of classes; a file that leaves it open is taken to have as many as are named."""
-    if fact.outputs is None:
-        return len(given) if given is not None else len(folders)
-    return 2 if fact.outputs == 1 else fact.outputs
+        labels = read_labels(model.labels) if model.labels else fact.labels
+        settings = {} if model.output is None else {"output": model.output}
+        models.append(ModelOutputs(name, fact.outputs, labels, model.labels is None, settings))
+    return kind_named(request.kind).plan(
+        models, request.images.labels, request.aliases, restrict=request.restrict_to_data
+    )
 
 
 def readable(images: LabelledSet) -> list[LabelledImage]:
@@ -193,61 +191,44 @@ def readable(images: LabelledSet) -> list[LabelledImage]:
 
 
 def _fit(
-    request: BuildRequest,
-    plans: list[RungPlan],
-    fitting: LabelledSet,
-    labels: LabelPlan,
+    plans: Sequence[RungPlan],
+    heads: Sequence[Any],
+    fitting: Fitting,
     progress: Progress,
     notes: list[str],
-) -> tuple[list[FittedRung], list[float], npt.NDArray[np.int32]]:
-    images = readable(fitting)
-    truth = np.array([labels.classes[image.label] for image in images], np.int32)
+) -> tuple[list[FittedRung], list[float]]:
+    """The rungs as they are served, and the thresholds of the data center's middle ones."""
     progress.stage("fitting", len(plans))
-    rungs, temperatures = [], []
-    for plan in plans:
-        rung, found = fit_rung(plan, images, truth, len(labels.labels), request.threads)
-        temperature = round(fit_temperature(rung.logits, truth), 4)
-        before = expected_calibration_error(rung.logits, truth, 1.0)
-        after = expected_calibration_error(rung.logits, truth, temperature)
+    rungs, losses, confidence = [], [], []
+    for plan, head in zip(plans, heads, strict=True):
+        rung, predictions, found = fit_rung(plan, head, fitting)
         notes += found
-        notes.append(
-            f"{plan.name}: temperature {temperature:g} (calibration error {before:.3f} before, "
-            f"{after:.3f} after, on the {len(images)} fitting images)"
-        )
         rungs.append(rung)
-        temperatures.append(temperature)
+        losses.append(
+            [
+                fitting.kind.loss(prediction, truth)
+                for prediction, truth in zip(predictions, fitting.truths, strict=True)
+            ]
+        )
+        confidence.append([prediction.confidence for prediction in predictions])
         progress.step()
-    return rungs, temperatures, truth
-
-
-def _choose_chain(
-    rungs: list[FittedRung], temperatures: list[float], truth: npt.NDArray[np.int32]
-) -> list[float]:
-    """Thresholds of the data center's middle rungs."""
-    above = list(zip(rungs, temperatures, strict=True))[1:]
-    classes = np.stack([rung.logits.argmax(axis=1).astype(np.int32) for rung, _ in above])
-    confidence = np.stack([softmax(rung.logits, t).max(axis=1) for rung, t in above])
-    return choose_chain(classes, confidence, truth)
+    chain = choose_chain(np.array(losses[1:], np.float32), np.array(confidence[1:], np.float32))
+    return rungs, chain
 
 
 def _certify(
     request: BuildRequest,
-    rungs: list[FittedRung],
-    temperatures: list[float],
+    rungs: list[LoadedRung],
     chain: list[float],
     certifying: LabelledSet,
-    labels: LabelPlan,
     progress: Progress,
     notes: list[str],
 ) -> CalibrationScores:
-    models = [LoadedModel(rung.name, rung.spec, rung.geometry) for rung in rungs]
-    levels = request.loss_levels
+    kind, levels = rungs[0].kind, request.loss_levels
     progress.stage("certifying", len(certifying))
 
     def work(image: LabelledImage) -> tuple[str, Seen]:
-        seen = answer_levels(
-            models, temperatures, levels, request.damage, image, labels.classes[image.label]
-        )
+        seen = answer_levels(rungs, levels, request.damage, image, kind.truth(image.label))
         return hashlib.sha256(image.data).hexdigest(), seen
 
     found: dict[str, Seen] = {}
@@ -255,17 +236,15 @@ def _certify(
     for digest, one in each(certifying, work, request.threads, progress.step):
         answered += 1
         found.setdefault(digest, one)
-    for model in models:
-        model.close()
     if unread := len(certifying) - answered:
         notes.append(f"{unread} images do not decode and were left out")
     if twice := answered - len(found):
         notes.append(f"{twice} images are copies of others and were left out")
-    return assemble([found[digest] for digest in sorted(found)], levels, chain)
+    return assemble(kind, [found[digest] for digest in sorted(found)], levels, chain)
 
 
 def assemble(
-    seen: Sequence[Seen], levels: Sequence[float], chain: Sequence[float]
+    kind: Kind, seen: Sequence[Seen], levels: Sequence[float], chain: Sequence[float]
 ) -> CalibrationScores:
     """Scores from single images. Raises CalibrationError where too few are left."""
     if len(seen) < LEAST_IMAGES // 2:
@@ -273,24 +252,32 @@ def assemble(
             f"only {len(seen)} images are left to certify with",
             hint="Check that the images decode and are not all the same.",
         )
-    classes = np.stack([one.predicted for one in seen], axis=2)
+    loss = np.stack([one.loss for one in seen], axis=2)
     confidence = np.stack([one.confidence for one in seen], axis=2)
+    items = None
+    if isinstance(kind, Itemised):
+        answers = np.stack([one.items for one in seen], axis=2)
+        items = Items(
+            label=np.array([one.true_item for one in seen], np.int32),
+            rung_class=answers,
+            dc_class=of_chain(answers[:, 1:], confidence[:, 1:], chain).astype(np.int32),
+        )
     return CalibrationScores(
-        label=np.array([one.class_id for one in seen], np.int32),
-        rung_class=classes,
+        rung_loss=loss,
+        dc_loss=of_chain(loss[:, 1:], confidence[:, 1:], chain),
         rung_confidence=confidence,
         rung_raw_confidence=np.stack([one.raw_confidence for one in seen], axis=1),
-        dc_class=chain_classes(classes[:, 1:], confidence[:, 1:], chain).astype(np.int32),
         loss_levels=np.array(levels, np.float64),
         image_bytes=np.array([one.size for one in seen], np.int32),
+        binary=kind.binary,
+        items=items,
     )
 
 
 def remarks(scores: CalibrationScores, delta: float) -> list[str]:
     """Warnings that follow from the scores alone."""
     curve = scores.curve(delta)
-    edge = float(scores.edge_correct[0].mean())
-    dc = float(scores.dc_correct[0].mean())
+    edge, dc = scores.edge_accuracy(), scores.dc_accuracy()
     found = []
     if len(scores) < FEW_IMAGES:
         margin = dc - curve.highest_certifiable
@@ -304,8 +291,8 @@ def remarks(scores: CalibrationScores, delta: float) -> list[str]:
         )
     if curve.highest_certifiable < edge:
         found.append(
-            f"the highest certified target, {curve.highest_certifiable:.3f}, lies below the "
-            f"edge's own accuracy, {edge:.3f}; more images would help"
+            f"the highest certified target, {shown.lower(curve.highest_certifiable)}, lies below "
+            f"the edge's own accuracy, {edge:.3f}; more images would help"
         )
     return found
 
@@ -320,81 +307,14 @@ def default_accuracy(scores: CalibrationScores, delta: float, tiers: Sequence[fl
         if target <= curve.highest_certifiable
         and curve.escalation_rate[curve.index_for(target)] <= 0.6
     ]
-    return fitting[-1] if fitting else math.floor(curve.highest_certifiable * 1000) / 1000
+    return fitting[-1] if fitting else shown.floored(curve.highest_certifiable)
 
 
-def _rung(rung: FittedRung, temperature: float, threshold: float | None, cost: Cost) -> Rung:
+def _rung(rung: FittedRung, threshold: float | None, cost: Cost) -> Rung:
     measured = {
         "milliseconds": cost.milliseconds,
         "p99_milliseconds": cost.p99_milliseconds,
         "memory_mb": cost.memory_mb,
         "kilobytes": round(rung.spec.path.stat().st_size / 1000, 1),
     }
-    return Rung(rung.name, rung.spec, "", rung.geometry, temperature, threshold, measured)
-
-
-def _write(
-    request: BuildRequest,
-    labels: LabelPlan,
-    rungs: Sequence[Rung],
-    scores: CalibrationScores,
-    out: Path,
-) -> Task:
-    accuracy = _accuracies(scores)
-    parent = out / request.name
-    parent.mkdir(parents=True, exist_ok=True)
-    final = parent / next_version(out, request.name)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as scratch:
-        folder = Path(scratch) / final.name
-        folder.mkdir()
-        kept = []
-        for rung, share in zip(rungs, accuracy, strict=True):
-            path = folder / f"{rung.name}.onnx"
-            shutil.copyfile(rung.model.path, path)
-            measured = {"accuracy": share, **rung.measured}
-            precision = "int8" if _is_quantized(path) else rung.model.precision
-            model = replace(rung.model, path=path, precision=precision)
-            kept.append(replace(rung, model=model, measured=measured))
-        scores.save(folder / "calibration.npz")
-        write_task(
-            Task(
-                name=request.name,
-                version=final.name,
-                description=request.description,
-                labels=labels.labels,
-                default_accuracy=default_accuracy(scores, request.delta, request.tiers),
-                rungs=tuple(kept),
-                calibration=folder / "calibration.npz",
-                calibration_sha256="",
-                aliases={
-                    alias: label
-                    for alias, label in request.aliases.items()
-                    if label in labels.labels and alias not in labels.labels
-                },
-                folder=folder,
-                tiers=request.tiers,
-            )
-        )
-        read_task(folder)
-        folder.rename(final)
-    return read_task(final)
-
-
-def _accuracies(scores: CalibrationScores) -> list[float]:
-    right = scores.rung_class[0] == scores.label
-    return [round(float(share), 4) for share in right.mean(axis=1)]
-
-
-def _is_quantized(path: Path) -> bool:
-    """Whether the graph holds int8 weights, by the operator's name in the file."""
-    data = path.read_bytes()
-    return b"DequantizeLinear" in data or b"QLinearConv" in data
-
-
-def next_version(root: Path, task: str) -> str:
-    """One above the highest version number of `task` in the repository `root`."""
-    if not root.is_dir():
-        return "1"
-    taken = [folder.name for folder in (root / task).glob("*") if folder.is_dir()]
-    numbers = [int(name.split(".")[0]) for name in taken if name.split(".")[0].isdigit()]
-    return str(max(numbers, default=0) + 1)
+    return Rung(rung.name, rung.spec, "", rung.geometry, rung.head, threshold, measured)

@@ -28,10 +28,15 @@ class Cost:
     memory_mb: float
 
 
-def measure_cost(spec: ModelSpec, geometry: InputGeometry) -> Cost:
+def measure_cost(spec: ModelSpec, geometry: InputGeometry, engine: str = "onnx") -> Cost:
     """Load and run the model in a fresh process. Raises EngineError."""
     question = json.dumps(
-        {**asdict(spec), "path": str(spec.path), "size": [geometry.height, geometry.width]}
+        {
+            **asdict(spec),
+            "path": str(spec.path),
+            "size": [geometry.height, geometry.width],
+            "engine": engine,
+        }
     )
     run = subprocess.run(
         [sys.executable, "-m", "hawkvision.taskbuild.cost"],
@@ -52,12 +57,12 @@ def _resident_mb() -> float:
     return int(statm.read_text().split()[1]) * 4096 / 1e6 if statm.exists() else 0.0
 
 
-def _measure(spec: ModelSpec, height: int, width: int) -> Cost:
+def _measure(spec: ModelSpec, height: int, width: int, name: str) -> Cost:
     import onnxruntime  # noqa: F401  (its own memory is not the model's)
 
     image = np.random.default_rng(0).integers(0, 255, (1, height, width, 3), np.uint8)
     before = _resident_mb()
-    engine = open_engine(spec, threads=1)
+    engine = open_engine(spec, name=name, threads=1)
     times: list[float] = []
     end = time.perf_counter() + _LONGEST_S
     while len(times) < _RUNS and (len(times) < 10 or time.perf_counter() < end):
@@ -75,10 +80,11 @@ def _measure(spec: ModelSpec, height: int, width: int) -> Cost:
 def _main() -> None:
     given = json.load(sys.stdin)
     height, width = given.pop("size")
-    for key in ("mean", "std", "select"):
+    name = given.pop("engine")
+    for key in ("mean", "std", "outputs"):
         given[key] = tuple(given[key])
     spec = replace(ModelSpec(Path(given.pop("path"))), **given)
-    json.dump(asdict(_measure(spec, height, width)), sys.stdout)
+    json.dump(asdict(_measure(spec, height, width, name)), sys.stdout)
 
 
 if __name__ == "__main__":

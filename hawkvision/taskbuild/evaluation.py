@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import betaincinv
+
+from hawkvision.calibration.intervals import accuracy_interval
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One labelled request: what was answered, how, and how long the client waited."""
+    """One labelled request: how wrong the answer is, in [0, 1], and how long the client waited."""
 
-    correct: bool
+    loss: float
     escalated: bool
     degraded: bool
     certified: bool
@@ -48,31 +49,24 @@ class Row:
         return asdict(self)
 
 
-def clopper_pearson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Two-sided exact interval of a share."""
-    tail = (1 - level) / 2
-    low = float(betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
-    high = (
-        float(betaincinv(successes + 1, trials - successes, 1 - tail))
-        if successes < trials
-        else 1.0
-    )
-    return low, high
+def summarise(
+    target: float | str, records: Sequence[Record], failed: int = 0, *, binary: bool = True
+) -> Row:
+    """The row of one target; `failed` requests got no answer and count in no share.
 
-
-def summarise(target: float | str, records: Sequence[Record], failed: int = 0) -> Row:
-    """The row of one target; `failed` requests got no answer and count in no share."""
+    With `binary`, losses are 0 or 1 by nature, and the interval is the exact one of a share.
+    """
     n = len(records)
     if n == 0:
         return Row(target, certified=False, n=0, failed=failed)
-    right = sum(record.correct for record in records)
-    low, high = clopper_pearson(right, n)
+    losses = np.array([record.loss for record in records])
+    low, high = accuracy_interval(losses, binary=binary)
     latency = np.array([record.latency_ms for record in records])
     return Row(
         target=target,
         certified=all(record.certified for record in records),
         n=n,
-        achieved=right / n,
+        achieved=1 - float(losses.mean()),
         ci_low=low,
         ci_high=high,
         escalation_rate=sum(record.escalated for record in records) / n,

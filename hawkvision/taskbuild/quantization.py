@@ -98,19 +98,28 @@ class Changes:
         return asdict(self)
 
 
-def compare(before: Floats, after: Floats, labels: npt.NDArray[np.integer]) -> Changes:
-    """Compare calibrated probabilities [N,K] of the float and of the int8 network."""
-    guess, other = before.argmax(axis=1), after.argmax(axis=1)
-    confident, also = before.max(axis=1), after.max(axis=1)
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One network's losses and calibrated confidences [N], and what it answers as JSON text."""
+
+    loss: Floats
+    confidence: Floats
+    said: tuple[str, ...]
+
+
+def compare(before: Answers, after: Answers) -> Changes:
+    """Compare the answers of the float and of the int8 network to the same images."""
+    confident, also = before.confidence, after.confidence
     rerouted = {
         f"{threshold:g}": float(((confident >= threshold) != (also >= threshold)).mean())
         for threshold in THRESHOLDS
     }
+    same = [one == other for one, other in zip(before.said, after.said, strict=True)]
     return Changes(
-        images=len(labels),
-        accuracy_before=float((guess == labels).mean()),
-        accuracy_after=float((other == labels).mean()),
-        same_label=float((guess == other).mean()),
+        images=len(same),
+        accuracy_before=1 - float(before.loss.mean()),
+        accuracy_after=1 - float(after.loss.mean()),
+        same_label=float(np.mean(same)),
         mean_confidence_change=float(np.abs(confident - also).mean()),
         rerouted=rerouted,
         mean_rerouted=float(np.mean(list(rerouted.values()))),

@@ -1,4 +1,4 @@
-"""Run models over labelled images as they will be served."""
+"""Run rungs over labelled images as they will be served."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from hawkvision.datasets import LabelledImage
-from hawkvision.engines import Engine, ModelSpec, open_engine
-from hawkvision.errors import CalibrationError, InvalidRequest
-from hawkvision.images import ImageLimits, InputGeometry, decode, fit
-from hawkvision.tasks.classification import softmax
+from hawkvision.errors import CalibrationError, EngineError, InvalidRequest
+from hawkvision.images import ImageLimits, decode
+from hawkvision.rungs import LoadedRung, Pixels
+from hawkvision.tasks import Itemised, Outputs
 
-Logits = npt.NDArray[np.float32]
 Out = TypeVar("Out")
 _CHUNK = 64
-_LIMITS = ImageLimits(max_bytes=64 * 1024 * 1024, max_pixels=200_000_000)
+LIMITS = ImageLimits(max_bytes=64 * 1024 * 1024, max_pixels=200_000_000)
 
 
 class Damage(Protocol):
@@ -34,39 +33,19 @@ class Damage(Protocol):
         ...
 
 
-class LoadedModel:
-    """One model, ready to answer encoded images. Usable from several threads."""
-
-    def __init__(self, name: str, spec: ModelSpec, geometry: InputGeometry) -> None:
-        self.name = name
-        self.geometry = geometry
-        self.min_side = max(geometry.width, geometry.height)
-        self._engine: Engine = open_engine(spec, threads=1)
-
-    def logits(self, image: npt.NDArray[np.uint8], where: str) -> Logits:
-        """Logits [K] of a decoded image. Raises CalibrationError for NaN, EngineError."""
-        x = fit(image, self.geometry)[None].transpose(0, 3, 1, 2)
-        answer: Logits = self._engine.infer(x)[0]
-        if not np.isfinite(answer).all():
-            raise CalibrationError(
-                f"{self.name} answers NaN or infinity, first for {where}",
-                hint="Check normalize=, and the model's precision (float16 overflows).",
-            )
-        return answer
-
-    def close(self) -> None:
-        """Free the model."""
-        self._engine.close()
-
-
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What all rungs say of one image: class and confidence [L,R], raw confidence [R]."""
+    """What all rungs make of one image.
 
-    class_id: int
-    predicted: npt.NDArray[np.int32]
+    Loss and confidence float32 [L,R], confidence before it was calibrated [R]; of kinds that have
+    numbered items, the items answered int32 [L,R] and the true one (else zeros and 0).
+    """
+
+    loss: npt.NDArray[np.float32]
     confidence: npt.NDArray[np.float32]
     raw_confidence: npt.NDArray[np.float32]
+    items: npt.NDArray[np.int32]
+    true_item: int
     size: int
 
 
@@ -93,43 +72,68 @@ def each(
                     yield result
 
 
-def answer_intact(models: Sequence[LoadedModel], image: LabelledImage) -> list[Logits]:
-    """Logits [K] of every model for an undamaged image, decoded for each as it is served."""
-    return [
-        model.logits(decode(image.data, _LIMITS, min_side=model.min_side), image.name)
-        for model in models
-    ]
+def outputs_of(rung: LoadedRung, images: Sequence[LabelledImage], threads: int) -> Outputs:
+    """A rung's raw outputs [N, …] for images that decode. Raises CalibrationError for NaN."""
+
+    def work(image: LabelledImage) -> Outputs:
+        found = rung.outputs([rung.prepare(image.data, LIMITS)])
+        if not all(np.isfinite(tensor).all() for tensor in found.values()):
+            raise _not_finite(rung.name, image.name)
+        return found
+
+    rows = list(each(images, work, threads, lambda: None))
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 
 def answer_levels(
-    models: Sequence[LoadedModel],
-    temperatures: Sequence[float],
+    rungs: Sequence[LoadedRung],
     levels: Sequence[float],
     damage: Damage,
     image: LabelledImage,
-    class_id: int,
+    truth: Any,
 ) -> Seen:
-    """What every model says of an image at every loss level; all see the same damage."""
-    logits = np.empty((len(levels), len(models)), object)
-    for rung, answer in enumerate(answer_intact(models, image)):
-        logits[0, rung] = answer
-    if len(levels) > 1:
-        pixels = decode(image.data, _LIMITS, min_side=max(model.min_side for model in models))
-        for level, lost in enumerate(levels[1:], 1):
+    """What every rung says of an image at every loss level; all see the same damage."""
+    kind = rungs[0].kind
+    shape = (len(levels), len(rungs))
+    loss, confidence = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    raw, items = np.empty(len(rungs), np.float32), np.zeros(shape, np.int32)
+    pixels: Pixels | None = None
+    for level, lost in enumerate(levels):
+        if level:
+            if pixels is None:
+                pixels = decode(image.data, LIMITS, min_side=max(rung.min_side for rung in rungs))
             rng = np.random.default_rng([crc32(image.name.encode()), level])
             broken = damage(pixels, lost, rng)
-            for rung, model in enumerate(models):
-                logits[level, rung] = model.logits(broken, image.name)
-    shape = logits.shape
-    scaled = [
-        softmax(logits[level, rung], temperatures[rung]).max()
-        for level in range(shape[0])
-        for rung in range(shape[1])
-    ]
+        for place, rung in enumerate(rungs):
+            prepared = rung.fit(broken) if level else rung.prepare(image.data, LIMITS)
+            outputs = rung.outputs([prepared])
+            prediction = _read(rung, outputs, rung.head, image.name)
+            loss[level, place] = kind.loss(prediction, truth)
+            confidence[level, place] = prediction.confidence
+            if isinstance(kind, Itemised):
+                items[level, place] = kind.item(prediction)
+            if level == 0:
+                head = kind.uncalibrated(rung.head)
+                raw[place] = _read(rung, outputs, head, image.name).confidence
     return Seen(
-        class_id=class_id,
-        predicted=np.array([z.argmax() for z in logits.ravel()], np.int32).reshape(shape),
-        confidence=np.array(scaled, np.float32).reshape(shape),
-        raw_confidence=np.array([softmax(z, 1.0).max() for z in logits[0]], np.float32),
+        loss=loss,
+        confidence=confidence,
+        raw_confidence=raw,
+        items=items,
+        true_item=kind.item_of(truth) if isinstance(kind, Itemised) else 0,
         size=len(image.data),
+    )
+
+
+def _read(rung: LoadedRung, outputs: Outputs, head: Any, where: str) -> Any:
+    try:
+        return rung.kind.read(outputs, head, ())[0]
+    except EngineError as error:
+        raise _not_finite(rung.name, where) from error
+
+
+def _not_finite(name: str, where: str) -> CalibrationError:
+    return CalibrationError(
+        f"{name} answers NaN or infinity, first for {where}",
+        hint="Check normalize=, and the model's precision (float16 overflows).",
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hawkvision.client import AsyncClient, TaskInfo
-from hawkvision.contract.answers import ABOUT_ONE_IMAGE
-from hawkvision.datasets import LabelledImage, open_labelled
+from hawkvision.contract.errors import ABOUT_ONE_IMAGE
+from hawkvision.datasets import open_labelled, order
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded, TargetUnreachable
 from hawkvision.taskbuild.evaluation import Record, Row, summarise
 
@@ -24,10 +24,10 @@ DRAWN_SEED = 7
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One encoded image and the class index that the agent should answer."""
+    """One encoded image and its truth, as the task's kind knows it."""
 
     data: bytes
-    class_id: int
+    truth: Any
 
 
 def load_images(
@@ -43,12 +43,11 @@ def load_images(
         wanted = _count(count) if count else DRAWN_IMAGES
         return _drawn(min(wanted, limit or wanted), task, seed)
     found = open_labelled(Path(source), split)
-    _check_labels(found.labels, task)
+    truths = _truths(found.labels, task)
     if limit is not None and limit < len(found):
-        kept = sorted(found.members, key=lambda member: _digest(member[0]))[:limit]
-        found = found.part(kept)
-    images = sorted(found, key=lambda image: _digest(image.name))
-    return [_labelled(image, task) for image in images]
+        found = found.part(order.by_name(found.members)[:limit])
+    images = sorted(found, key=lambda image: order.name_hash(image.name))
+    return [Labelled(image.data, truths[image.label]) for image in images]
 
 
 def _count(text: str) -> int:
@@ -59,32 +58,29 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(Path(name).name.encode()).digest()
-
-
-def _labelled(image: LabelledImage, task: TaskInfo) -> Labelled:
-    return Labelled(image.data, task.class_ids[image.label])
-
-
 def _drawn(count: int, task: TaskInfo, seed: int) -> list[Labelled]:
     from hawkvision import roadsigns
 
-    _check_labels(roadsigns.CLASSES, task)
+    truths = _truths(roadsigns.CLASSES, task)
     return [
-        Labelled(sample.jpeg, task.class_ids[sample.label])
-        for sample in roadsigns.stream(count, seed=seed)
+        Labelled(sample.jpeg, truths[sample.label]) for sample in roadsigns.stream(count, seed=seed)
     ]
 
 
-def _check_labels(labels: Sequence[str], task: TaskInfo) -> None:
-    unknown = [label for label in labels if label not in task.class_ids]
-    if unknown:
+def _truths(labels: Sequence[str], task: TaskInfo) -> dict[str, Any]:
+    """The truth of each label of the data. Raises DatasetError for one that is none of the task."""
+    found, strange = {}, []
+    for label in labels:
+        try:
+            found[label] = task.made_kind.truth(label)
+        except DatasetError as error:
+            strange.append(error)
+    if strange:
+        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
         raise DatasetError(
-            f"class {unknown[0]!r} is no label of task {task.name!r}"
-            + (f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""),
-            hint="Choose the right --task, or add the folder's name as an alias in task.toml.",
-        )
+            f"{strange[0].message} {task.name!r}{more}", hint=strange[0].hint
+        ) from strange[0]
+    return found
 
 
 async def choose_task(client: AsyncClient, name: str | None) -> TaskInfo:
@@ -139,7 +135,11 @@ class Evaluation:
         async with asyncio.TaskGroup() as group:
             for _ in range(self._concurrency):
                 group.create_task(work())
-        rows |= {target: summarise(target, got, failed[target]) for target, got in records.items()}
+        binary = self._task.made_kind.binary
+        rows |= {
+            target: summarise(target, got, failed[target], binary=binary)
+            for target, got in records.items()
+        }
         return [rows[target] for target in dict.fromkeys(targets)]
 
     async def _unreachable(self, images: Sequence[Labelled], target: float | str) -> float | None:
@@ -164,8 +164,9 @@ class Evaluation:
                 continue
             except HawkVisionError:
                 return None
+            kind = self._task.made_kind
             return Record(
-                correct=answer.class_id == image.class_id,
+                loss=kind.loss(kind.parse_answer(answer.prediction), image.truth),
                 escalated=answer.escalated,
                 degraded=answer.degraded is not None,
                 certified=answer.certified,

@@ -12,13 +12,10 @@ and are combined by MOVER (Zou and Donner, Statistics in Medicine 27, 2008).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from scipy.special import betaincinv
-
-Sums = Mapping[str, float]
+from hawkvision.calibration.intervals import clopper_pearson
+from hawkvision.tracking.counts import RUNGS, Delivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +28,6 @@ class Estimate:
     high: float
     n: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -45,62 +38,42 @@ class _Part:
     n: float
 
     def interval(self) -> tuple[float, float]:
-        right, wrong = self.value * self.n, (1 - self.value) * self.n
-        low = float(betaincinv(right, wrong + 1, 0.025)) if right > 1e-9 else 0.0
-        high = float(betaincinv(right + 1, wrong, 0.975)) if wrong > 1e-9 else 1.0
-        return low, high
+        return clopper_pearson(self.value * self.n, self.n)
 
 
-def answers(sums: Sums, served_by: str | None = None) -> float:
-    """Answers counted, of one rung or of all."""
-    start = "answers/" if served_by is None else f"answers/{served_by}/"
-    return sum(amount for name, amount in sums.items() if name.startswith(start))
-
-
-def add_up(parts: Iterable[Sums]) -> dict[str, float]:
-    """Sums of sums."""
-    total: dict[str, float] = {}
-    for part in parts:
-        for name, amount in part.items():
-            total[name] = total.get(name, 0.0) + amount
-    return total
-
-
-def feedback(sums: Sums) -> Estimate | None:
-    """From true labels; None without any. A rung without labels is left out of the weights."""
+def feedback(found: Delivered) -> Estimate | None:
+    """From truths; None without any. A rung without truths is left out of the weights."""
     parts = []
-    for rung in ("edge", "dc"):
-        n = sums.get(f"feedback/{rung}/n", 0.0)
-        if n > 0:
-            share = answers(sums, rung) or n
-            parts.append(_Part(share, sums.get(f"feedback/{rung}/right", 0.0) / n, n))
+    for rung, labelled in found.feedback.items():
+        share = found.answered_by(rung) or labelled.n
+        parts.append(_Part(share, labelled.right / labelled.n, labelled.n))
     return _combine("feedback", parts, sum(part.n for part in parts))
 
 
-def audits(sums: Sums) -> Estimate | None:
+def audits(found: Delivered) -> Estimate | None:
     """From audited local answers and escalated answers' confidence; None without audits."""
-    local, escalated = answers(sums, "edge"), answers(sums, "dc")
-    weight = sums.get("audit/w", 0.0)
-    if local > 0 and weight <= 0:
+    local, escalated = found.answered_by("edge"), found.answered_by("dc")
+    audited = found.audits
+    if local > 0 and audited.weight <= 0:
         return None
     parts = []
     if local > 0:
-        effective = weight**2 / sums["audit/w2"]
-        parts.append(_Part(local, 1 - sums.get("audit/loss", 0.0) / weight, effective))
+        effective = audited.weight**2 / audited.weight_squared
+        parts.append(_Part(local, 1 - audited.error / audited.weight, effective))
     if escalated > 0:
-        mean = sums.get("confidence/dc", 0.0) / escalated
+        mean = found.confidence.get("dc", 0.0) / escalated
         parts.append(_Part(escalated, min(mean, 1.0), escalated))
-    return _combine("audits", parts, sums.get("audit/n", 0.0))
+    return _combine("audits", parts, audited.n)
 
 
-def prediction(sums: Sums) -> Estimate | None:
+def prediction(found: Delivered) -> Estimate | None:
     """Mean calibrated confidence of what was answered."""
     parts = []
-    for rung in ("edge", "dc"):
-        n = answers(sums, rung)
+    for rung in RUNGS:
+        n = found.answered_by(rung)
         if n > 0:
-            parts.append(_Part(n, min(sums.get(f"confidence/{rung}", 0.0) / n, 1.0), n))
-    return _combine("prediction", parts, answers(sums))
+            parts.append(_Part(n, min(found.confidence.get(rung, 0.0) / n, 1.0), n))
+    return _combine("prediction", parts, found.total)
 
 
 def _combine(source: str, parts: list[_Part], n: float) -> Estimate | None:
@@ -117,29 +90,6 @@ def _combine(source: str, parts: list[_Part], n: float) -> Estimate | None:
     return Estimate(source, value, max(0.0, value - below**0.5), min(1.0, value + above**0.5), n)
 
 
-def describe(sums: Sums) -> dict[str, Any]:
-    """Counts and all estimates of one window, for JSON."""
-    total = answers(sums)
-    found = {
-        one.source: one.as_dict()
-        for one in (feedback(sums), audits(sums), prediction(sums))
-        if one is not None
-    }
-    degraded = {
-        name.removeprefix("degraded/"): amount
-        for name, amount in sums.items()
-        if name.startswith("degraded/")
-    }
-    levels: dict[str, float] = {}
-    for name, amount in sums.items():
-        if name.startswith("answers/"):
-            level = name.rpartition("/")[2]
-            levels[level] = levels.get(level, 0.0) + amount
-    return {
-        "requests": total,
-        "escalation_rate": answers(sums, "dc") / total if total else None,
-        "audits": sums.get("audit/n", 0.0),
-        "degraded": degraded,
-        "loss_levels": levels,
-        "estimates": found,
-    }
+def from_all_sources(found: Delivered) -> list[Estimate]:
+    """The estimates that there is evidence for, at most one of each source."""
+    return [one for one in (feedback(found), audits(found), prediction(found)) if one is not None]

@@ -14,8 +14,8 @@ import hmac
 import struct
 from dataclasses import dataclass
 
-_FACTS = struct.Struct(">BIQiiBfdHH")
-_VERSION = 1
+_FACTS = struct.Struct(">BIQBfdBBHH")
+_VERSION = 2
 _MAC_BYTES = 8
 _LONGEST = 400
 
@@ -24,9 +24,9 @@ _LONGEST = 400
 class Receipt:
     """One answered request.
 
-    `number` is unique; `class_id` is what was answered, `edge_class_id` what the edge said;
-    `target` is the text of the accuracy target, to six digits; `time_s` is in whole seconds
-    since the epoch.
+    `number` is unique; `answer` is what was answered and `edge` what the edge said, each as the
+    task's kind keeps it in brief (at most 64 bytes); `target` is the text of the accuracy target
+    as it is counted; `time_s` is in whole seconds since the epoch.
     """
 
     number: int
@@ -34,8 +34,8 @@ class Receipt:
     task: str
     app: str
     target: str
-    class_id: int
-    edge_class_id: int
+    answer: bytes
+    edge: bytes
     escalated: bool
     confidence: float
 
@@ -57,15 +57,15 @@ def issue(receipt: Receipt, key: bytes) -> str:
         _VERSION,
         receipt.time_s,
         receipt.number,
-        receipt.class_id,
-        receipt.edge_class_id,
         receipt.escalated,
         receipt.confidence,
         _target_number(receipt.target),
+        len(receipt.answer),
+        len(receipt.edge),
         len(task),
         len(app),
     )
-    body = facts + task + app
+    body = facts + receipt.answer + receipt.edge + task + app
     mac = hashlib.blake2b(body, key=key, digest_size=_MAC_BYTES).digest()
     return base64.urlsafe_b64encode(body + mac).rstrip(b"=").decode()
 
@@ -82,20 +82,22 @@ def verify(request_id: str, *keys: bytes) -> Receipt | None:
     known = (hashlib.blake2b(body, key=key, digest_size=_MAC_BYTES).digest() for key in keys)
     if len(body) < _FACTS.size or not any(hmac.compare_digest(mac, one) for one in known):
         return None
-    version, time_s, number, class_id, edge, escalated, confidence, target, task, app = (
-        _FACTS.unpack_from(body)
-    )
-    names = body[_FACTS.size :]
-    if version != _VERSION or len(names) != task + app:
+    version, time_s, number, escalated, confidence, target, *sizes = _FACTS.unpack_from(body)
+    if version != _VERSION or len(body) != _FACTS.size + sum(sizes):
         return None
+    parts, start = [], _FACTS.size
+    for size in sizes:
+        parts.append(body[start : start + size])
+        start += size
+    answer, edge, task, app = parts
     return Receipt(
         number=number,
         time_s=time_s,
-        task=names[:task].decode(),
-        app=names[task:].decode(),
+        task=task.decode(),
+        app=app.decode(),
         target=_target_text(target),
-        class_id=class_id,
-        edge_class_id=edge,
+        answer=answer,
+        edge=edge,
         escalated=bool(escalated),
         confidence=confidence,
     )

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from hawkvision.images import decode, fit
 from hawkvision.repository import Repository, shipped_repository
@@ -19,6 +18,8 @@ from hawkvision.repository import Repository, shipped_repository
 
 def main() -> None:
     """Run for the given time after a warm-up."""
+    import onnxruntime as ort
+
     name, image, seconds = sys.argv[1], Path(sys.argv[2]).read_bytes(), float(sys.argv[3])
     rung = Repository(shipped_repository()).open(name).rungs[0]
     options = ort.SessionOptions()

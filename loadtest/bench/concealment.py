@@ -14,14 +14,15 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from hawkvision.cascade import Accuracy
 from hawkvision.cascade.loss import LossPolicy
 from hawkvision.datasets import LabelledImage, LabelledSet, open_labelled
 from hawkvision.images import decode
 from hawkvision.lossy.jpeg.damage import without_packets
 from hawkvision.lossy.jpeg.pixels import decode_frame
 from hawkvision.repository import Repository, shipped_repository
-from hawkvision.taskbuild.runs import LoadedModel, each
-from hawkvision.tasks.classification import predict
+from hawkvision.rungs import LoadedRung
+from hawkvision.taskbuild.runs import each
 from loadtest.bench.lossy import unseen_photos
 
 FRACTIONS = (0.0, 0.02, 0.04, 0.06, 0.09, 0.12, 0.15, 0.2, 0.3, 0.4, 0.5)
@@ -54,12 +55,14 @@ def run_concealment_bench(bench: ConcealmentBench, progress: Callable[[], None])
     task = Repository(shipped_repository()).open(bench.task)
     scores = task.scores()
     images = _images(bench)
-    models = [LoadedModel(rung.name, rung.model, rung.geometry) for rung in task.rungs]
-    edge, dc = models[0], models[-1]
-    temperature = task.rungs[0].temperature
+    kind = task.kind
+    edge, dc = (LoadedRung.open(rung, kind) for rung in (task.rungs[0], task.rungs[-1]))
+
+    def wrong(rung: LoadedRung, image: npt.NDArray[np.uint8], truth: Any) -> bool:
+        return kind.loss(rung.predict([rung.fit(image)])[0], truth) > 0
 
     def look(image: LabelledImage) -> list[Look]:
-        truth = task.class_ids[image.label]
+        truth = kind.truth(image.label)
         found = []
         for number, share in enumerate(FRACTIONS):
             rng = np.random.default_rng([bench.seed, crc32(image.name.encode()), number])
@@ -70,13 +73,13 @@ def run_concealment_bench(bench: ConcealmentBench, progress: Callable[[], None])
                 rebuilt = without_packets(image.data, share, rng)
                 pixels = decode_frame(rebuilt)
                 grey, shown, lost = decode(rebuilt.jpeg), pixels.image, pixels.lost_fraction
-            answer = predict(edge.logits(shown, image.name), temperature)
+            answer = edge.predict([edge.fit(shown)])[0]
             found.append(
                 Look(
                     lost,
-                    int(edge.logits(grey, image.name).argmax()) == truth,
-                    answer.class_id == truth,
-                    int(dc.logits(shown, image.name).argmax()) == truth,
+                    not wrong(edge, grey, truth),
+                    kind.loss(answer, truth) == 0,
+                    not wrong(dc, shown, truth),
                     answer.confidence,
                 )
             )
@@ -111,7 +114,7 @@ def _row(
     right = np.array([look.edge_right for look in looks])
     dc_right = np.array([look.dc_right for look in looks])
     confidence = np.array([look.confidence for look in looks])
-    decisions = [policy.decide(target, target, look.lost, may_resend=False) for look in looks]
+    decisions = [policy.decide(Accuracy(target), look.lost, may_resend=False) for look in looks]
     aware = np.array([decision.target.threshold for decision in decisions])
     return {
         "lost": share,

@@ -19,10 +19,10 @@ import simplejpeg
 
 from hawkvision.cli.processes import Child, stop_all
 from hawkvision.client import AsyncClient
-from hawkvision.engines import open_engine
 from hawkvision.errors import HawkVisionError
-from hawkvision.images import decode, fit
+from hawkvision.images import decode
 from hawkvision.repository import Repository, Task, shipped_repository
+from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.traffic import Labelled, load_images
 
 Image = npt.NDArray[np.uint8]
@@ -90,7 +90,7 @@ def damaged(images: list[Labelled], drift: str, seed: int) -> list[Labelled]:
     for image in images:
         pixels = np.ascontiguousarray(change(decode(image.data), rng))
         coded = simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB")
-        out.append(Labelled(coded, image.class_id))
+        out.append(Labelled(coded, image.truth))
     return out
 
 
@@ -98,14 +98,13 @@ def alone(task: Task, images: list[Labelled]) -> list[float]:
     """Accuracy of each rung alone on these images."""
     shares = []
     for rung in task.rungs:
-        engine = open_engine(rung.model)
-        right = 0
+        loaded = LoadedRung.open(rung, task.kind)
+        loss = 0.0
         for image in images:
-            pixels = fit(decode(image.data), rung.geometry)
-            logits = engine.infer(pixels[None].transpose(0, 3, 1, 2))[0]
-            right += int(logits.argmax()) == image.class_id
-        engine.close()
-        shares.append(right / len(images))
+            prediction = loaded.predict([loaded.fit(decode(image.data))])[0]
+            loss += task.kind.loss(prediction, image.truth)
+        loaded.close()
+        shares.append(1 - loss / len(images))
     return shares
 
 
@@ -124,7 +123,7 @@ async def _send(
                     f"an answer was degraded: {answer.degraded}", hint="Run on a quieter machine."
                 )
             out[place] = Sent(
-                answer.class_id == image.class_id, answer.escalated, answer.accuracy.threshold
+                answer.class_id == image.truth, answer.escalated, answer.accuracy.threshold
             )
 
     async with asyncio.TaskGroup() as group:
@@ -153,8 +152,8 @@ async def _run(
                     sent[name] += await _send(
                         client, bench.task, bench.target, traffic, bench.concurrency
                     )
-                body = await steered.delivered(task=bench.task)
-                audits.append(float(body["windows"]["1h"].get("audits", 0.0)))
+                report = await steered.delivered(task=bench.task)
+                audits.append(report.windows["1h"].overall.audits)
                 progress(len(traffic))
     return sent, audits
 

@@ -7,13 +7,13 @@ Without root they run here behind relays, and TCP is measured without loss only.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ import numpy as np
 import simplejpeg
 
 from hawkvision import roadsigns
-from hawkvision.datasets import LabelledSet, open_labelled
+from hawkvision.cli.processes import Child, stop_all
+from hawkvision.datasets import LabelledSet, open_labelled, order
 from hawkvision.errors import HawkVisionError
 from loadtest.bench.lossy_client import Sample
 from loadtest.link.model import LinkSettings
@@ -100,11 +101,7 @@ def bench_images(bench: LossyBench) -> list[list[Known]]:
 def unseen_photos(archive: Path) -> LabelledSet:
     """The third of the photos that neither trained nor calibrated (as models.recipes splits)."""
     photos = open_labelled(archive, "val")
-    ranked = sorted(
-        photos.members,
-        key=lambda member: hashlib.sha256(Path(member[0]).name.encode()).digest(),
-    )
-    return photos.part(ranked[2 * len(ranked) // 3 :])
+    return photos.part(order.thirds(photos.members)[1])
 
 
 def _drawn(index: int, size: int, quality: int) -> bytes:
@@ -158,59 +155,23 @@ def _write_images(sets: Sequence[Sequence[Known]], folder: Path) -> list[Any]:
     return paths
 
 
-class _agents:  # noqa: N801 (a context manager)
+@contextlib.contextmanager
+def _agents(bench: LossyBench, where: Place) -> Iterator[None]:
     """Gateway and edge agent in the far namespace."""
-
-    def __init__(self, bench: LossyBench, where: Place) -> None:
-        self._bench = bench
-        self._where = where
-        self._processes: list[subprocess.Popen[str]] = []
-
-    def __enter__(self) -> None:
-        task = ["--task", self._bench.task]
-        try:
-            self._start("dc", "--port", str(_PORT + 1), *task)
-            self._start(
-                "edge",
-                "--host",
-                "0.0.0.0",
-                "--port",
-                str(_PORT),
-                "--gateway",
-                f"127.0.0.1:{_PORT + 1}",
-                "--no-control",
-                "--audit-share",
-                "0",
-                *task,
-            )
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def _start(self, *arguments: str) -> None:
-        process = subprocess.Popen(
-            self._where.far([sys.executable, "-m", "hawkvision.cli", *arguments]),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._processes.append(process)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "ready on" in line:
-                return
-        raise HawkVisionError(f"hawkvision {arguments[0]} did not start")
-
-    def __exit__(self, *_: object) -> None:
-        for process in reversed(self._processes):
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(8)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+    task = ["--task", bench.task]
+    upper = f"127.0.0.1:{_PORT + 1}"
+    edge = ["--host", "0.0.0.0", "--port", str(_PORT), "--gateway", upper]
+    children: list[Child] = []
+    try:
+        for name, options in (
+            ("dc", ["--port", str(_PORT + 1), *task]),
+            ("edge", [*edge, "--no-control", "--audit-share", "0", *task]),
+        ):
+            children.append(Child(name, options, echo=False, inside=where.far))
+            children[-1].wait_ready()
+        yield
+    finally:
+        stop_all(children)
 
 
 _ASK = """

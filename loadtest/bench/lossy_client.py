@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hawkvision.client.lossy import LossyStream, Sending
+from hawkvision.contract.answer import Answer
 from hawkvision.errors import DeadlineExceeded, HawkVisionError
 
 IDLE_S = 0.03
@@ -93,16 +94,9 @@ def _http_block(transport: HttpTransport, images: list[tuple[int, bytes]]) -> No
         if body is None:
             _write(Sample(number, transport.name, None))
         else:
-            _write(
-                Sample(
-                    number,
-                    transport.name,
-                    spent_ms,
-                    body["label"],
-                    body["escalated"],
-                    body["degraded"],
-                )
-            )
+            answer = Answer.parse(body)
+            said = (answer.label, answer.escalated, answer.degraded)
+            _write(Sample(number, transport.name, spent_ms, *said))
 
 
 async def _lossy_block(plan: dict[str, Any], images: list[tuple[int, bytes]]) -> None:

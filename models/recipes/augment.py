@@ -30,11 +30,6 @@ class Augmentation:
     damage: float = 0.2
 
 
-def random_view(image: Image, size: int, spec: Augmentation, rng: np.random.Generator) -> Image:
-    """A random `size` x `size` view of `image` (uint8 RGB HWC)."""
-    return maybe_damaged(intact_view(image, size, spec, rng), spec, rng)
-
-
 def intact_view(image: Image, size: int, spec: Augmentation, rng: np.random.Generator) -> Image:
     """A random crop, perhaps flipped and in other colours."""
     view = _random_crop(image, size, spec, rng)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
 from hawkvision.calibration import CalibrationScores
-from hawkvision.datasets import LabelledSet
+from hawkvision.calibration.intervals import clopper_pearson
+from hawkvision.datasets import LabelledSet, order
 
 Flags = npt.NDArray[np.bool_]
 
 
 def thirds(found: LabelledSet) -> tuple[LabelledSet, LabelledSet]:
     """Two thirds to calibrate with and one to report on, by the hash of the files' names."""
-    ranked = sorted(
-        found.members,
-        key=lambda member: hashlib.sha256(Path(member[0]).name.encode()).digest(),
-    )
-    border = 2 * len(ranked) // 3
-    return found.part(ranked[:border]), found.part(ranked[border:])
+    calibrating, reporting = order.thirds(found.members)
+    return found.part(calibrating), found.part(reporting)
 
 
 def target_rows(
@@ -48,15 +42,15 @@ def target_rows(
         threshold = curve.threshold_for(target)
         local = confidence >= threshold
         right = np.where(local, edge_right, dc_right)
-        interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, "exact")
+        low, high = clopper_pearson(int(right.sum()), len(right))
         rows.append(
             {
                 "target": target,
                 "certified": True,
                 "threshold": round(threshold, 4),
                 "achieved": round(float(right.mean()), 4),
-                "ci_low": round(float(interval.low), 4),
-                "ci_high": round(float(interval.high), 4),
+                "ci_low": round(low, 4),
+                "ci_high": round(high, 4),
                 "escalation_rate": round(float(1 - local.mean()), 4),
             }
         )

@@ -22,19 +22,18 @@ import click
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from hawkvision.calibration import expected_calibration_error
-from hawkvision.cascade import softmax
+from hawkvision.calibration import shown
 from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labelled
 from hawkvision.engines import open_engine
 from hawkvision.images import InputGeometry, decode, fit
 from hawkvision.repository import Rung, Task, read_task, write_task
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
+from hawkvision.tasks.classification import expected_calibration_error, softmax
 from models.recipes.export import Image, export_int8, load_net
 from models.recipes.held_out import target_rows, thirds
 from models.recipes.nets import ResidualNet
@@ -187,7 +186,10 @@ def report_rung(
     """Run the served file over the report part."""
     engine = open_engine(rung.model, threads=1)
     logits = np.concatenate(
-        [engine.infer(image[None].transpose(0, 3, 1, 2)) for image in pixels(images, rung.geometry)]
+        [
+            rung.head.logits(next(iter(engine.infer(image[None].transpose(0, 3, 1, 2)).values())))
+            for image in pixels(images, rung.geometry)
+        ]
     )
     engine.close()
     guess = logits.argmax(axis=1)
@@ -198,7 +200,7 @@ def report_rung(
         raise click.ClickException(
             f"{recipe.task}/{recipe.rung}: int8 agrees with fp32 on only {agreement:.1%} of images"
         )
-    temperature = rung.temperature
+    temperature = rung.head.temperature
     training = json.loads((checkpoints / recipe.task / f"{recipe.rung}.json").read_text())
     record = {
         **training,
@@ -265,7 +267,7 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
         )
         built = build_task(request, repository, Progress())
     images = list(reporting)
-    truth = np.array([built.task.class_ids[image.label] for image in images], np.int32)
+    truth = np.array([built.task.kind.truth(image.label) for image in images], np.int32)
     console.print(f"{task}: reporting on {len(images)} images …")
     reported = {
         name: report_rung(
@@ -279,6 +281,8 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
     }
     folder = built.task.folder
     write_task(with_records(read_task(folder), reported))
+    import onnxruntime
+
     edge, dc = reported["edge"], reported["dc"]
     rows = target_rows(built.scores, TARGETS, edge.confidence, edge.right, dc.right)
     record = {
@@ -287,7 +291,7 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
         "rungs": {name: item.record for name, item in reported.items()},
         "notes": list(built.notes),
         "images": {"thresholds": len(built.scores), "report": len(images)},
-        "highest_certifiable": round(built.scores.curve().highest_certifiable, 4),
+        "highest_certifiable": shown.floored(built.scores.curve().highest_certifiable, 4),
         "targets_reported": rows,
         "command": f"python -m models.recipes.publish {task}" + (" --data DIR" if data else ""),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread used",
@@ -303,10 +307,10 @@ def show(task: Task, rows: list[dict[str, Any]]) -> None:
     table = Table("target", "threshold", "escalated", "achieved", "95 % interval", title=task.name)
     for row in rows:
         if not row["certified"]:
-            table.add_row(f"{row['target']:.2f}", "not certifiable", "", "", "")
+            table.add_row(shown.target(row["target"]), "not certifiable", "", "", "")
             continue
         table.add_row(
-            f"{row['target']:.2f}",
+            shown.target(row["target"]),
             f"{row['threshold']:.3f}",
             f"{row['escalation_rate']:.1%}",
             f"{row['achieved']:.3f}",

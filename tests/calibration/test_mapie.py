@@ -18,7 +18,9 @@ from tests.calibration.test_curve import draw
 def test_mapie_finds_the_same_threshold(seed: int, n: int, target: float) -> None:
     confidence, edge, dc = draw(np.random.default_rng(seed), n)
     grid = default_grid()[1:-1]
-    truth = 2 * edge.astype(int) + dc  # both answers in one label: MAPIE knows no cascade
+    truth = 2 * (edge == 0).astype(int) + (
+        dc == 0
+    )  # both answers in one label: MAPIE knows no cascade
     risk = BinaryRisk(
         lambda label, local: np.where(local == 1, label < 2, label % 2 == 0),
         lambda label, _local: np.ones(len(label), bool),
@@ -34,7 +36,7 @@ def test_mapie_finds_the_same_threshold(seed: int, n: int, target: float) -> Non
         fwer_method="fixed_sequence",
     )
     controller._calibrate(confidence[:, None], truth)
-    curve = lower_confidence_curve(confidence, edge, dc, grid=grid)
+    curve = lower_confidence_curve(confidence, edge, dc, binary=True, grid=grid)
     if len(controller.valid_predict_params) == 0:
         with pytest.raises(TargetUnreachable):
             curve.threshold_for(target)

@@ -26,12 +26,12 @@ def test_what_was_delivered_is_shown_with_its_source(tmp_path: Path) -> None:
                 assert not client.feedback(answer.request_id, index % 4)
             end = time.monotonic() + 10
             while time.monotonic() < end:
-                window = client.delivered(task="tiny")["windows"]["5m"]
-                if window["estimates"].get("feedback", {}).get("n") == 20:
+                estimates = client.delivered(task="tiny").windows["5m"].overall.estimates
+                if "feedback" in estimates and estimates["feedback"].n == 20:
                     break
                 time.sleep(0.1)
         done = CliRunner().invoke(cli, ["accuracy", "--url", url, "--json", str(out)])
     assert done.exit_code == 0, done.output
-    assert "20 feedback" in done.output and "0.6" in done.output
+    assert "feedback" in done.output and "0.6" in done.output
     row = json.loads(out.read_text())["windows"]["5m"]["targets"]["0.6"]
     assert row["requests"] == 20 and row["estimates"]["feedback"]["n"] == 20

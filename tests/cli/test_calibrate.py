@@ -52,6 +52,7 @@ def test_models_and_photos_become_a_task_with_a_report(stranger: Path, tmp_path:
         "edge.onnx",
         "dc.onnx",
         "calibration.npz",
+        "references.npz",
         "report.html",
     }
     assert report.read_text() == (folder / "report.html").read_text()

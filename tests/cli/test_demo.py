@@ -17,8 +17,9 @@ from hawkvision.repository import Repository, shipped_repository
 def test_targets_reach_from_certified_at_the_edge_to_one_beyond_reach(dc_accuracy: float) -> None:
     rng = np.random.default_rng(3)
     confidence = rng.random(4000)
-    edge = rng.random(4000) < 0.3 + 0.7 * confidence
-    curve = lower_confidence_curve(confidence, edge, rng.random(4000) < dc_accuracy)
+    edge = (rng.random(4000) >= 0.3 + 0.7 * confidence) * 1.0
+    dc = (rng.random(4000) >= dc_accuracy) * 1.0
+    curve = lower_confidence_curve(confidence, edge, dc, binary=True)
     *targets, beyond = spread_targets(curve)
     assert targets == sorted(targets) and len(targets) >= 4
     assert targets[0] <= curve.lower_bound[-1]

@@ -12,10 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hawkvision.cli.main import cli
-from hawkvision.contract.answers import parse_task
+from hawkvision.contract.task import TaskInfo
 from hawkvision.errors import DatasetError
 from hawkvision.taskbuild.traffic import load_images
-from tests.client.agent import TASK, Agent, serving
+from tests.client.agent import Agent, serving
+from tests.contract.bodies import TASK
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_an_image_that_cannot_be_read_fails_the_command_but_not_the_rows(
 def test_a_tar_gives_the_same_images_as_its_folder(photos: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as archive:
         archive.add(photos, "set")
-    task = parse_task(TASK)
+    task = TaskInfo.parse(TASK)
     folder = load_images(str(photos), "val", task, None)
     assert load_images(str(tmp_path / "set.tar.gz"), "val", task, None) == folder
 
@@ -98,11 +99,11 @@ def test_a_limit_takes_a_fixed_part_of_mixed_classes(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         for number in range(50):
             (folder / f"{label}-{number}.jpg").write_bytes(f"{label}{number}".encode())
-    task = parse_task(TASK)
+    task = TaskInfo.parse(TASK)
     part = load_images(str(tmp_path), "val", task, 20)
     assert part == load_images(str(tmp_path), "val", task, 20)
     assert part == load_images(str(tmp_path), "val", task, None)[:20]
-    assert set(Counter(image.class_id for image in part)) == {0, 1}
+    assert set(Counter(image.truth for image in part)) == {0, 1}
 
 
 def test_an_overloaded_agent_is_asked_again(photos: Path, tmp_path: Path) -> None:
@@ -117,4 +118,4 @@ def test_an_overloaded_agent_is_asked_again(photos: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("source", ["roadsigns:0", "roadsigns:many"])
 def test_drawn_traffic_wants_a_number(source: str) -> None:
     with pytest.raises(DatasetError, match="no number"):
-        load_images(source, None, parse_task(TASK), None)
+        load_images(source, None, TaskInfo.parse(TASK), None)

@@ -108,7 +108,7 @@ def test_a_model_that_answers_nan_is_a_fault(repository: Path) -> None:
     write_task(read_task(path.parent))
     done = models(repository, "verify")
     assert done.exit_code == 1
-    assert "tiny/1 edge: answered NaN" in done.output
+    assert "tiny/1 edge: rung 'edge': the network answered NaN" in done.output
 
 
 def test_an_empty_folder_does_not_verify(tmp_path: Path) -> None:

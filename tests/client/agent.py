@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,39 +13,34 @@ from typing import Any
 
 from aiohttp import web
 
-TASK = {
-    "name": "tiny",
-    "version": "1",
-    "description": "Four colours.",
-    "labels": ["red", "green", "blue", "grey"],
-    "aliases": {"gray": "grey"},
-    "default_accuracy": 0.8,
-    "highest_certifiable": 0.93,
-    "delta": 0.05,
-    "calibration_images": 600,
-    "rungs": [],
-}
+from tests.contract.bodies import (
+    AGENT,
+    ANSWER,
+    APP,
+    APP_REPORT,
+    COUNTING,
+    ERROR,
+    FRAME,
+    STATUS,
+    TASK,
+    TASK_REPORT,
+)
+
+EVENTS = (
+    b"retry: 1000\n\n: still here\n\n",
+    ("result", {**ANSWER, "frame": FRAME, "resend": False}),
+    ("result", {"frame": FRAME, "error": ERROR}),
+    ("advice", {"code": "congestion", "message": "send less"}),
+    ("end", {"reason": "goodbye"}),
+)
 
 
 def answer(body: bytes) -> dict[str, Any]:
-    """The contract's answer; the body `escalate` is answered by the data center."""
+    """The contract's answer; `escalate…` is answered by the data center, `count` as a number."""
+    if body == b"count":
+        return COUNTING
     escalated = body.startswith(b"escalate")
-    return {
-        "request_id": "r-1",
-        "task": "tiny",
-        "label": "green",
-        "class_id": 1,
-        "confidence": 0.75,
-        "top_k": [
-            {"label": "green", "class_id": 1, "probability": 0.75},
-            {"label": "red", "class_id": 0, "probability": 0.25},
-        ],
-        "served_by": "dc" if escalated else "edge",
-        "escalated": escalated,
-        "degraded": None,
-        "accuracy": {"target": 0.8, "certified": True, "threshold": 0.5},
-        "timing_ms": {"decode": 0.1, "infer": 0.2, "escalate": 0.0, "total": 0.4},
-    }
+    return {**ANSWER, "served_by": "dc" if escalated else "edge", "escalated": escalated}
 
 
 def refusal(code: str, **more: Any) -> dict[str, Any]:
@@ -57,6 +54,8 @@ class Agent:
 
     url: str = ""
     queries: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    seen: list[tuple[str, str, Any, str | None]] = field(default_factory=list)
     ports: set[int] = field(default_factory=set)
     overloads: int = 0
     ready: bool = True
@@ -74,7 +73,8 @@ class Agent:
             error = {"error": refusal("overloaded")}
             return web.json_response(error, status=503, headers={"Retry-After": "3"})
         if request.content_type != "multipart/form-data":
-            return _single(await request.read())
+            self.bodies.append(await request.read())
+            return _single(self.bodies[-1])
         parts = [
             bytes(await part.read())  # type: ignore[union-attr]
             async for part in await request.multipart()
@@ -95,6 +95,35 @@ class Agent:
             return web.json_response({"error": refusal("unknown_task")}, status=404)
         return web.json_response(TASK)
 
+    async def other(self, request: web.Request) -> web.StreamResponse:
+        """Everything beside classification: noted, and answered as the contract says."""
+        body = await request.json() if request.can_read_body else None
+        key = request.headers.get("Authorization")
+        self.seen.append((request.method, request.raw_path, body, key))
+        path = request.path
+        if "nobody" in path:
+            return web.json_response({"error": refusal("unknown_app")}, status=404)
+        if request.method == "DELETE":
+            return web.Response(status=204)
+        if path.endswith("/results"):
+            return await _events(request)
+        return web.json_response(self.replies[path])
+
+    @property
+    def replies(self) -> dict[str, Any]:
+        """By path."""
+        return {
+            "/v1/feedback": {"counted": True},
+            "/v1/apps": {"apps": [APP]},
+            "/v1/apps/gate": APP,
+            "/v1/apps/gate/accuracy": APP_REPORT,
+            "/v1/tasks/tiny/accuracy": TASK_REPORT,
+            "/v1/tasks/tiny/curve": {"link_ms": 5.0},
+            "/v1/agents": {"agents": [AGENT]},
+            "/v1/streams": offer(),
+            "/v1/streams/s": STATUS,
+        }
+
     async def health(self, _request: web.Request) -> web.Response:
         """`GET /v2/health/ready`."""
         return web.json_response({}, status=200 if self.ready else 503)
@@ -106,7 +135,40 @@ class Agent:
         app.router.add_get("/v1/tasks", self.tasks)
         app.router.add_get("/v1/tasks/{task}", self.task)
         app.router.add_get("/v2/health/ready", self.health)
+        app.router.add_route("*", "/{path:.*}", self.other)
         return app
+
+
+def offer() -> dict[str, Any]:
+    """The reply of `POST /v1/streams`, as far as clients read it."""
+    return {
+        "id": "s",
+        "address": {"host": "127.0.0.1", "port": 5004},
+        "ssrc": 7,
+        "suite": "none",
+        "key": "",
+        "mtu": 1200,
+        "deadline_ms": 100.0,
+        "wait_ms": 50.0,
+        "expires_s": 60.0,
+        "restart_interval": {"mcus": 20},
+        "warning": "in the clear",
+    }
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await reply.prepare(request)
+    for number, event in enumerate(EVENTS):
+        if isinstance(event, bytes):
+            await reply.write(event)
+            continue
+        name, data = event
+        line = f"id: {number}\nevent: {name}\ndata: {json.dumps(data)}\n\n".encode()
+        for part in (line[:9], line[9:]):  # as a network may cut it
+            await reply.write(part)
+    await reply.write_eof()
+    return reply
 
 
 def _single(body: bytes) -> web.Response:
@@ -120,7 +182,7 @@ def _single(body: bytes) -> web.Response:
 
 
 @contextmanager
-def serving() -> Iterator[Agent]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Agent]:
     """The agent on a free port, in a thread with its own event loop."""
     agent = Agent()
     loop = asyncio.new_event_loop()
@@ -130,11 +192,11 @@ def serving() -> Iterator[Agent]:
     async def start() -> web.AppRunner:
         runner = web.AppRunner(agent.application())
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
         return runner
 
     runner = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    agent.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    agent.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield agent
     finally:

@@ -6,13 +6,11 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.codec import pack_bytes
-from hawkvision.serving.scheduler import Ticket
+from hawkvision.serving.pool import Ticket
 from tests.dc_gateway.conftest import Served
 
 
@@ -36,12 +34,12 @@ async def busy_thread(served: Served) -> AsyncIterator[None]:
     """Keep the gateway's one thread at work."""
     started, release = threading.Event(), threading.Event()
 
-    def block(_ticket: Ticket) -> npt.NDArray[np.float32]:
+    def block(_item: None, _ticket: Ticket) -> list[Any]:
         started.set()
         release.wait(60)
-        return np.zeros((1, 4), np.float32)
+        return []
 
-    job = asyncio.create_task(served.gateway.scheduler.run(block, images=1, timeout_s=None))
+    job = served.gateway.pool.submit(block, None)
     await until(started.is_set)
     try:
         yield

@@ -63,7 +63,7 @@ async def test_a_draining_gateway_refuses_new_calls_and_answers_the_one_that_wai
     async with serve() as served:
         async with busy_thread(served):
             waiting = asyncio.ensure_future(served.stub.ModelInfer(request))
-            await until(lambda: served.gateway.scheduler.waiting == 1)
+            await until(lambda: served.gateway.pool.waiting == 1)
             drain = asyncio.create_task(served.gateway.drain())
             await until(lambda: served.gateway.servicer.draining)
             with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -12,11 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hawkvision.errors import DeadlineExceeded
 from hawkvision.images import ImageLimits
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.codec import unpack_fp32
-from hawkvision.serving.scheduler import Ticket
 from tests.dc_gateway.calls import busy_thread, infer_request, until
 from tests.dc_gateway.conftest import Serve, Served
 from tests.models import coloured_jpeg
@@ -172,7 +170,7 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(serve: Se
     image = coloured_jpeg("red")
     async with serve(max_queue=2) as served, busy_thread(served):
         waiting = asyncio.ensure_future(served.stub.ModelInfer(infer_request(image, image)))
-        await until(lambda: served.gateway.scheduler.waiting == 2)
+        await until(lambda: served.gateway.pool.waiting == 2)
         error = await refusal(served, infer_request(image))
         assert not waiting.done()
         waiting.cancel()
@@ -188,54 +186,28 @@ async def test_a_batch_that_the_queue_can_never_hold_is_not_asked_to_retry(serve
     assert error.code() is Code.INVALID_ARGUMENT
 
 
-async def test_a_call_past_its_deadline_leaves_the_queue(serve: Serve) -> None:
-    async with serve() as served, busy_thread(served):
-        error = await refusal(served, infer_request(coloured_jpeg("red")), timeout=0.2)
-        await until(lambda: served.gateway.scheduler.waiting == 0)
+async def test_a_call_past_its_deadline_makes_room(serve: Serve) -> None:
+    image = coloured_jpeg("red")
+    async with serve(max_queue=1) as served, busy_thread(served):
+        error = await refusal(served, infer_request(image), timeout=0.2)
+        live = asyncio.ensure_future(served.stub.ModelInfer(infer_request(image)))
+        await until(lambda: served.gateway.pool.waiting == 1)
+        live.cancel()
     assert error.code() is Code.DEADLINE_EXCEEDED
 
 
-async def test_a_cancelled_call_leaves_the_queue(serve: Serve) -> None:
-    async with serve() as served, busy_thread(served):
-        call = served.stub.ModelInfer(infer_request(coloured_jpeg("red")))
-        await until(lambda: served.gateway.scheduler.waiting == 1)
-        call.cancel()
-        await until(lambda: served.gateway.scheduler.waiting == 0)
-        with suppress(asyncio.CancelledError):
-            await call
-
-
-async def test_a_job_that_expired_while_it_waited_is_dropped_unserved(serve: Serve) -> None:
-    ran: list[str] = []
-
-    def work(_ticket: Ticket) -> npt.NDArray[np.float32]:
-        ran.append("late")
-        return np.zeros((1, 4), np.float32)
-
-    async with serve() as served:
-        async with busy_thread(served):
-            late = asyncio.create_task(served.gateway.scheduler.run(work, images=1, timeout_s=0.0))
-            await until(lambda: served.gateway.scheduler.waiting == 1)
-        with pytest.raises(DeadlineExceeded):
-            await late
-    assert ran == []
-
-
-async def test_expired_jobs_make_room_for_a_live_one_while_the_thread_is_busy(
-    serve: Serve,
-) -> None:
-    def work(_ticket: Ticket) -> npt.NDArray[np.float32]:
-        return np.ones((1, 4), np.float32)
-
+async def test_a_cancelled_call_makes_room(serve: Serve) -> None:
+    image = coloured_jpeg("red")
     async with serve(max_queue=1) as served:
-        run = served.gateway.scheduler.run
         async with busy_thread(served):
-            late = asyncio.create_task(run(work, images=1, timeout_s=0.0))
-            await until(lambda: served.gateway.scheduler.waiting == 1)
-            live = asyncio.create_task(run(work, images=1, timeout_s=None))
-            with pytest.raises(DeadlineExceeded):
-                await late
-        assert (await live).sum() == 4
+            gone = served.stub.ModelInfer(infer_request(image))
+            await until(lambda: served.gateway.pool.waiting == 1)
+            gone.cancel()
+            with suppress(asyncio.CancelledError):
+                await gone
+            live = asyncio.ensure_future(served.stub.ModelInfer(infer_request(image)))
+            await served.stub.ServerLive(messages.ServerLiveRequest())
+        assert probabilities(await live).shape == (1, 4)
 
 
 async def test_the_event_loop_answers_while_every_thread_is_busy(serve: Serve) -> None:
@@ -248,7 +220,7 @@ async def test_an_unexpected_fault_is_internal_without_details_and_service_goes_
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serve() as served, serve() as other:
-        served.gateway.models["tiny"].engine.close()
+        served.gateway.models["tiny"].rungs[-1].close()
         error = await refusal(served, infer_request(coloured_jpeg("red")))
         live = await served.stub.ServerLive(messages.ServerLiveRequest())
         good = await other.stub.ModelInfer(infer_request(coloured_jpeg("red")))

@@ -20,6 +20,7 @@ import pytest
 from edge_agent.streams.registry import is_loopback
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.lossy import LossyStream, Sending
+from hawkvision.contract.stream import FrameResult, StreamEnd, StreamEvent, StreamStatus
 from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, UnknownStream
 from hawkvision.lossy.jpeg.scan import JpegScan
 from hawkvision.lossy.offer import StreamOffer
@@ -48,7 +49,7 @@ def url(service: Service) -> str:
 
 
 async def opened(client: AsyncClient, **asked: Any) -> StreamOffer:
-    return StreamOffer.parse(await client.open_stream(asked))
+    return await client.open_stream(asked)
 
 
 def sender_of(offer: StreamOffer) -> StreamSender:
@@ -108,10 +109,10 @@ async def test_on_a_lossy_link_every_frame_that_had_a_packet_is_answered_in_time
         status = await client.stream_status(offer.id)
         await client.close_stream(offer.id)
         await asyncio.wait_for(follower, 5)
-    assert status["frames"]["in_flight"] == 0
-    assert len(seen) == status["frames"]["answered"] + status["frames"]["failed"]
+    assert status.frames.in_flight == 0
+    assert len(seen) == status.frames.answered + status.frames.failed
     assert len(seen) >= len(images) - 1  # a frame may lose all of its packets, at 20 % 1e-8 often
-    assert status["frames"]["failed"] == 0 and status["packets"]["lost"] > 0
+    assert status.frames.failed == 0 and status.packets.lost > 0
     damaged = [result for result in seen.values() if result["frame"]["lost_fraction"] > 0]
     assert damaged
     for result in seen.values():
@@ -123,9 +124,9 @@ async def test_on_a_lossy_link_every_frame_that_had_a_packet_is_answered_in_time
 
 
 async def _follow(client: AsyncClient, stream_id: str, seen: dict[int, dict[str, Any]]) -> None:
-    async for name, data in client.stream_events(stream_id, after=0):
-        if name == "result":
-            seen[data["frame"]["timestamp"]] = dict(data)
+    async for event in client.stream_events(stream_id, after=0):
+        if isinstance(event, FrameResult):
+            seen[event.frame.timestamp] = event.as_dict()
 
 
 @pytest.mark.parametrize("image", [jpeg(3), picture(3)], ids=["encoded", "array"])
@@ -155,14 +156,14 @@ async def test_spoofed_replayed_and_unauthenticated_packets_change_nothing(agent
         plain = sender_of(StreamOffer.parse(offer.as_dict() | {"suite": "none", "key": ""}))
         await put(offer, forged + plain.frame(jpeg(2), 9) + [b"\x80\xc8\0\6" + bytes(24)])
         status = await client.stream_status(offer.id)
-        assert not status["bound"] and status["frames"]["answered"] == 0
-        assert status["packets"]["accepted"] == 0 and status["packets"]["rejected"] > 0
+        assert not status.bound and status.frames.answered == 0
+        assert status.packets.accepted == 0 and status.packets.rejected > 0
         await put(offer, first)
         await _until(client, offer.id, 1)
         await put(offer, first)  # a replay, from another address
         status = await client.stream_status(offer.id)
-        assert status["frames"]["answered"] == 1
-        assert status["packets"]["accepted"] == len(first)
+        assert status.frames.answered == 1
+        assert status.packets.accepted == len(first)
 
 
 async def test_a_plain_stream_belongs_to_its_first_address(agent: Service) -> None:
@@ -172,15 +173,15 @@ async def test_a_plain_stream_belongs_to_its_first_address(agent: Service) -> No
         await put(offer, sender.frame(jpeg(1), 1))
         await put(offer, sender.frame(jpeg(2), 90_000))
         status = await _until(client, offer.id, 1)
-        assert status["packets"]["rejected"] > 0 and status["frames"]["answered"] == 1
+        assert status.packets.rejected > 0 and status.frames.answered == 1
 
 
-async def _until(client: AsyncClient, stream_id: str, answered: int) -> dict[str, Any]:
+async def _until(client: AsyncClient, stream_id: str, answered: int) -> StreamStatus:
     end = time.monotonic() + 5
     while time.monotonic() < end:
         status = await client.stream_status(stream_id)
-        if status["frames"]["answered"] >= answered:
-            return dict(status)
+        if status.frames.answered >= answered:
+            return status
         await asyncio.sleep(0.02)
     raise AssertionError(f"not {answered} answered: {status}")
 
@@ -224,7 +225,7 @@ async def test_a_camera_without_restart_markers_is_told(agent: Service) -> None:
         ]
         await put(offer, packets)
         status = await _until(client, offer.id, 1)
-        assert [one["code"] for one in status["advice"]] == ["no_restart_markers"]
+        assert [one.code for one in status.advice] == ["no_restart_markers"]
 
 
 async def test_limits_and_expiry(agent: Service) -> None:
@@ -236,7 +237,7 @@ async def test_limits_and_expiry(agent: Service) -> None:
             with pytest.raises(Overloaded) as caught:
                 await opened(client)
             assert caught.value.retry_after_s == 10
-            events = [name async for name, _ in client.stream_events(first.id)]
+            events = [event.event async for event in client.stream_events(first.id)]
             assert events == ["end"]
             with pytest.raises(UnknownStream):
                 await client.stream_status(first.id)
@@ -271,7 +272,7 @@ async def test_damaged_answers_are_counted_by_loss_level(agent: Service) -> None
         await _until(client, offer.id, 1)
         for _ in range(100):
             body = await client.delivered(task="imagenette")
-            levels = body["windows"].get("1h", {}).get("loss_levels", {})
+            levels = body.windows["1h"].overall.loss_levels
             if any(float(level) > 0 for level in levels):
                 return
             await asyncio.sleep(0.05)
@@ -313,11 +314,11 @@ async def test_streams_end_when_the_agent_drains() -> None:
             start = time.monotonic()
             assert await asyncio.to_thread(service.terminate) == 0
             assert time.monotonic() - start < 5
-            assert await follower == [("end", {"reason": "agent_stops"})]
+            assert await follower == [StreamEnd("agent_stops")]
 
 
-async def _collect(client: AsyncClient, stream_id: str) -> list[tuple[str, Any]]:
-    return [(name, data) async for name, data in client.stream_events(stream_id)]
+async def _collect(client: AsyncClient, stream_id: str) -> list[StreamEvent]:
+    return [event async for event in client.stream_events(stream_id)]
 
 
 async def test_plain_rtp_is_refused_off_loopback() -> None:
@@ -352,3 +353,38 @@ async def test_bad_options_of_requests_raise(agent: Service) -> None:
     with pytest.raises(InvalidRequest):
         async with LossyStream.open(url(agent), mtu=99_999):
             pass
+
+
+async def counted(agent: Service, name: str) -> dict[str, float]:
+    """A metric with one label: its value by the label's."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url(agent)}/metrics") as reply:
+        lines = (await reply.text()).splitlines()
+    return {
+        line.split('"')[1]: float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.startswith(f"{name}_total{{")
+    }
+
+
+async def test_what_became_of_frames_packets_and_streams_is_in_the_metrics(agent: Service) -> None:
+    """Failures too, and those of streams that are gone."""
+    async with AsyncClient(url(agent)) as client:
+        before = await counted(agent, "hawkvision_stream_frames")
+        offer = await opened(client, suite="none", deadline_ms=5000.0)
+        sender = sender_of(offer)
+        number, overloaded = 0, 0.0
+        while not overloaded:  # more frames at once than a stream may have in hand
+            burst = []
+            for _ in range(60):
+                number += 1
+                burst += list(sender.frame(jpeg(1), 9000 * number))
+            await put(offer, [*burst, burst[0][:20]])
+            frames = await counted(agent, "hawkvision_stream_frames")
+            overloaded = frames.get("overloaded", 0.0) - before.get("overloaded", 0.0)
+        assert frames["answered"] > before.get("answered", 0.0)
+        packets = await counted(agent, "hawkvision_stream_packets")
+        assert packets["accepted"] > 0 and packets["malformed"] > 0
+        await client.close_stream(offer.id)
+    after = await counted(agent, "hawkvision_stream_packets")
+    assert after["accepted"] >= packets["accepted"]
+    assert (await counted(agent, "hawkvision_streams_ended"))["deleted"] >= 1

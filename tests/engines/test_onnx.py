@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from hawkvision.engines import ModelSpec, available_engines, open_engine
 from hawkvision.engines.onnx import choose_providers
 from hawkvision.errors import EngineError
+from hawkvision.tasks import Outputs
 from tests.models import SIDE, classifier
 
 
@@ -42,6 +43,10 @@ def test_the_onnx_engine_is_registered() -> None:
     assert "onnx" in available_engines()
 
 
+def first(outputs: Outputs) -> np.ndarray:
+    return next(iter(outputs.values()))
+
+
 def test_providers_are_tried_best_first() -> None:
     present = ["CPUExecutionProvider", "CUDAExecutionProvider", "AzureExecutionProvider"]
     assert choose_providers(present) == ["CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -50,36 +55,38 @@ def test_providers_are_tried_best_first() -> None:
 def test_an_nhwc_model_takes_nchw_batches(tmp_path: Path, pixels: np.ndarray) -> None:
     onnx.save(classifier(SIDE), tmp_path / "m.onnx")
     engine = open_engine(ModelSpec(tmp_path / "m.onnx", "NHWC", "uint8"))
-    assert engine.infer(pixels).shape == (5, 4)
+    assert engine.infer(pixels)["logits"].shape == (5, 4)
     assert engine.metadata.input_shape == (3, SIDE, SIDE)
 
 
 def test_uint8_pixels_are_normalised_for_float_models(tmp_path: Path) -> None:
     spec = ModelSpec(mean_model(tmp_path / "m.onnx"), mean=(10, 20, 30), std=(2, 4, 5))
     image = np.full((1, 3, 4, 4), 50, np.uint8)
-    assert open_engine(spec).infer(image)[0].tolist() == pytest.approx([20, 7.5, 4])
+    assert first(open_engine(spec).infer(image))[0].tolist() == pytest.approx([20, 7.5, 4])
 
 
 def test_a_fixed_batch_serves_any_number(tmp_path: Path) -> None:
     engine = open_engine(ModelSpec(mean_model(tmp_path / "m.onnx", batch=4)))
     batch = np.arange(7, dtype=np.float32)[:, None, None, None] * np.ones((7, 3, 4, 4), np.float32)
-    assert engine.infer(batch)[:, 0].tolist() == pytest.approx(list(range(7)))
+    assert first(engine.infer(batch))[:, 0].tolist() == pytest.approx(list(range(7)))
 
 
-def test_probabilities_come_back_as_logits(tmp_path: Path) -> None:
+def test_named_outputs_come_by_their_names(tmp_path: Path) -> None:
     path = mean_model(tmp_path / "m.onnx", softmax=True)
-    logits = open_engine(ModelSpec(path, output="probabilities")).infer(
-        np.random.default_rng(0).random((2, 3, 4, 4), np.float32)
-    )
-    assert np.exp(logits).sum(axis=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+    image = np.zeros((1, 3, 4, 4), np.float32)
+    name = next(iter(open_engine(ModelSpec(path)).infer(image)))
+    assert list(open_engine(ModelSpec(path, outputs=(name,))).infer(image)) == [name]
+    with pytest.raises(EngineError, match="no output 'boxes'") as caught:
+        open_engine(ModelSpec(path, outputs=("boxes",)))
+    assert name in caught.value.hint
 
 
 def test_threads_get_the_same_answers(tmp_path: Path, pixels: np.ndarray) -> None:
     onnx.save(classifier(9), tmp_path / "m.onnx")
     engine = open_engine(ModelSpec(tmp_path / "m.onnx", "NHWC", "uint8"))
-    expected = engine.infer(pixels)
+    expected = first(engine.infer(pixels))
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: engine.infer(pixels), range(40)))
+        answers = list(pool.map(lambda _: first(engine.infer(pixels)), range(40)))
     assert all(np.array_equal(answer, expected) for answer in answers)
 
 

@@ -37,7 +37,7 @@ def test_the_file_for_cpus_and_the_network_for_hardware_are_the_same() -> None:
     network = load_network(TASK.folder / "edge.fpga.npz")
     engine = open_engine(TASK.rungs[0].model, threads=1)
     pictures = np.random.default_rng(1).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
-    found = engine.infer(pictures.transpose(0, 3, 1, 2))
+    found = next(iter(engine.infer(pictures.transpose(0, 3, 1, 2)).values()))
     engine.close()
     assert np.array_equal(found, (network(pictures) * network.head.scale).astype(np.float32))
     record = json.loads((TASK.folder / "training.json").read_text())
@@ -64,7 +64,7 @@ def test_integers_are_as_accurate_on_photos_as_recorded() -> None:
     photos = open_labelled(PHOTOS, "test")
     for name, file in (("accurate", "edge"), ("fast", "fast")):
         network = load_network(TASK.folder / f"{file}.fpga.npz")
-        found = accuracy(network, photos, TASK.class_ids)
+        found = accuracy(network, photos, TASK.kind.truth)
         assert found == pytest.approx(record[name]["integer_top1"], abs=1e-4)
 
 

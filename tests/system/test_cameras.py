@@ -13,7 +13,6 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ import pytest
 from PIL import Image
 
 from hawkvision.client.async_client import AsyncClient
+from hawkvision.contract.stream import StreamStatus
 from hawkvision.images import decode
 from hawkvision.lossy.assembler import Frame
 from hawkvision.lossy.jpeg.pixels import decode_frame
@@ -216,11 +216,11 @@ async def test_every_frame_is_classified(
 ) -> None:
     needs(tool)
     async with AsyncClient(f"http://{agent.address}") as client:
-        offer = StreamOffer.parse(await client.open_stream({"suite": suite, "accuracy": "0.85"}))
+        offer = await client.open_stream({"suite": suite, "accuracy": "0.85"})
         await asyncio.to_thread(run, command(offer, tool, sequence))
         status = await _settled(client, offer)
-    assert status["frames"]["answered"] == FRAMES
-    assert status["frames"]["damaged"] == 0 and status["packets"]["rejected"] == 0
+    assert status.frames.answered == FRAMES
+    assert status.frames.damaged == 0 and status.packets.rejected == 0
 
 
 @pytest.mark.parametrize("loss", [0.05, 0.10, 0.20])
@@ -230,14 +230,14 @@ async def test_on_a_lossy_link_what_arrives_is_answered(
 ) -> None:
     needs(tool)
     async with AsyncClient(f"http://{agent.address}") as client:
-        offer = StreamOffer.parse(await client.open_stream({"accuracy": "0.85"}))
+        offer = await client.open_stream({"accuracy": "0.85"})
         link = LinkSettings(rate_bps=1e8, delay_s=0.002, loss=loss)
         with UdpRelay((offer.host, offer.port), link, seed=7) as relay:
             await asyncio.to_thread(run, command(offer, tool, sequence, relay.port))
             status = await _settled(client, offer)
-    frames = status["frames"]
-    assert frames["answered"] + frames["failed"] == FRAMES
-    assert frames["failed"] == 0 and frames["damaged"] > 0
+    frames = status.frames
+    assert frames.answered + frames.failed == FRAMES
+    assert frames.failed == 0 and frames.damaged > 0
 
 
 @pytest.mark.parametrize("loss", [0.05, 0.10, 0.20])
@@ -269,14 +269,14 @@ def test_on_a_lossy_link_nothing_is_misplaced(
     assert damaged > 0
 
 
-async def _settled(client: AsyncClient, offer: StreamOffer) -> dict[str, Any]:
+async def _settled(client: AsyncClient, offer: StreamOffer) -> StreamStatus:
     """The stream's counts once nothing is in flight any more."""
-    before: Any = None
+    before = await client.stream_status(offer.id)
     for _ in range(100):
         await asyncio.sleep(0.1)
-        status = dict(await client.stream_status(offer.id))
-        if status == before and status["frames"]["in_flight"] == 0:
+        status = await client.stream_status(offer.id)
+        if status == before and status.frames.in_flight == 0:
             break
         before = status
     await client.close_stream(offer.id)
-    return dict(before)
+    return before

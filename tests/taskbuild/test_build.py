@@ -10,10 +10,9 @@ import onnx
 import pytest
 
 from hawkvision.datasets import in_memory
-from hawkvision.engines import open_engine
 from hawkvision.errors import CalibrationError, EngineError
-from hawkvision.images import decode, fit
 from hawkvision.repository import Repository
+from hawkvision.rungs import LoadedRung
 from hawkvision.summary import images_needed, summarise_task
 from hawkvision.taskbuild.build import BuildRequest, Built, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource, parse_source
@@ -47,24 +46,24 @@ def test_both_models_answer_in_the_task_s_order(built: Built) -> None:
     task = Repository(built.task.folder.parent.parent).open("colours")
     assert task.labels == SMALL_LABELS
     for rung in task.rungs:
-        task.check_digest(rung)
-        engine = open_engine(rung.model)
+        loaded = LoadedRung.open(rung, task.kind, reference=task.reference(rung.name))
+        assert loaded.agreement.deviation is not None and loaded.agreement.agree
         right = 0
         for image in photos(80, start=90_000):
-            x = fit(decode(image.data), rung.geometry)[None].transpose(0, 3, 1, 2)
-            right += task.labels[int(engine.infer(x)[0].argmax())] == image.label
-        engine.close()
+            answer = loaded.predict([loaded.prepare(image.data)])[0]
+            right += task.labels[answer.class_id] == image.label
+        loaded.close()
         assert right > (50 if rung.name == "edge" else 75)
 
 
 def test_what_was_not_said_was_found_out(built: Built) -> None:
     edge, dc = built.task.rungs
-    assert (edge.model.output, edge.model.dtype, edge.model.layout) == (
+    assert (edge.head.output, edge.model.dtype, edge.model.layout) == (
         "probabilities",
         "uint8",
         "NHWC",
     )
-    assert (dc.model.output, dc.model.dtype, dc.model.layout) == ("logits", "float32", "NCHW")
+    assert (dc.head.output, dc.model.dtype, dc.model.layout) == ("logits", "float32", "NCHW")
     assert dc.model.mean == (123.675, 116.28, 103.53)
     assert (edge.geometry.width, dc.geometry.width) == (32, 24)
     assert any("'imagenet' was found by trial" in note for note in built.notes)
@@ -75,8 +74,8 @@ def test_what_was_not_said_was_found_out(built: Built) -> None:
 def test_scores_hold_every_certifying_image_at_every_level(built: Built) -> None:
     scores = built.scores
     assert len(scores) == 420 - 60
-    assert scores.rung_class.shape == (2, 2, 360)
-    assert scores.edge_correct[1].mean() <= scores.edge_correct[0].mean() + 0.02
+    assert scores.rung_loss.shape == (2, 2, 360)
+    assert scores.edge_accuracy(1) <= scores.edge_accuracy(0) + 0.02
     summary = summarise_task(built.task, scores)
     assert [row.name for row in summary.alone] == ["edge", "dc"]
     certified = [row for row in summary.targets if row.certified]
@@ -92,13 +91,13 @@ def test_scores_hold_every_certifying_image_at_every_level(built: Built) -> None
 
 def test_a_target_that_is_not_certified_says_what_it_would_take(built: Built) -> None:
     scores = built.scores
-    worse = scores.dc_class.copy()
-    worse[:, ::12] = (worse[:, ::12] + 1) % 4
-    summary = summarise_task(built.task, replace(scores, dc_class=worse))
+    worse = scores.dc_loss.copy()
+    worse[:, ::12] = 1 - worse[:, ::12]
+    summary = summarise_task(built.task, replace(scores, dc_loss=worse))
     reasons = {row.target: (row.images_needed, row.reason) for row in summary.targets}
     needed, reason = reasons[0.91]
     assert needed is not None and needed > len(scores) and f"{needed} images" in reason
-    assert reasons[0.93] == (None, "the data center itself is right on 91.7%")
+    assert reasons[0.93] == (None, "the data center itself is right on 91.6%")
 
 
 def test_calibrating_again_makes_the_next_version(
@@ -125,7 +124,7 @@ def test_three_rungs_chain_in_the_data_center(
     assert [rung.name for rung in built.task.rungs] == ["edge", "middle", "big"]
     assert built.task.rungs[1].threshold is not None
     assert built.task.rungs[2].threshold is None
-    assert built.scores.dc_correct[0].mean() > 0.9
+    assert built.scores.dc_accuracy() > 0.9
 
 
 def test_too_few_images_are_refused(pair: tuple[ModelSource, ModelSource], tmp_path: Path) -> None:
@@ -236,8 +235,8 @@ def test_the_number_of_images_needed_is_about_the_normal_approximation(accuracy:
 
 
 def test_the_look_up_is_a_dictionary_access(built: Built) -> None:
-    from hawkvision.cascade import CascadePolicy
+    from hawkvision.cascade import Accuracy, CascadePolicy
 
     policy = CascadePolicy(built.scores, 0.5)
-    assert policy.resolve(0.6) is policy.resolve(0.6)
-    assert np.isfinite(policy.resolve(0.6).threshold)
+    assert policy.resolve(Accuracy(0.6)) is policy.resolve(Accuracy(0.6))
+    assert np.isfinite(policy.resolve(Accuracy(0.6)).threshold)

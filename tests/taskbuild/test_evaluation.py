@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawkvision.taskbuild.evaluation import Record, clopper_pearson, summarise
+from hawkvision.calibration.intervals import clopper_pearson
+from hawkvision.taskbuild.evaluation import Record, summarise
 
 RIGHT = Record(
-    correct=True, escalated=False, degraded=False, certified=True, latency_ms=1.0, image_bytes=100
+    loss=0.0, escalated=False, degraded=False, certified=True, latency_ms=1.0, image_bytes=100
 )
 
 
@@ -37,7 +38,7 @@ def test_the_interval_holds_the_share(counts: tuple[int, int]) -> None:
 
 
 def test_shares_count_over_answered_requests() -> None:
-    wrong = replace(RIGHT, correct=False, escalated=True)
+    wrong = replace(RIGHT, loss=1.0, escalated=True)
     row = summarise(0.9, [RIGHT, RIGHT, RIGHT, wrong], failed=2)
     assert (row.n, row.achieved, row.escalation_rate, row.failed) == (4, 0.75, 0.25, 2)
 

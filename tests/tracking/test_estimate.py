@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hawkvision.tracking import counts as observe
 from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
 from hawkvision.tracking.control.harm import EscalationBreaker, p_edge_better
-from hawkvision.tracking.estimate import audits, describe, feedback, prediction
+from hawkvision.tracking.counts import Delivered
+from hawkvision.tracking.estimate import audits, feedback, from_all_sources, prediction
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store.delivery import Counters
 from tests.tracking.traffic import CLEAN, draw
@@ -20,7 +21,7 @@ KEY = CountKey("t", "", "0.9")
 
 def simulate(
     seed: int, n: int = 4000, share: float = 0.1, labels: float = 0.1
-) -> tuple[dict[str, float], float]:
+) -> tuple[Delivered, float]:
     """Counters after n requests of clean traffic at a threshold of 0.7, and the true accuracy."""
     rng = np.random.default_rng(seed)
     counters, right = Counters(), 0
@@ -41,8 +42,7 @@ def simulate(
             observe.audited(
                 counters.add,
                 KEY,
-                agree=edge == dc,
-                chance_of_edge_label=chance_edge,
+                edge_error=1 - chance_edge,
                 weight=1 / share,
             )
         if rng.random() < labels:
@@ -50,13 +50,12 @@ def simulate(
                 counters.add,
                 KEY,
                 served_by="edge" if local else "dc",
-                label=0,
-                class_id=0 if (edge if local else dc) else 1,
-                edge_class_id=0 if edge else 1,
+                error=float(not (edge if local else dc)),
+                edge_error=float(not edge),
             )
     batch = counters.take(0.0)
     assert batch is not None
-    return dict(batch.counts[KEY]), right / n
+    return Delivered.read(batch.counts[KEY]), right / n
 
 
 def test_intervals_hold_the_truth() -> None:
@@ -76,25 +75,25 @@ def test_every_source_is_near_the_truth_on_calibrated_traffic() -> None:
         assert one is not None
         assert one.value == pytest.approx(truth, abs=0.03)
         assert one.low <= one.value <= one.high
-    body = describe(sums)
-    assert body["requests"] == 20_000
-    assert set(body["estimates"]) == {"feedback", "audits", "prediction"}
+    assert [one.source for one in from_all_sources(sums)] == ["feedback", "audits", "prediction"]
 
 
 def test_nothing_is_claimed_without_evidence() -> None:
     sums, _ = simulate(2, 500, share=1e-9, labels=0)
     assert feedback(sums) is None and audits(sums) is None and prediction(sums) is not None
-    assert describe({})["estimates"] == {} and describe({})["escalation_rate"] is None
+    assert from_all_sources(Delivered.read({})) == []
 
 
 def test_labels_of_escalated_requests_alone_do_not_pass_for_all() -> None:
     one = feedback(
-        {
-            "answers/edge/0": 900.0,
-            "answers/dc/0": 100.0,
-            "feedback/dc/n": 50.0,
-            "feedback/dc/right": 50.0,
-        }
+        Delivered.read(
+            {
+                "answers/edge/0": 900.0,
+                "answers/dc/0": 100.0,
+                "feedback/dc/n": 50.0,
+                "feedback/dc/right": 50.0,
+            }
+        )
     )
     assert one is not None and one.n == 50
 

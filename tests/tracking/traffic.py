@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hawkvision.calibration import CalibrationScores
-from hawkvision.cascade import CascadePolicy
+from hawkvision.cascade import Accuracy, CascadePolicy
 from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
 from hawkvision.tracking.control.harm import EscalationBreaker
 from hawkvision.tracking.control.traffic_model import Settings, TrafficModel, steer
-from hawkvision.tracking.counts import bin_of, compared
+from hawkvision.tracking.counts import Bins, bin_of, compared
 from hawkvision.tracking.records import CountKey
 
 UPDATE = 50
@@ -60,16 +60,16 @@ def calibration(n: int = 3000, seed: int = 0) -> CalibrationScores:
     rng = np.random.default_rng(seed)
     rows = [draw(CLEAN, rng) for _ in range(n)]
     confidence = np.array([row[0] for row in rows], np.float32)
-    wrong = np.array([[not row[1] for row in rows], [not row[2] for row in rows]]).astype(np.int32)
+    wrong = np.array([[not row[1] for row in rows], [not row[2] for row in rows]], np.float32)
     both = np.stack([confidence, np.full(n, 0.97, np.float32)])
     return CalibrationScores(
-        label=np.zeros(n, np.int32),
-        rung_class=wrong[None],
+        rung_loss=wrong[None],
+        dc_loss=wrong[1:],
         rung_confidence=both[None],
         rung_raw_confidence=both,
-        dc_class=wrong[1:],
         loss_levels=np.zeros(1),
         image_bytes=np.ones(n, np.int32),
+        binary=True,
     )
 
 
@@ -95,7 +95,7 @@ def replay(
     """Run traffic through the audit policy, the controller and the breaker, as an agent would."""
     rng = np.random.default_rng(seed)
     found = scores or calibration()
-    floor = CascadePolicy(found, target).resolve(target).threshold
+    floor = CascadePolicy(found, target).resolve(Accuracy(target)).threshold
     model, breaker, settings = TrafficModel.from_calibration(found), EscalationBreaker(), Settings()
     audits = AuditPolicy(
         float(found.confidence.mean()), float(found.confidence.std()), AuditSettings()
@@ -120,8 +120,8 @@ def replay(
                     add,
                     "t",
                     edge_confidence=confidence,
-                    chance_of_edge_label=chance_edge,
-                    chance_of_dc_label=chance_dc,
+                    edge_error=1 - chance_edge,
+                    dc_error=1 - chance_dc,
                     weight=1 / audits.share if local else 1.0,
                 )
             if not local and rng.random() < labels:
@@ -130,13 +130,13 @@ def replay(
                 dc_only += dc and not edge
             rows.append((edge if local else dc, not local, audited, threshold))
             if len(rows) % UPDATE == 0:
-                requests = model.see(sums, settings.memory)
+                requests = model.see(Bins.read(sums), settings.memory)
                 audits.see(requests, total)
                 breaker = breaker.see(edge_only, dc_only, seen_labels)
                 if steered:
                     moved = steer(
                         model,
-                        target,
+                        Accuracy(target),
                         floor=floor,
                         current=threshold,
                         requests=requests,

@@ -17,7 +17,6 @@ from hawkvision.lossy.wire.rtp import HEADER_BYTES
 PAYLOAD_TYPE = 122
 LONGEST_SPAN = 48
 _FEC_HEADER = struct.Struct("!BBHIH")
-_LEVEL_16 = struct.Struct("!HH")
 _HISTORY = 512
 _PENDING = 32
 

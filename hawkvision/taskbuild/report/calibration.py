@@ -11,9 +11,9 @@ import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hawkvision.calibration import CalibrationScores
+from hawkvision.calibration import CalibrationScores, shown
 from hawkvision.cascade import CascadePolicy
-from hawkvision.repository import Task
+from hawkvision.repository import Rung, Task
 from hawkvision.summary import Summary
 from hawkvision.taskbuild.report import plots
 
@@ -39,7 +39,7 @@ class Reliability:
     """One rung's reliability diagram and calibration errors."""
 
     name: str
-    temperature: float
+    head: str
     before: float
     after: float
     svg: Markup
@@ -57,6 +57,9 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda share: "" if share is None else f"{share:.1%}"
+    environment.filters["bound"] = shown.lower
+    environment.filters["target"] = shown.target
+    environment.filters["interval"] = lambda row: shown.interval(row.ci_low, row.ci_high)
     environment.filters["count"] = lambda number: f"{number:,}".replace(",", " ")
     policy = CascadePolicy(scores, task.default_accuracy, delta=summary.delta, tiers=task.tiers)
     classes = class_rows(task, scores, policy.default.threshold)
@@ -70,6 +73,7 @@ def render(
         classes=classes[:_WORST_CLASSES],
         classes_left_out=max(0, len(classes) - _WORST_CLASSES),
         rungs=list(task.rungs),
+        heads={rung.name: _head(task, rung) for rung in task.rungs},
         reliability=reliabilities(task, scores),
         figures=figures(scores, summary, policy),
     )
@@ -88,15 +92,20 @@ def compared_rows(summary: Summary) -> list[Any]:
 
 
 def class_rows(task: Task, scores: CalibrationScores, threshold: float) -> list[ClassRow]:
-    """Every class, the least accurate of the cascade first, those without images last."""
-    local = scores.confidence >= threshold
-    edge, dc = scores.edge_correct[0], scores.dc_correct[0]
-    cascade = np.where(local, edge, dc)
-    size = len(task.labels)
-    images = np.bincount(scores.label, minlength=size)
+    """Every item, the least accurate of the cascade first, those without images last.
 
-    def shares(values: npt.NDArray[np.bool_]) -> list[float | None]:
-        total = np.bincount(scores.label, values.astype(float), size)
+    Empty where the task's kind has no numbered items.
+    """
+    local = scores.confidence >= threshold
+    if scores.items is None:
+        return []
+    edge, dc = 1 - scores.edge_loss[0], 1 - scores.dc_loss[0]
+    cascade = np.where(local, edge, dc)
+    size, label = len(task.labels), scores.items.label
+    images = np.bincount(label, minlength=size)
+
+    def shares(values: npt.NDArray[np.generic]) -> list[float | None]:
+        total = np.bincount(label, values.astype(float), size)
         return [
             float(part / count) if count else None
             for part, count in zip(total, images, strict=True)
@@ -117,7 +126,9 @@ def class_rows(task: Task, scores: CalibrationScores, threshold: float) -> list[
     return sorted(rows, key=lambda row: (row.cascade is None, row.cascade or 0.0))
 
 
-def calibration_error(confidence: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> float:
+def calibration_error(
+    confidence: npt.NDArray[np.float32], right: npt.NDArray[np.floating[Any]]
+) -> float:
     """Mean gap between confidence and accuracy over equal-width bins, weighted by counts."""
     mean, share, count = plots.bins_of(confidence, right, _BINS)
     return float((np.abs(mean - share) * count).sum() / count.sum())
@@ -127,18 +138,28 @@ def reliabilities(task: Task, scores: CalibrationScores) -> list[Reliability]:
     """A diagram for each rung."""
     found = []
     for index, rung in enumerate(task.rungs):
-        right = scores.rung_class[0, index] == scores.label
+        right = 1 - scores.rung_loss[0, index]
         raw, scaled = scores.rung_raw_confidence[index], scores.rung_confidence[0, index]
         found.append(
             Reliability(
                 rung.name,
-                rung.temperature,
+                _head(task, rung),
                 calibration_error(raw, right),
                 calibration_error(scaled, right),
                 Markup(plots.reliability_plot(str(index), raw, scaled, right)),
             )
         )
     return found
+
+
+def _head(task: Task, rung: Rung) -> str:
+    """How a rung's outputs are read, in short."""
+    table = task.kind.head_table(rung.head)
+    return ", ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in table.items()
+        if not isinstance(value, list)
+    )
 
 
 def figures(
@@ -173,7 +194,7 @@ def figures(
 def _risk(scores: CalibrationScores, policy: CascadePolicy) -> str:
     curve = policy.curve
     ranked = np.argsort(scores.confidence)[::-1]
-    wrong = np.cumsum(~scores.edge_correct[0][ranked])
+    wrong = np.cumsum(scores.edge_loss[0][ranked], dtype=np.float64)
     local = np.round((1 - curve.escalation_rate) * len(scores)).astype(int)
     selective = np.where(local > 0, wrong[np.maximum(local - 1, 0)] / np.maximum(local, 1), 0.0)
     return plots.risk_plot(
@@ -181,6 +202,6 @@ def _risk(scores: CalibrationScores, policy: CascadePolicy) -> str:
         1 - curve.accuracy,
         1 - curve.lower_bound,
         selective,
-        float(scores.edge_correct[0].mean()),
-        float(scores.dc_correct[0].mean()),
+        scores.edge_accuracy(),
+        scores.dc_accuracy(),
     )

@@ -105,7 +105,7 @@ def risk_plot(
     return to_svg(figure, "risk")
 
 
-def bins_of(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 12) -> list[Floats]:
+def bins_of(confidence: Floats, right: Floats, bins: int = 12) -> list[Floats]:
     """(mean confidence, accuracy, count) of the non-empty equal-width bins."""
     index = np.minimum((confidence * bins).astype(int), bins - 1)
     count = np.bincount(index, minlength=bins)
@@ -119,7 +119,7 @@ def reliability_plot(
     name: str,
     raw: Floats,
     scaled: Floats,
-    right: npt.NDArray[np.bool_],
+    right: Floats,
 ) -> str:
     """Confidence against accuracy before and after temperature scaling; area = images."""
     figure, axes = new_figure(6.4, 3.0, 2)

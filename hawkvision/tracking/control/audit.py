@@ -25,7 +25,6 @@ class AuditPolicy:
     """Sans-I/O; fed with sums, asked for the share in force."""
 
     def __init__(self, mean: float, deviation: float, settings: AuditSettings) -> None:
-        self._mean = mean
         self._deviation = max(deviation, 1e-3)
         self._settings = settings
         self._n = 0.0

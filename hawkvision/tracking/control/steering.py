@@ -9,7 +9,7 @@ from hawkvision.cascade import CascadePolicy, parse_accuracy
 from hawkvision.errors import InvalidRequest, TargetUnreachable
 from hawkvision.tracking.control.harm import EscalationBreaker
 from hawkvision.tracking.control.traffic_model import Settings, TrafficModel, steer
-from hawkvision.tracking.counts import PROBES, TASK_WIDE
+from hawkvision.tracking.counts import PROBES, TASK_WIDE, Bins, Pairs
 from hawkvision.tracking.records import CountKey, ThresholdState
 
 FROZEN = "frozen:"
@@ -48,14 +48,12 @@ class TaskSteering:
         requests = 0.0
         for key, sums in fresh.items():
             if key.target == TASK_WIDE:
-                requests = self.model.see(sums, self.settings.memory)
+                requests = self.model.see(Bins.read(sums), self.settings.memory)
                 continue
-            labels = sums.get("pair/n", 0.0)
+            pairs = Pairs.read(sums)
             app = ALL_APPS if key.target == PROBES else key.app
             breaker = self._breakers.get(app, EscalationBreaker())
-            self._breakers[app] = breaker.see(
-                sums.get("pair/edge", 0.0), sums.get("pair/dc", 0.0), labels
-            )
+            self._breakers[app] = breaker.see(pairs.edge_better, pairs.dc_better, pairs.n)
             if key.target != PROBES and len(self._targets) < _MOST_TARGETS:
                 self._targets[key.target] = None
         states = [

@@ -1,7 +1,7 @@
 """Thresholds that follow the traffic: the lowest at which the recent past keeps the target.
 
 A window of the recent past is kept as fading sums over bins of the edge's confidence (see
-`observe`): how often each bin occurs, and the soft errors of both rungs in it. Answering bins from
+`counts`): how often each bin occurs, and the soft errors of both rungs in it. Answering bins from
 the top at the edge and the rest in the data center, the expected error at each threshold follows,
 and with it the lowest threshold for every target, absolute or relative. Calibration supplies the
 window's first content, so without news the certified threshold stands. There is no integral that
@@ -11,7 +11,6 @@ could wind up: when a drift ends, its evidence fades within the window.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hawkvision.calibration import ESCALATE_ALL, CalibrationScores
-from hawkvision.cascade import Accuracy, RelativeAccuracy
-from hawkvision.tracking.counts import BINS, bin_of, bin_width, confidence_at, place_of
+from hawkvision.cascade import Accuracy
+from hawkvision.tracking.counts import BINS, Bins, bin_of, bin_width, confidence_at, place_of
 
 State = Literal["holding", "steering", "alarm"]
 Floats = npt.NDArray[np.float64]
@@ -70,8 +69,8 @@ class TrafficModel:
     requests: Floats
     compared: Floats
     weight: Floats
-    edge_loss: Floats
-    dc_loss: Floats
+    edge_error: Floats
+    dc_error: Floats
     edge_prior: Floats
     dc_prior: Floats
 
@@ -81,32 +80,28 @@ class TrafficModel:
         index = np.array([bin_of(float(c)) for c in scores.confidence])
         count = np.bincount(index, minlength=BINS).astype(float)
         scale = _PRIOR_REQUESTS / len(scores)
-        edge = np.bincount(index, ~scores.edge_correct[0], BINS).astype(float)
-        dc = np.bincount(index, ~scores.dc_correct[0], BINS).astype(float)
+        edge = np.bincount(index, scores.edge_loss[0], BINS).astype(float)
+        dc = np.bincount(index, scores.dc_loss[0], BINS).astype(float)
         share = np.maximum(count, 1)
         return cls(
             requests=count * scale,
             compared=count * scale,
             weight=count * scale,
-            edge_loss=edge * scale,
-            dc_loss=dc * scale,
+            edge_error=edge * scale,
+            dc_error=dc * scale,
             edge_prior=_smoothed(edge / share, count),
             dc_prior=_smoothed(dc / share, count),
         )
 
-    def see(self, sums: Mapping[str, float], memory: float) -> float:
+    def see(self, fresh: Bins, memory: float) -> float:
         """Take in what was counted since the last time; the number of requests."""
-        fresh = {
-            name: np.array([sums.get(f"bin/{index}/{name}", 0.0) for index in range(BINS)])
-            for name in ("n", "k", "w", "edge_loss", "dc_loss")
-        }
-        requests = float(fresh["n"].sum())
+        requests = float(fresh.requests.sum())
         fade = max(0.0, 1 - requests / memory)
-        self.requests = self.requests * fade + fresh["n"]
-        self.compared = self.compared * fade + fresh["k"]
-        self.weight = self.weight * fade + fresh["w"]
-        self.edge_loss = self.edge_loss * fade + fresh["edge_loss"]
-        self.dc_loss = self.dc_loss * fade + fresh["dc_loss"]
+        self.requests = self.requests * fade + fresh.requests
+        self.compared = self.compared * fade + fresh.compared
+        self.weight = self.weight * fade + fresh.weight
+        self.edge_error = self.edge_error * fade + fresh.edge_error
+        self.dc_error = self.dc_error * fade + fresh.dc_error
         return requests
 
     def rates(self) -> tuple[Floats, Floats, Floats]:
@@ -117,13 +112,13 @@ class TrafficModel:
         """
         heavy = self.weight / np.maximum(self.compared, 1e-9)
         lean = _PRIOR_PER_BIN * np.where(self.compared > 0.5, heavy, 1.0)
-        edge_prior = self._shifted(self.edge_loss, self.edge_prior, heavy)
-        dc_prior = self._shifted(self.dc_loss, self.dc_prior, heavy)
-        edge = (self.edge_loss + lean * edge_prior) / (self.weight + lean)
-        dc = (self.dc_loss + lean * dc_prior) / (self.weight + lean)
+        edge_prior = self._shifted(self.edge_error, self.edge_prior, heavy)
+        dc_prior = self._shifted(self.dc_error, self.dc_prior, heavy)
+        edge = (self.edge_error + lean * edge_prior) / (self.weight + lean)
+        dc = (self.dc_error + lean * dc_prior) / (self.weight + lean)
         return self.requests / max(self.requests.sum(), 1e-9), edge, dc
 
-    def _shifted(self, loss: Floats, prior: Floats, heavy: Floats) -> Floats:
+    def _shifted(self, error: Floats, prior: Floats, heavy: Floats) -> Floats:
         """Calibration's rates, scaled within the audited bins and within the escalated ones."""
         audited = heavy > _AUDITED
         scale = np.ones(BINS)
@@ -131,7 +126,7 @@ class TrafficModel:
             if self.compared[part].sum() > 0:
                 lean = _PRIOR_POOLED * self.weight[part].sum() / self.compared[part].sum()
                 expected = float((self.weight * prior)[part].sum())
-                scale[part] = (loss[part].sum() + lean) / (expected + lean)
+                scale[part] = (error[part].sum() + lean) / (expected + lean)
         return np.asarray(np.minimum(prior * np.minimum(scale, _LARGEST_SHIFT), 1.0))
 
     def errors(self) -> tuple[Floats, Floats]:
@@ -163,10 +158,7 @@ def steer(
     `floor` is the certified threshold, `current` the one in force.
     """
     error, escalated = model.errors()
-    if isinstance(accuracy, RelativeAccuracy):
-        allowed = float(error[-1]) + accuracy.epsilon
-    else:
-        allowed = 1 - accuracy
+    allowed = float(error[-1]) + accuracy.value if accuracy.relative else 1 - accuracy.value
     allowed = max(allowed - settings.margin, 0.3 * allowed)
     lowest = max(0.0, floor - settings.relaxation)
     now = _position(current)

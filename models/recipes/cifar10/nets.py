@@ -86,11 +86,6 @@ def _relu(bits: int) -> nn.Module:
     return QuantReLU(bits)
 
 
-def scale_of(quantizer: nn.Module) -> Tensor:
-    """The step of an activation quantizer, a scalar; known once it has seen data."""
-    return torch.as_tensor(quantizer.act_quant.scale())
-
-
 def _pool(x: Tensor, training: bool) -> Tensor:
     """The mean over the picture; in training by a way whose gradient keeps channels last."""
     return x.permute(0, 2, 3, 1).flatten(1, 2).mean(1) if training else x.mean(dim=(2, 3))

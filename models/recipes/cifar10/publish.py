@@ -19,7 +19,6 @@ import click
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 
 from fpga.network.cpu_model import cpu_model
@@ -30,12 +29,12 @@ from fpga.network.qonnx import import_qonnx
 from fpga.network.streamline import streamline
 from fpga.tools.cache import cache_folder
 from fpga.tools.fifos import size_fifos
-from hawkvision.calibration import CalibrationScores
-from hawkvision.cascade import softmax
+from hawkvision.calibration import CalibrationScores, shown
 from hawkvision.datasets import LabelledSet, open_labelled
 from hawkvision.repository import Task, read_task, write_task
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
+from hawkvision.tasks.classification import softmax
 from models.recipes.cifar10 import data as pictures
 from models.recipes.cifar10.export import SIDE, FoldedAirbench, write_qonnx
 from models.recipes.cifar10.large import load_large
@@ -50,7 +49,6 @@ LEAST_AGREEMENT = 0.999
 QUANTIZATION_IMAGES = 256
 TARGETS = (0.80, 0.85, 0.88, 0.89, 0.90, 0.91, 0.92)
 TRAINED = Path(__file__).parent / "trained"
-Ints = npt.NDArray[np.int64]
 
 
 def integer_network(
@@ -81,7 +79,7 @@ def integer_network(
         "agreement": round(agreement, 5),
         "test_images": len(truth),
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
-        "macs": sum(conv.macs(side) for conv, side in network.convolutions()),
+        "macs": sum(part.conv.macs(part.side) for part in network.convolutions()),
         "digest": f"{network.digest:08x}",
     }
     return network, record
@@ -108,6 +106,8 @@ def data_center_model(
 
 def answers(path: Path, rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Logits of a file for uint8 [N,32,32,3]."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     parts = [
         session.run(None, {"image": rows[start : start + 100]})[0]
@@ -120,11 +120,11 @@ def reported_targets(
     task: Task, scores: CalibrationScores, data: LabelledSet
 ) -> list[dict[str, Any]]:
     """What each target gives on images that did not calibrate."""
-    images = [Sample(image.data, task.class_ids[image.label]) for image in data]
+    images = [Sample(image.data, task.kind.truth(image.label)) for image in data]
     rows = np.stack([image.decode() for image in images])
     truth = np.array([image.class_id for image in images])
     edge, dc = (answers(rung.model.path, rows) for rung in task.rungs)
-    confidence = softmax(edge, task.rungs[0].temperature).max(axis=1)
+    confidence = softmax(edge, task.rungs[0].head.temperature).max(axis=1)
     right = [logits.argmax(axis=1) == truth for logits in (edge, dc)]
     return target_rows(scores, TARGETS, confidence, *right)
 
@@ -194,7 +194,7 @@ def main(data: Path, checkpoints: Path, repository: Path) -> None:
         "rungs": records,
         "notes": list(built.notes),
         "images": {"thresholds": len(built.scores), "report": len(reporting)},
-        "highest_certifiable": round(built.scores.curve().highest_certifiable, 4),
+        "highest_certifiable": shown.floored(built.scores.curve().highest_certifiable, 4),
         "targets_reported": reported_targets(built.task, built.scores, reporting),
         "command": "python -m models.recipes.cifar10.publish --data cifar10.tar.gz",
         "machine": f"{platform.machine()}, one thread, torch {torch.__version__}",

@@ -49,7 +49,7 @@ def test_batches_of_any_size_come_back_exact(rung: ModelSpec) -> None:
     engine = open_pynq(rung, threads=1)
     for count in (1, 5, 70, 2):
         pictures = batch(count, count)
-        assert np.allclose(engine.infer(pictures), logits(pictures), rtol=1e-6)
+        assert np.allclose(engine.infer(pictures)["logits"], logits(pictures), rtol=1e-6)
     measured = engine.measured()
     assert 640 <= measured["latency_cycles"] < 5000 and "watts" not in measured
     assert engine.metadata.device == "pynq"
@@ -65,7 +65,7 @@ def test_a_cache_that_is_not_written_back_gives_wrong_answers(
     monkeypatch.setenv("HAWKVISION_TEST_FAULT", fault)
     engine = open_pynq(rung, threads=1)
     pictures = batch(4)
-    assert not np.allclose(engine.infer(pictures), logits(pictures))
+    assert not np.allclose(engine.infer(pictures)["logits"], logits(pictures))
     engine.close()
 
 
@@ -91,7 +91,7 @@ def test_a_worker_that_dies_is_started_again(rung: ModelSpec) -> None:
     worker.kill()
     worker.wait()
     pictures = batch(2)
-    assert np.allclose(engine.infer(pictures), logits(pictures), rtol=1e-6)
+    assert np.allclose(engine.infer(pictures)["logits"], logits(pictures), rtol=1e-6)
     engine.close()
 
 
@@ -106,7 +106,7 @@ def test_a_worker_that_does_not_answer_in_time_is_replaced(
         with pytest.raises(EngineError, match="does not answer"):
             engine.infer(batch(1))
     pictures = batch(2)
-    assert np.allclose(engine.infer(pictures), logits(pictures), rtol=1e-6)
+    assert np.allclose(engine.infer(pictures)["logits"], logits(pictures), rtol=1e-6)
     engine.close()
 
 

@@ -45,7 +45,6 @@ def fetched(request: str | urllib.request.Request) -> bytes:
 def test_an_agent_answers_with_the_hardware(
     tmp_path: Path, cache: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "READY_S", HANGS_S)
     repository = build_tiny_repository(tmp_path / "repository")
     rung = Repository(repository).open("tiny").rungs[0]
     save_plan(PLAN, network_beside(rung.model.path))
@@ -81,7 +80,7 @@ def test_logits_are_the_integer_networks_times_its_scale(tmp_path: Path) -> None
     save_plan(PLAN, network_beside(path))
     engine = open_simulated(ModelSpec(path), threads=1)
     pictures = images(3, SIDE, np.random.default_rng(1))
-    logits = engine.infer(pictures.transpose(0, 3, 1, 2))
+    logits = engine.infer(pictures.transpose(0, 3, 1, 2))["logits"]
     assert np.allclose(logits, NETWORK(pictures) * NETWORK.head.scale)
     measured = engine.measured()
     assert 0 < measured["interval_cycles"] <= measured["latency_cycles"] < 200_000

@@ -54,7 +54,7 @@ def test_plans_survive_and_damaged_ones_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_built_is_no_plan(change: dict[str, dict[Any, Any]], why: str) -> None:
-    parts: dict[str, dict[Any, Any]] = {
+    parts: dict[str, Any] = {
         "folding": dict(fold(NETWORK, 640)),
         "skip_depths": generous_skip_depths(NETWORK),
         "packed": {"stem": 1},

@@ -33,7 +33,9 @@ def test_a_layer_that_cannot_be_built_is_named(
         import_qonnx(path)
 
 
-def test_other_files_are_refused(tmp_path: Path, source: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / "good.qonnx"
+    write_qonnx(NETWORK, source)
     path = tmp_path / "not.qonnx"
     path.write_bytes(b"nothing")
     with pytest.raises(RepositoryError, match="not an ONNX file"):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hawkvision.errors import MalformedPacket
-from hawkvision.lossy.congestion import parity_packets
+from hawkvision.lossy.pacing import parity_packets
 from hawkvision.lossy.wire.parity import LONGEST_SPAN, Parity, ParityDecoder, groups, protect
 from hawkvision.lossy.wire.rtp import RtpPacket
 

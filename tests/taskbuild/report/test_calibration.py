@@ -11,6 +11,7 @@ import pytest
 from hawkvision.repository import Repository, shipped_repository
 from hawkvision.summary import summarise_task
 from hawkvision.taskbuild.report.calibration import render
+from hawkvision.tasks.classification import Classification
 from tests.calibration.test_scores import drawn
 
 VOID = {"meta", "link", "br", "img", "hr"}
@@ -38,7 +39,7 @@ class Checker(HTMLParser):
 def page(classes: int, n: int = 800) -> str:
     task = Repository(shipped_repository()).open("imagenette")
     labels = ("<script>alert(1)</script>", *(f"class {index}" for index in range(1, classes)))
-    task = replace(task, labels=labels, aliases={}, default_accuracy=0.6)
+    task = replace(task, kind=Classification(labels), default_accuracy=0.6)
     scores = drawn(classes, n)
     return render(task, scores, summarise_task(task, scores), ("a <b> note",))
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hawkvision.cascade import CascadePolicy
+from hawkvision.cascade import Accuracy, CascadePolicy
 from tests.tracking.traffic import CLEAN, Condition, Outcome, calibration, replay
 
 TARGET = 0.9
@@ -49,7 +49,7 @@ def test_at_most_five_percent_are_audited(drift: str) -> None:
 
 @pytest.mark.parametrize("drift", DRIFTS)
 def test_the_threshold_settles_and_relaxes(drift: str) -> None:
-    floor = CascadePolicy(calibration(), TARGET).resolve(TARGET).threshold
+    floor = CascadePolicy(calibration(), TARGET).resolve(Accuracy(TARGET)).threshold
     steered = runs(drift, True)
     spread = np.mean([np.minimum(one.threshold[4500:6500], 1).std() for one in steered])
     assert spread <= 0.05

@@ -1,0 +1,213 @@
+"""One agent's part in a fleet: what is counted, audited and steered, and the work beside it.
+
+Requests only add to counters and read dictionaries; everything that touches the store runs in
+jobs of its own, so a store that is slow, full or away costs them nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.fleet.audits import Ask, Audits
+from edge_agent.fleet.counting import FEEDBACK_S, Counting
+from edge_agent.fleet.delivered import WINDOWS, DeliveredWindows, Wanted, sums_by_target
+from edge_agent.fleet.jobs import Jobs, Work
+from edge_agent.fleet.leading import Leading
+from edge_agent.local import LocalTask
+from edge_agent.outcome import Outcome
+from hawkvision.cascade import AccuracyTarget
+from hawkvision.contract.delivered import StoreStatus
+from hawkvision.errors import StoreUnavailable
+from hawkvision.tracking.control.audit import AuditSettings
+from hawkvision.tracking.receipts import Receipt
+from hawkvision.tracking.records import AgentInfo, AppTarget, ThresholdState
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.delivery import Counters, Delivery
+from hawkvision.tracking.store.journal import Journal
+
+_log = logging.getLogger(__name__)
+_HEARTBEAT_S = 5.0
+_LISTEN_AGAIN_S = 1.0
+_JOBS_END_S = 1.0
+_FLUSH_S = 1.0
+_STORE_CLOSES_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """`tracked` off: nothing is counted, and the store is not asked. Times in seconds."""
+
+    audits: AuditSettings
+    control: bool = True
+    tracked: bool = True
+    every_s: float = 0.5
+
+
+class Fleet:
+    """`store` may be shared; the journal is this agent's own. Use it within one event loop."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, LocalTask],
+        store: Store,
+        journal: Journal,
+        jobs: Jobs,
+        ask: Ask,
+        settings: FleetSettings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.agent_id = secrets.token_hex(6)
+        self.store = store
+        self.jobs = jobs
+        self.apps: dict[str, AppTarget] = {}
+        self.counters = Counters()
+        self.delivery = Delivery(
+            store, journal, self.counters, every_s=settings.every_s, clock=clock
+        )
+        kinds = {name: local.task.kind for name, local in tasks.items()}
+        self.counting = Counting(self.counters.add, kinds)
+        self.audits = Audits(
+            tasks,
+            settings.audits,
+            self.counters.add,
+            ask,
+            jobs.start,
+            random.Random(self.agent_id),
+        )
+        policies = {name: local.policy for name, local in tasks.items()}
+        self.leading = Leading(policies, store, self.agent_id, control=settings.control)
+        self._tasks = tuple(tasks)
+        self._journal = journal
+        self._settings = settings
+        self._clock = clock
+        self._wake = asyncio.Event()
+
+    # On the way of a request: no waiting.
+
+    def in_force(self, task: str, target: AccuracyTarget, app: str) -> AccuracyTarget:
+        """See `Leading.in_force`."""
+        return self.leading.in_force(task, target, app)
+
+    def answered(self, outcome: Outcome) -> str:
+        """Count an answer, perhaps audit it; its request id."""
+        if not self._settings.tracked:
+            return self.counting.plain_id()
+        self.audits.answered(outcome)
+        return self.counting.answered(outcome, self._clock())
+
+    # Feedback, apps and reports.
+
+    def receipt(self, request_id: str) -> Receipt | None:
+        """See `Counting.receipt`."""
+        return self.counting.receipt(request_id, self._clock())
+
+    async def feed_back(self, receipt: Receipt, truth: Any) -> bool:
+        """Count the truth of an answer; False where this answer had one before."""
+        if not self.counting.first(receipt):
+            return False
+        # With the store away, only this agent's own memory guards against copies.
+        with contextlib.suppress(StoreUnavailable):
+            if not await self.store.claim(receipt.task, str(receipt.number), FEEDBACK_S):
+                return False
+        self.counting.fed_back(receipt, truth)
+        return True
+
+    async def put_app(self, target: AppTarget) -> None:
+        """Store an app's target. Raises StoreUnavailable."""
+        await self.store.put_app(target)
+        self.apps[target.app] = target
+
+    async def delete_app(self, app: str) -> bool:
+        """Forget an app; whether it was known. Raises StoreUnavailable."""
+        known = await self.store.delete_app(app)
+        self.apps.pop(app, None)
+        return known
+
+    async def delivered(
+        self, task: str, wanted: Wanted, windows: Mapping[str, float] = WINDOWS
+    ) -> DeliveredWindows:
+        """What was delivered of a task, as far as the store can say now."""
+        found = {}
+        try:
+            for name, window_s in windows.items():
+                now = self._clock()
+                found[name] = await sums_by_target(self.store, task, window_s, now, wanted)
+        except StoreUnavailable as error:
+            self.delivery.away(error)
+        return DeliveredWindows(
+            found, self.thresholds(task), self.audits.share(task), self.status()
+        )
+
+    def thresholds(self, task: str) -> Mapping[str, ThresholdState]:
+        """What the leader has set, by target."""
+        return self.leading.thresholds(task)
+
+    def status(self) -> StoreStatus:
+        """Whether the store answers, and what waits for it."""
+        since = self.delivery.unavailable_since
+        return StoreStatus(
+            available=since is None,
+            unavailable_since=since,
+            reason=self.delivery.reason,
+            backlog=self.delivery.backlog,
+            dropped=self._journal.dropped,
+        )
+
+    # Beside the requests.
+
+    def start(self, url: str) -> None:
+        """Begin to deliver, refresh, lead and listen; other agents are told `url`."""
+        if not self._settings.tracked:
+            return
+        started = self._clock()
+        self.jobs.keep("delivery", self.delivery.run)
+        refresh = self._noticing(self._refresh)
+        self.jobs.repeat("refresh", refresh, self._settings.every_s, self._wake)
+        beat = self._noticing(lambda: self._heartbeat(url, started))
+        self.jobs.repeat("heartbeat", beat, _HEARTBEAT_S / 3)
+        self.jobs.repeat("listen", self._noticing(self._listen), _LISTEN_AGAIN_S)
+
+    def _noticing(self, work: Work) -> Work:
+        """The work with the store's absence noted, which is no fault of the work."""
+
+        async def noting() -> None:
+            try:
+                await work()
+            except StoreUnavailable as error:
+                self.delivery.away(error)
+
+        return noting
+
+    async def _refresh(self) -> None:
+        """Take in apps, thresholds and the fleet's key; steer where this agent leads."""
+        self.apps = {target.app: target for target in await self.store.apps()}
+        self.counting.key = await self.store.secret(self.counting.own_key)
+        for name in self._tasks:
+            self.audits.look(name)
+            await self.leading.refresh(name, self._clock())
+
+    async def _heartbeat(self, url: str, started: float) -> None:
+        info = AgentInfo(self.agent_id, url, self._tasks, started, self._clock())
+        await self.store.heartbeat(info, _HEARTBEAT_S)
+
+    async def _listen(self) -> None:
+        """Refresh at once when another agent changed something; polling covers what is missed."""
+        async for _ in self.store.changes():
+            self._wake.set()
+
+    async def close(self) -> None:
+        """Stop the jobs, and deliver or journal what was counted; nothing waits without bound."""
+        await self.jobs.close(_JOBS_END_S)
+        await self.delivery.flush(_FLUSH_S)
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_STORE_CLOSES_S):
+                await self.store.close()
+        self._journal.close()

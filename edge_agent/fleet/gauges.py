@@ -1,0 +1,43 @@
+"""What the fleet delivered in the last 5 minutes, as gauges for Prometheus."""
+
+from __future__ import annotations
+
+from edge_agent.fleet.delivered import DeliveredWindows
+from hawkvision.tracking import estimate
+from hawkvision.tracking.counts import Delivered
+from hawkvision.tracking.records import ThresholdState
+
+_MOST_SERIES = 50
+
+
+def gauges_of(found: DeliveredWindows) -> dict[str, dict[str, float]]:
+    """Gauges by target, of the fifty with the most requests, from the window `5m`."""
+    window = {target: Delivered.read(sums) for target, sums in found.windows.get("5m", {}).items()}
+    busiest = sorted(window, key=lambda target: -window[target].total)
+    return {
+        target: _gauges(target, window[target], found.thresholds.get(target), found.audit_share)
+        for target in busiest[:_MOST_SERIES]
+    }
+
+
+def _gauges(
+    target: str, delivered: Delivered, state: ThresholdState | None, audit_share: float
+) -> dict[str, float]:
+    total = delivered.total
+    values = {
+        "escalation_rate": delivered.answered_by("dc") / total if total else 0.0,
+        "audit_share": audit_share,
+        "threshold": 0.0 if state is None else state.threshold,
+    }
+    if not target.startswith("relative:"):
+        values["target"] = float(target)
+    best = (
+        estimate.feedback(delivered) or estimate.audits(delivered) or estimate.prediction(delivered)
+    )
+    if best is not None:
+        values |= {
+            "delivered": best.value,
+            "delivered_low": best.low,
+            "delivered_high": best.high,
+        }
+    return values

@@ -1,0 +1,68 @@
+"""Who leads a task sets its thresholds; everybody answers by those in force."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from hawkvision.cascade import AccuracyTarget, CascadePolicy
+from hawkvision.errors import StaleFence
+from hawkvision.tracking.control.steering import ALL_APPS, FROZEN, TaskSteering
+from hawkvision.tracking.counts import counted_target
+from hawkvision.tracking.records import ThresholdState
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.buckets import EVER_S
+
+_LEAD_S = 3.0
+
+
+class Leading:
+    """One agent's part in steering. With `control` off it never leads, and follows who does."""
+
+    def __init__(
+        self, policies: Mapping[str, CascadePolicy], store: Store, agent_id: str, *, control: bool
+    ) -> None:
+        self._store = store
+        self._agent_id = agent_id
+        self._control = control
+        self._in_force: dict[str, dict[str, ThresholdState]] = {name: {} for name in policies}
+        self._steering = {name: TaskSteering(policy) for name, policy in policies.items()}
+
+    def thresholds(self, task: str) -> Mapping[str, ThresholdState]:
+        """What the leader has set, by target."""
+        return self._in_force[task]
+
+    def in_force(self, task: str, target: AccuracyTarget, app: str) -> AccuracyTarget:
+        """The certified target with the threshold that the fleet's leader has set above it."""
+        states = self._in_force[task]
+        if not states:
+            return target
+        state = states.get(counted_target(target.accuracy))
+        if state is None or any(
+            frozen is not None and frozen.state == "frozen"
+            for frozen in (states.get(f"{FROZEN}{app}"), states.get(f"{FROZEN}{ALL_APPS}"))
+        ):
+            return target
+        if state.threshold <= target.threshold:
+            return target
+        return AccuracyTarget(target.accuracy, state.threshold, target.expected_escalation_rate)
+
+    async def refresh(self, task: str, now: float) -> None:
+        """Steer where this agent leads, then take in what is in force.
+
+        Raises StoreUnavailable; what was in force stays.
+        """
+        if self._control:
+            await self._lead(task, now)
+        self._in_force[task] = await self._store.thresholds(task)
+
+    async def _lead(self, task: str, now: float) -> None:
+        fence = await self._store.take_lead(task, self._agent_id, _LEAD_S)
+        if fence is None:
+            return
+        totals = await self._store.counts(task, window_s=EVER_S, now=now)
+        current = await self._store.thresholds(task)
+        states = self._steering[task].update(totals, current, fence=fence, now=now)
+        if states:
+            with contextlib.suppress(StaleFence):
+                await self._store.put_thresholds(task, states, fence)

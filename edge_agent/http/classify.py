@@ -1,0 +1,61 @@
+"""`/v1/classify`: images and an accuracy target in, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from aiohttp import web
+
+from edge_agent.classify import Classifier, Request
+from edge_agent.http.bodies import BodyReader
+from edge_agent.http.replies import json_reply
+from edge_agent.http.routes import Route
+from edge_agent.metrics import AgentMetrics
+from edge_agent.parameters import parse_query, parse_trace
+from hawkvision.contract.results import Result, results_body
+from hawkvision.errors import HawkVisionError
+
+
+class ClassifyRoutes:
+    """The hot path over HTTP."""
+
+    def __init__(self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics) -> None:
+        self._classifier = classifier
+        self._bodies = bodies
+        self._metrics = metrics
+
+    def table(self) -> list[Route]:
+        """The routes."""
+        return [Route("POST", "/v1/classify", self.classify)]
+
+    async def classify(self, request: web.Request) -> web.Response:
+        """`POST /v1/classify`: raw image bytes, or multipart with one or many."""
+        arrived = time.monotonic()
+        trace = parse_trace(request.headers.get("traceparent"))
+        resolved = self._classifier.resolve(
+            parse_query(request.rel_url.raw_query_string), arrived, trace
+        )
+        with self._bodies.claim() as claim:
+            images = await self._bodies.images(request, claim)
+            if len(images) == 1:
+                answer = await self._classifier.classify(images[0], resolved)
+                return json_reply(answer.as_dict())
+            return json_reply(results_body(await self._many(images, resolved)))
+
+    async def _many(self, images: list[bytes], resolved: Request) -> list[Result]:
+        self._classifier.pool.check_room(len(images), resolved.deadline)
+        answers = await asyncio.gather(
+            *(self._classifier.classify(image, resolved) for image in images),
+            return_exceptions=True,
+        )
+        results: list[Result] = []
+        for answer in answers:
+            if isinstance(answer, HawkVisionError):
+                self._metrics.refused(answer.code)
+                results.append(answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                results.append(answer)
+        return results

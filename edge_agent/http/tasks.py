@@ -1,0 +1,50 @@
+"""`/v1/tasks…`: what is served, and what each accuracy target costs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from edge_agent.classify import Classifier
+from edge_agent.http.describe import describe_task
+from edge_agent.http.replies import json_reply
+from edge_agent.http.routes import Route
+from edge_agent.parameters import parse_link_ms
+from hawkvision.contract.task import tasks_body
+from hawkvision.summary import summarise_task
+
+
+class TaskRoutes:
+    """The tasks of this agent; `delta` is what their curves certify at."""
+
+    def __init__(self, classifier: Classifier, delta: float) -> None:
+        self._classifier = classifier
+        self._delta = delta
+
+    def table(self) -> list[Route]:
+        """The routes."""
+        return [
+            Route("GET", "/v1/tasks", self.tasks),
+            Route("GET", "/v1/tasks/{task}", self.task),
+            Route("GET", "/v1/tasks/{task}/curve", self.curve),
+        ]
+
+    async def tasks(self, _request: web.Request) -> web.Response:
+        """`GET /v1/tasks`: the default task first."""
+        tasks = [describe_task(local) for local in self._classifier.tasks.values()]
+        return json_reply(tasks_body(tasks))
+
+    async def task(self, request: web.Request) -> web.Response:
+        """`GET /v1/tasks/{task}`."""
+        info = describe_task(self._classifier.task(request.match_info["task"]))
+        return json_reply(info.as_dict())
+
+    async def curve(self, request: web.Request) -> web.Response:
+        """`GET /v1/tasks/{task}/curve?link_ms=20`: targets, thresholds and what they cost."""
+        local = self._classifier.task(request.match_info["task"])
+        link_ms = parse_link_ms(request.rel_url.query)
+        summary = await asyncio.to_thread(
+            summarise_task, local.task, local.policy.scores, delta=self._delta, link_ms=link_ms
+        )
+        return json_reply(summary.as_dict())

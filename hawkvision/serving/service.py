@@ -1,0 +1,94 @@
+"""What both services have in common: start, drain, close; and a process around one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from hawkvision.serving.event_loop import new_event_loop
+
+Settings = TypeVar("Settings")
+Loaded = TypeVar("Loaded")
+
+_LEFT_BEHIND_S = 2.0
+
+
+class Service(Protocol):
+    """A service of one event loop, made inside it."""
+
+    @property
+    def address(self) -> str:
+        """Where clients reach it: a URL, or HOST:PORT."""
+        ...
+
+    @property
+    def ready_line(self) -> str:
+        """What a process prints when it is ready."""
+        ...
+
+    async def start(self) -> int:
+        """Listen; the port, a free one where the settings say 0. Raises HawkVisionError."""
+        ...
+
+    async def drain(self) -> None:
+        """Say "not ready" while still answering, then accept no more and finish what runs."""
+        ...
+
+    async def close(self) -> None:
+        """Stop; also what was started only half."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServiceKind(Generic[Settings, Loaded]):
+    """How to make a service: its settings, what to load before, and the service itself.
+
+    Entries of the entry-point group `hawkvision.services` are such kinds. `load` blocks, and may
+    run on any thread; `compose` runs inside the event loop. Both raise HawkVisionError.
+    """
+
+    settings: type[Settings]
+    load: Callable[[Settings], Loaded]
+    compose: Callable[[Settings, Loaded], Service]
+
+
+async def serve(service: Service) -> None:
+    """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await service.start()
+        print(service.ready_line, flush=True)
+        await stop.wait()
+        await service.drain()
+    finally:
+        await service.close()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a service in a new event loop to its end, as `asyncio.run` does.
+
+    A task that swallows its cancellation is left behind after two seconds.
+    """
+    loop = new_event_loop()
+    try:
+        loop.run_until_complete(main)
+    finally:
+        close_loop(loop)
+
+
+def close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what still runs in a loop that has stopped, wait a bounded time for it, and close."""
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left, timeout=_LEFT_BEHIND_S))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()

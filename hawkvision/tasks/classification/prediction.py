@@ -1,0 +1,43 @@
+"""From logits to calibrated probabilities; the confidence is the largest of them."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from operator import itemgetter
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPrediction:
+    """One answer: the most probable class, its probability, and all probabilities [K]."""
+
+    class_id: int
+    confidence: float
+    probabilities: Floats
+
+    def top(self, k: int) -> list[tuple[int, float]]:
+        """The `k` most probable classes with their probabilities, best first."""
+        if k == 1:
+            return [(self.class_id, self.confidence)]
+        pairs = enumerate(self.probabilities.tolist())
+        return heapq.nlargest(k, pairs, key=itemgetter(1))
+
+
+def softmax(logits: Floats, temperature: float) -> Floats:
+    """Temperature-scaled softmax over the last axis; float32 [..., K] in and out."""
+    z = logits * np.float32(1 / temperature)
+    z -= z.max(axis=-1, keepdims=True)
+    np.exp(z, out=z)
+    z /= z.sum(axis=-1, keepdims=True)
+    return z
+
+
+def most_probable(probabilities: Floats) -> ClassPrediction:
+    """The answer for one image's probabilities [K]."""
+    class_id = int(probabilities.argmax())
+    return ClassPrediction(class_id, float(probabilities[class_id]), probabilities)

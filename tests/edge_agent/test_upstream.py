@@ -1,0 +1,263 @@
+"""The way up: what a caller caused degrades nobody else; what the gateway did is said once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import numpy as np
+import pytest
+
+from edge_agent.upstream import Answered, Call, GrpcUpstream, Refused
+from hawkvision.oip import open_inference_pb2 as messages
+from hawkvision.oip.inference import build_reply
+from hawkvision.oip.open_inference_pb2_grpc import (
+    GRPCInferenceServiceServicer,
+    add_GRPCInferenceServiceServicer_to_server,
+)
+from hawkvision.repository import Repository, Task
+from tests.models import build_tiny_repository, coloured_jpeg
+from tests.processes import edge, free_port, gateway
+
+Script = Callable[[messages.ModelInferRequest, Any], Any]
+GOOD = {"probabilities": np.array([[0.1, 0.7, 0.1, 0.1]], np.float32)}
+
+
+class Scripted(GRPCInferenceServiceServicer):
+    """A gateway that does as it is told."""
+
+    def __init__(self) -> None:
+        self.script: Script = answer
+        self.calls = 0
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.calls += 1
+        return await self.script(request, context)
+
+
+async def answer(request: messages.ModelInferRequest, _context: Any) -> Any:
+    return build_reply(request, "1", GOOD)
+
+
+async def garbage(request: messages.ModelInferRequest, _context: Any) -> Any:
+    return build_reply(request, "1", {"other": np.zeros((1, 1), np.float32)})
+
+
+def refuse(code: grpc.StatusCode) -> Script:
+    async def script(_request: Any, context: Any) -> Any:
+        await context.abort(code, "as scripted")
+
+    return script
+
+
+async def never(_request: Any, context: Any) -> Any:
+    await asyncio.sleep(60)
+
+
+@asynccontextmanager
+async def listening(count: int = 1) -> AsyncIterator[tuple[list[Scripted], str]]:
+    """Gateways on ports of their own, and an address that names them all."""
+    servers, scripted, ports = [], [], []
+    for _ in range(count):
+        server, servicer = grpc.aio.server(), Scripted()
+        add_GRPCInferenceServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        ports.append(server.add_insecure_port("127.0.0.1:0"))
+        await server.start()
+        servers.append(server)
+        scripted.append(servicer)
+    try:
+        yield scripted, "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+    finally:
+        for server in servers:
+            await server.stop(None)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="module")
+def task(repository: Path) -> Task:
+    return Repository(repository).open("tiny")
+
+
+def call(task: Task, seconds: float = 30.0, **more: Any) -> Call:
+    return Call(task, b"image", time.monotonic() + seconds, "r", **more)
+
+
+async def ask(upstream: GrpcUpstream, task: Task, times: int, seconds: float = 30.0) -> list[Any]:
+    return [await upstream.ask(call(task, seconds)) for _ in range(times)]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, "rejected"),
+        (grpc.StatusCode.NOT_FOUND, "version_mismatch"),
+        (grpc.StatusCode.FAILED_PRECONDITION, "rejected"),
+        (grpc.StatusCode.OUT_OF_RANGE, "rejected"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "overload"),
+    ],
+)
+async def test_what_a_caller_caused_degrades_its_own_answer_alone(
+    task: Task, code: grpc.StatusCode, reason: str
+) -> None:
+    async with listening() as ([gateway_side], address):
+        upstream = GrpcUpstream(address, 8)
+        gateway_side.script = refuse(code)
+        refused = await ask(upstream, task, 12)
+        assert {one.reason for one in refused} == {reason}
+        assert not upstream.held_back
+        gateway_side.script = answer
+        assert isinstance((await ask(upstream, task, 1))[0], Answered)
+        await upstream.close()
+
+
+async def test_deadlines_that_are_too_short_for_anybody_degrade_nobody_else(task: Task) -> None:
+    async with listening() as ([gateway_side], address):
+        upstream = GrpcUpstream(address, 8)
+        await ask(upstream, task, 1)
+        gateway_side.script = never
+        refused = await ask(upstream, task, 12, seconds=0.02)
+        assert {one.reason for one in refused} == {"deadline"}
+        assert not upstream.held_back
+        await upstream.close()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        garbage,
+        refuse(grpc.StatusCode.UNAVAILABLE),
+        refuse(grpc.StatusCode.INTERNAL),
+        refuse(grpc.StatusCode.UNKNOWN),
+        refuse(grpc.StatusCode.UNIMPLEMENTED),
+        refuse(grpc.StatusCode.UNAUTHENTICATED),
+    ],
+)
+async def test_what_the_gateway_did_holds_further_calls_back_and_is_said_once(
+    task: Task, script: Script, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening() as ([gateway_side], address):
+        upstream = GrpcUpstream(address, 8)
+        gateway_side.script = script
+        with caplog.at_level(logging.WARNING):
+            refused = await ask(upstream, task, 40)
+            assert {one.reason for one in refused} == {"dc_unreachable"}
+            assert gateway_side.calls < 40
+            held = [upstream.held_back]
+            gateway_side.script = answer
+            while not isinstance((await ask(upstream, task, 1))[0], Answered):
+                await asyncio.sleep(0.05)
+            held.append(upstream.held_back)
+        assert held == [True, False]
+        await upstream.close()
+    said = [record.getMessage() for record in caplog.records]
+    assert [("fails for task tiny" in line, "answers again" in line) for line in said] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+async def test_tasks_have_breakers_of_their_own(task: Task) -> None:
+    other = replace(task, name="other")
+
+    async def only_one(request: messages.ModelInferRequest, context: Any) -> Any:
+        if request.model_name == "tiny":
+            await context.abort(grpc.StatusCode.INTERNAL, "as scripted")
+        return await answer(request, context)
+
+    async with listening() as ([gateway_side], address):
+        upstream = GrpcUpstream(address, 8)
+        gateway_side.script = only_one
+        await ask(upstream, task, 12)
+        assert upstream.held_back
+        assert all(isinstance(one, Answered) for one in await ask(upstream, other, 12))
+        await upstream.close()
+
+
+async def test_gateways_behind_one_name_share_the_calls(task: Task) -> None:
+    async with listening(2) as (both, address):
+        upstream = GrpcUpstream(address, 8)
+        while min(one.calls for one in both) < 5:
+            answers = await ask(upstream, task, 10)
+            assert all(isinstance(one, Answered) for one in answers)
+        await upstream.close()
+
+
+async def test_background_calls_leave_room(task: Task) -> None:
+    async with listening() as ([gateway_side], address):
+        upstream = GrpcUpstream(address, 4)
+        gateway_side.script = never
+        audit = asyncio.create_task(upstream.ask(call(task, background=True)))
+        while not gateway_side.calls:
+            await asyncio.sleep(0.01)
+        assert await upstream.ask(call(task, background=True)) == Refused("overload")
+        gateway_side.script = answer
+        assert isinstance(await upstream.ask(call(task)), Answered)
+        audit.cancel()
+        await upstream.close()
+
+
+def post(address: str, path: str, image: bytes, headers: dict[str, str]) -> dict[str, Any]:
+    request = urllib.request.Request(f"http://{address}{path}", data=image, headers=headers)
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        body: dict[str, Any] = json.load(reply)
+    return body
+
+
+@pytest.mark.parametrize("trace", ["caf\xe9", "00-x", "0" * 5000])
+def test_a_traceparent_that_is_none_is_not_passed_on(repository: Path, trace: str) -> None:
+    with gateway(repository) as dc, edge(repository, dc.address) as agent:
+        answers = [
+            post(
+                agent.address,
+                "/v1/classify?accuracy=0.9",
+                coloured_jpeg("red", seed),
+                {"traceparent": trace},
+            )
+            for seed in range(25)
+        ]
+    assert any(answer["escalated"] for answer in answers)
+    assert {answer["degraded"] for answer in answers} == {None}
+
+
+def test_a_proxy_in_the_environment_does_not_take_the_gateway_away(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("no_proxy", "")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with gateway(repository) as dc, edge(repository, dc.address) as agent:
+        answers = []
+        for seed in range(25):
+            url = f"http://{agent.address}/v1/classify?accuracy=0.9"
+            with opener.open(url, coloured_jpeg("red", seed), timeout=60) as reply:
+                answers.append(json.load(reply))
+    assert any(answer["escalated"] for answer in answers)
+    assert {answer["degraded"] for answer in answers} == {None}
+
+
+def test_images_over_the_gateway_s_limit_degrade_only_themselves(repository: Path) -> None:
+    """Sent twelve times in a row, they open nothing."""
+    large = coloured_jpeg("red", seed=3, size=(400, 400))
+    with (
+        gateway(repository, "--max-image-bytes", str(len(large) - 1)) as dc,
+        edge(repository, dc.address) as agent,
+    ):
+        path = "/v1/classify?accuracy=relative:0.0001"
+        refused = [post(agent.address, path, large, {}) for _ in range(12)]
+        answers = [post(agent.address, path, coloured_jpeg("red", seed), {}) for seed in range(12)]
+    assert {answer["degraded"] for answer in refused} == {"rejected"}
+    assert {answer["degraded"] for answer in answers} == {None}
+    assert any(answer["escalated"] for answer in answers)

@@ -1,0 +1,157 @@
+"""Threads behind a bounded queue: no wake-up is lost, nothing is done for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from hawkvision.errors import DeadlineExceeded, Overloaded
+from hawkvision.serving.pool import Ticket, WorkerPool
+
+
+class Now:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class Held:
+    """Work that goes on until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self.release = threading.Event()
+
+    def __call__(self, item: Any, _ticket: Ticket) -> Any:
+        self.started.set()
+        self.release.wait(60)
+        return item
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[WorkerPool]:
+    made = WorkerPool(1, 3, asyncio.get_running_loop(), Now())
+    yield made
+    made.close()
+
+
+def echo(item: Any, _ticket: Ticket) -> Any:
+    return item
+
+
+async def test_results_and_faults_come_back(pool: WorkerPool) -> None:
+    def fail(_item: Any, _ticket: Ticket) -> None:
+        raise ValueError("no")
+
+    assert await pool.submit(echo, 3) == 3
+    with pytest.raises(ValueError, match="no"):
+        await pool.submit(fail, None)
+    assert pool.pending == 0
+
+
+async def test_a_result_that_comes_while_others_are_handed_over_is_not_forgotten() -> None:
+    """The thread is stopped just before it appends, until the loop has taken everything out."""
+    pool = WorkerPool(2, 4, asyncio.get_running_loop())
+    about_to_append, taken_out = threading.Event(), threading.Event()
+
+    class Slow(deque[Any]):
+        def append(self, job: Any) -> None:
+            if job.item == "second":
+                about_to_append.set()
+                taken_out.wait(60)
+            super().append(job)
+
+    pool._done = Slow()
+    first = pool.submit(echo, "first")
+    while not pool._done:  # the loop does not run: nothing is taken out meanwhile
+        time.sleep(0.001)
+    second = pool.submit(echo, "second")
+    about_to_append.wait(60)
+    assert await first == "first"
+    taken_out.set()
+    assert await asyncio.wait_for(second, 30) == "second"
+    pool.close()
+
+
+async def test_many_results_of_many_threads_all_come_back() -> None:
+    pool = WorkerPool(8, 4000, asyncio.get_running_loop())
+    results = await asyncio.gather(*(pool.submit(echo, index) for index in range(4000)))
+    assert results == list(range(4000)) and pool.pending == 0
+    pool.close()
+
+
+async def test_a_job_past_its_deadline_is_never_run(pool: WorkerPool) -> None:
+    held, ran = Held(), []
+    clock = pool._clock
+    assert isinstance(clock, Now)
+    busy = pool.submit(held, None)
+    held.started.wait(60)
+    late = pool.submit(lambda item, _: ran.append(item), "late", deadline=clock.time + 1)
+    clock.time += 2
+    held.release.set()
+    await busy
+    with pytest.raises(DeadlineExceeded):
+        await late
+    assert ran == [] and pool.pending == 0
+
+
+async def test_a_cancelled_job_is_never_run(pool: WorkerPool) -> None:
+    held, ran = Held(), []
+    busy = pool.submit(held, None)
+    held.started.wait(60)
+    gone = pool.submit(lambda item, _: ran.append(item), "gone")
+    gone.cancel()
+    held.release.set()
+    await busy
+    assert await pool.submit(echo, "next") == "next"
+    assert ran == [] and pool.pending == 0
+
+
+async def test_work_can_ask_whether_it_is_still_wanted(pool: WorkerPool) -> None:
+    started, cancelled = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def work(_item: Any, ticket: Ticket) -> None:
+        started.set()
+        cancelled.wait(60)
+        seen.append(ticket.wanted)
+        ticket.check()
+
+    job = pool.submit(work, None)
+    started.wait(60)
+    job.cancel()
+    cancelled.set()
+    assert await pool.submit(echo, 1) == 1
+    assert seen == [False]
+
+
+async def test_who_finds_a_thread_idle_is_answered_however_late(pool: WorkerPool) -> None:
+    assert await pool.submit(echo, "late", deadline=0.0) == "late"
+
+
+async def test_dead_jobs_make_room_for_live_ones(pool: WorkerPool) -> None:
+    held = Held()
+    clock = pool._clock
+    assert isinstance(clock, Now)
+    busy = pool.submit(held, None)
+    held.started.wait(60)
+    dead = [pool.submit(echo, index, deadline=clock.time + 1) for index in range(3)]
+    with pytest.raises(Overloaded, match="3 images wait, 3 fit"):
+        pool.submit(echo, "one too many")
+    clock.time += 2
+    live = pool.submit(echo, "live")
+    for job in dead:
+        with pytest.raises(DeadlineExceeded):
+            await job
+    held.release.set()
+    assert (await busy, await live) == (None, "live")
