@@ -9,7 +9,7 @@ from edge_agent.fleet.delivered import DeliveredWindows
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Route, Scope, caller_of
+from edge_agent.http.routes import Route, Scope, current_caller
 from edge_agent.parameters import parse_app, parse_app_target
 from hawkvision.cascade import parse_accuracy
 from hawkvision.contract.agents import AgentStatus, agents_body
@@ -59,7 +59,7 @@ class AccuracyRoutes:
                 "no answer of the last day has this request id",
                 hint="Send the request_id of an answer as it was given.",
             )
-        caller_of(request).check(receipt.app)
+        current_caller().check(receipt.app)
         task = self._classifier.task(receipt.task).task
         truth = task.kind.parse_feedback(feedback.truth)
         counted = await self._fleet.feed_back(receipt, truth)

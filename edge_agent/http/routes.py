@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,7 +17,8 @@ from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import HawkVisionError
 
 _log = logging.getLogger(__name__)
-_CALLER = "hawkvision.caller"
+_CALLER: ContextVar[Caller] = ContextVar("caller")
+"""Of the request that the current task answers; aiohttp has a task for each."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -86,7 +88,7 @@ class Entrance:
             app = request.match_info.get("app")
             if app is not None:
                 caller.check(app)
-            request[_CALLER] = caller
+            _CALLER.set(caller)
             return await handler(request)
 
         return check
@@ -109,10 +111,9 @@ class Entrance:
             self.idle.set()
 
 
-def caller_of(request: web.Request) -> Caller:
-    """Who sent a request to a route of scope APP."""
-    caller: Caller = request[_CALLER]
-    return caller
+def current_caller() -> Caller:
+    """Who sent the request that is being answered, on a route of scope APP."""
+    return _CALLER.get()
 
 
 def application(routes: Iterable[Route], entrance: Entrance) -> web.Application:
@@ -126,12 +127,35 @@ def application(routes: Iterable[Route], entrance: Entrance) -> web.Application:
         handler = entrance.admit(route)
         names = ("GET", "HEAD") if route.method == "GET" else (route.method,)
         for name in names:
-            app.router.add_route(name, route.path, handler)
+            app.router.add_route(name, route.path, handler, expect_handler=_expected)
         methods.setdefault(route.path, []).extend(names)
     for path, allowed in methods.items():
-        app.router.add_route("*", path, _wrong_method(", ".join(allowed)))
-    app.router.add_route("*", "/{path:.*}", _no_route)
+        refuse = _wrong_method(", ".join(allowed))
+        app.router.add_route("*", path, refuse, expect_handler=_expected)
+    anywhere = _Anywhere("/")
+    anywhere.add_route("*", _no_route, expect_handler=_expected)
+    app.router.register_resource(anywhere)
     return app
+
+
+class _Anywhere(web.PlainResource):
+    """Takes what no other route does, also what is no path at all (`OPTIONS *`, CONNECT)."""
+
+    async def resolve(
+        self, request: web.Request
+    ) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
+        """Always its one route; see aiohttp."""
+        return web.UrlMappingMatchInfo({}, next(iter(self))), set()
+
+
+async def _expected(request: web.Request) -> None:
+    """Let a client go on that waits for leave to; other expectations are passed over.
+
+    aiohttp's own handler fails where the header is not UTF-8.
+    """
+    if request.headers["Expect"].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
 
 
 def _wrong_method(allowed: str) -> Handler:
