@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.processes import free_port
 from tests.redis_server import PATIENCE_S, RedisServer
@@ -12,17 +14,22 @@ SLOTS = 16384
 
 
 class RedisCluster:
-    """Each node holds a third of the slots; what it holds is gone with it, the rest goes on."""
+    """Each node holds a third of the slots; what it holds is gone with it, the rest goes on.
 
-    def __init__(self, folder: Path, size: int = 3) -> None:
-        options = ("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no")
-        options += ("--cluster-node-timeout", "1500", "--cluster-announce-ip", "127.0.0.1")
+    `options` and `access` are those of each server.
+    """
+
+    def __init__(
+        self, folder: Path, *options: str, access: Mapping[str, Any] | None = None, size: int = 3
+    ) -> None:
+        words = [*options, "--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]
+        words += ["--cluster-node-timeout", "1500", "--cluster-announce-ip", "127.0.0.1"]
         self.buses = [free_port() for _ in range(size)]
         self.nodes: list[RedisServer] = []
         try:
             for index, bus in enumerate(self.buses):
                 own = ("--cluster-port", str(bus))
-                self.nodes.append(RedisServer(folder / str(index), *options, *own))
+                self.nodes.append(RedisServer(folder / str(index), *words, *own, access=access))
             self._join(size)
         except BaseException:
             self.kill()

@@ -44,7 +44,8 @@ class RedisServer:
         """Start, on the same port and data as before."""
         port = ("--port", "0", "--tls-port") if self._access.get("ssl") else ("--port",)
         words = [self._program, *port, str(self.port), "--dir", str(self._folder)]
-        words += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", *self._options]
+        words += ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+        words += ["--repl-diskless-sync-delay", "0", *self._options]
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:

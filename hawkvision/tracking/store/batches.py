@@ -6,6 +6,7 @@ batches. Source: sqlite.org, "Write-Ahead Logging".
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import NamedTuple
@@ -68,13 +69,29 @@ class Batches:
         ).fetchone()
         self._last = max(self._last, last)
 
-    def append(self, data: bytes, *, sent: bool = False) -> None:
-        """Keep an encoded batch; `sent` says that the store may have it already."""
-        row = (self._last + 1, data, sent)
-        self._db.execute("INSERT INTO batches (id, data, tried) VALUES (?, ?, ?)", row)
-        self._last += 1
-        self._rows += 1
-        self._bytes += len(data)
+    def append(self, *encoded: bytes, sent: int = 0) -> None:
+        """Keep encoded batches, all or none; the store may already have the first `sent` ones."""
+        rows = [(self._last + 1 + index, data, index < sent) for index, data in enumerate(encoded)]
+        self._db.execute("BEGIN IMMEDIATE")
+        with self._db:
+            self._db.executemany("INSERT INTO batches (id, data, tried) VALUES (?, ?, ?)", rows)
+        self._last += len(rows)
+        self._rows += len(rows)
+        self._bytes += sum(map(len, encoded))
+
+    def every(self) -> tuple[list[bytes], int]:
+        """All batches in order, and how many of them were sent."""
+        rows = self._db.execute(
+            "SELECT data, tried OR id <= ? FROM batches WHERE id > ? ORDER BY id",
+            (self._sent, self._done),
+        ).fetchall()
+        return [row[0] for row in rows], sum(row[1] for row in rows)
+
+    def clear(self) -> None:
+        """All are done with."""
+        self._db.execute("DELETE FROM batches")
+        self._done = self._last
+        self._rows = self._bytes = 0
 
     def oldest(self) -> tuple[int, bytes, bool] | None:
         """Number, content, and whether it was sent before; None if there is none."""
@@ -101,6 +118,8 @@ class Batches:
 
     def tidy(self) -> None:
         """Write down what is only remembered, and so find out whether anything can be written."""
+        with contextlib.suppress(sqlite3.Error):  # it may make room
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
             self._db.execute("DELETE FROM batches WHERE id <= ?", (self._done,))

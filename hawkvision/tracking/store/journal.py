@@ -35,6 +35,7 @@ _REASONS = {
     sqlite3.SQLITE_BUSY: "another process holds it",
     sqlite3.SQLITE_LOCKED: "another process holds it",
     sqlite3.SQLITE_IOERR: "the disk fails",
+    sqlite3.SQLITE_IOERR_LOCK: "it cannot be locked for writing",
 }
 
 OK = "ok"
@@ -176,7 +177,8 @@ class Journal:
 
     def _fell_ill(self, error: sqlite3.Error | OSError) -> None:
         code = _code(error)
-        why = _REASONS.get(code) or f"{type(error).__name__}: {error}"
+        exact = getattr(error, "sqlite_errorcode", code)
+        why = _REASONS.get(exact) or _REASONS.get(code) or f"{type(error).__name__}: {error}"
         if why != self._ill:
             _log.warning("the journal %s: %s; counts wait in memory", self._path, why)
         self._ill = why
@@ -196,11 +198,11 @@ class Journal:
             if self._file is None:
                 self._file = self._open(self._path)
             self._file.tidy()
-            while (found := self._memory.oldest()) is not None:
-                number, data, sent = found
-                self._file.append(data, sent=sent)
-                self._memory.remove(number)
-            self._file.shrink()
+            waiting, sent = self._memory.every()
+            if waiting:
+                self._file.append(*waiting, sent=sent)
+                self._memory.clear()
+                self._file.shrink()
         except (sqlite3.Error, OSError) as error:
             self._fell_ill(error)
             return

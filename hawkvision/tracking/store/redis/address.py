@@ -164,17 +164,20 @@ def _node(text: str, default_port: int) -> Node:
     found = re.fullmatch(r"(?:\[([^\[\]]*)\]|([^\[\]:\s]+))(?::([^:]*))?", text)
     if found is None:
         raise _refused("a host cannot be read", "HOST, HOST:PORT, or [IPV6]:PORT.")
-    if found[1] is not None:
-        try:
-            IPv6Address(found[1])
-        except AddressValueError as error:
-            raise _refused("in [ ] must stand an IPv6 address", "As in [2001:db8::1]:6379.") from (
-                error
-            )
+    if found[1] is not None and not _is_ipv6(found[1]):
+        raise _refused("in [ ] must stand an IPv6 address", "As in [2001:db8::1]:6379.")
     number = str(default_port) if found[3] is None else found[3]
     if not re.fullmatch(r"[0-9]{1,5}", number) or not 1 <= int(number) <= 65535:
         raise _refused("a port must be a number from 1 to 65535")
     return Node(found[1] or found[2], int(number))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
 
 
 def _service_and_database(kind: Kind, path: str, options: Mapping[str, str]) -> tuple[str, int]:
@@ -200,10 +203,9 @@ def _known_options(scheme: str, kind: Kind, secure: bool) -> tuple[str, ...]:
 
 
 def _options(query: str, known: tuple[str, ...]) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError as error:
-        raise _refused("what follows '?' cannot be read", "?NAME=VALUE&NAME=VALUE.") from error
+    if query and not all("=" in pair for pair in query.split("&")):
+        raise _refused("what follows '?' cannot be read", "?NAME=VALUE&NAME=VALUE.")
+    pairs = parse_qsl(query, keep_blank_values=True)
     options = dict(pairs)
     if len(options) < len(pairs):
         raise _refused("an option stands there twice")

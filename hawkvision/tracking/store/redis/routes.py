@@ -87,8 +87,7 @@ class WatchedServer:
             answers = await _answers(self._ask, self._sentinels, command, patience_s, most)
             named = Counter(Node(_text(one[0]), int(one[1])) for _, one in answers if one)
             if not named:
-                known = f"knows {self._service!r}" if answers else "answers"
-                raise StoreUnavailable(f"no Sentinel {known}")
+                raise StoreUnavailable(f"no Sentinel knows {self._service!r}")
             self._primary = named.most_common(1)[0][0]
         return self._primary
 
@@ -153,8 +152,6 @@ class Cluster:
         some = random.sample(self._known, min(len(self._known), _AT_ONCE))
         asked = list(dict.fromkeys([*some, *self._named]))
         answers = await _answers(self._ask, asked, ("CLUSTER", "SLOTS"), patience_s, enough=1)
-        if not answers:
-            raise StoreUnavailable("no node of the cluster answers")
         asked_node, rows = answers[0]
         # A row: first slot, last slot, the primary as [host, port, …], its replicas.
         found = sorted(
@@ -172,9 +169,13 @@ class Cluster:
 async def _answers(
     ask: Question, nodes: Sequence[Node], command: Sequence[str], patience_s: float, enough: int
 ) -> list[tuple[Node, Any]]:
-    """What servers answer that are asked all at once, until there is enough or the time is over."""
+    """What servers answer that are asked all at once, until there is enough or the time is over.
+
+    Raises TimeoutError, or what the last one raised, where there is no answer at all.
+    """
     asking = {asyncio.ensure_future(ask(node, *command)): node for node in nodes}
     answers: list[tuple[Node, Any]] = []
+    fault: BaseException = TimeoutError("nobody who knows the servers answers")
     waiting = set(asking)
     until = asyncio.get_running_loop().time() + patience_s
     try:
@@ -185,14 +186,16 @@ async def _answers(
             )
             if not done:
                 break
-            answers += [
-                (asking[one], one.result())
-                for one in done
-                if not one.cancelled() and one.exception() is None
-            ]
+            for one in done:
+                if (error := one.exception()) is None:
+                    answers.append((asking[one], one.result()))
+                else:
+                    fault = error
     finally:
         for one in waiting:
             one.cancel()
+    if not answers:
+        raise fault
     return answers
 
 

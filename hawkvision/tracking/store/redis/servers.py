@@ -98,15 +98,15 @@ class Servers:
                 where.append(node)
                 try:
                     answers = await self._send(node, commands)
-                except AskError as error:
-                    there = Node(error.host or node.host, error.port)
-                    asking = [part for one in commands for part in (("ASKING",), one)]
-                    return (await self._send(there, asking))[1::2]
                 except MovedError as error:
                     if not self._route.moved(key, Node(error.host or node.host, error.port)):
                         raise StoreUnavailable(
                             "the store is a cluster", hint="Name it as redis+cluster://HOST:PORT."
                         ) from None
+                except AskError as error:  # the base of MovedError
+                    there = Node(error.host or node.host, error.port)
+                    asking = [part for one in commands for part in (("ASKING",), one)]
+                    return (await self._send(there, asking))[1::2]
                 except TryAgainError:
                     await asyncio.sleep(0.05)
                 else:
@@ -153,12 +153,12 @@ class Servers:
                     raise TimeoutError("it is silent")
                 elif quiet_s > _QUIET_S:
                     await self._within(pubsub.ping())
-            raise TimeoutError("it has failed")
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(node)
             raise self._unavailable(error) from None
         finally:
-            self._drop(client, pubsub.aclose())
+            self._drop(client, pubsub)
+        raise self._unavailable(ConnectionError("commands to the same server have failed"))
 
     async def _within(self, call: Coroutine[Any, Any, Out]) -> Out:
         return await self._calls.run(call, self._timeout_s)
@@ -199,15 +199,15 @@ class Servers:
         if client is not None:
             self._drop(client)
 
-    def _drop(self, client: Client, first: Coroutine[Any, Any, None] | None = None) -> None:
+    def _drop(self, client: Client, pubsub: Any = None) -> None:
         self._dropped.add(client)
-        self._calls.start(self._close_later(client, first))
+        self._calls.start(self._close_later(client, pubsub))
 
-    async def _close_later(self, client: Client, first: Coroutine[Any, Any, None] | None) -> None:
+    async def _close_later(self, client: Client, pubsub: Any) -> None:
         """Other calls may still use the connections; they end within their own time."""
         with contextlib.suppress(RedisError, OSError, TimeoutError):
-            if first is not None:
-                await first
+            if pubsub is not None:
+                await pubsub.aclose()
             await asyncio.sleep(self._timeout_s)
             await client.aclose()
         self._dropped.discard(client)
