@@ -26,10 +26,10 @@ class DeliveredWindows:
 
 
 async def sums_by_target(
-    store: Store, task: str, window_s: float, now: float, wanted: Wanted
+    store: Store, task: str, window_s: float, wanted: Wanted
 ) -> dict[str, Sums]:
     """The answers of a window by accuracy target, sorted. Raises StoreUnavailable."""
-    found = await store.counts(task, window_s=window_s, now=now)
+    found = await store.counts(task, window_s=window_s)
     kept: dict[str, list[Sums]] = {}
     for key, sums in found.items():
         if key.target not in (TASK_WIDE, PROBES) and wanted(key):

@@ -138,8 +138,7 @@ class Fleet:
         found = {}
         try:
             for name, window_s in windows.items():
-                now = self._clock()
-                found[name] = await sums_by_target(self.store, task, window_s, now, wanted)
+                found[name] = await sums_by_target(self.store, task, window_s, wanted)
         except StoreUnavailable as error:
             self.delivery.away(error)
         return DeliveredWindows(
@@ -152,13 +151,14 @@ class Fleet:
 
     def status(self) -> StoreStatus:
         """Whether the store answers, and what waits for it."""
-        since = self.delivery.unavailable_since
+        found = self.delivery.status()
         return StoreStatus(
-            available=since is None,
-            unavailable_since=since,
-            reason=self.delivery.reason,
-            backlog=self.delivery.backlog,
-            dropped=self._journal.dropped,
+            available=found.unavailable_s is None,
+            unavailable_since=self.delivery.unavailable_since,
+            reason=found.reason,
+            backlog=found.backlog,
+            dropped=found.dropped,
+            journal=found.journal,
         )
 
     # Beside the requests.

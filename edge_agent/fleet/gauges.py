@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_agent.fleet.delivered import DeliveredWindows
 from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered
-from hawkvision.tracking.records import ThresholdState
+from hawkvision.tracking.records import OTHER_TARGET, ThresholdState
 
 _MOST_SERIES = 50
 
@@ -29,7 +29,7 @@ def _gauges(
         "audit_share": audit_share,
         "threshold": 0.0 if state is None else state.threshold,
     }
-    if not target.startswith("relative:"):
+    if target != OTHER_TARGET and not target.startswith("relative:"):
         values["target"] = float(target)
     best = (
         estimate.feedback(delivered) or estimate.audits(delivered) or estimate.prediction(delivered)

@@ -11,7 +11,6 @@ from hawkvision.tracking.control.steering import ALL_APPS, FROZEN, TaskSteering
 from hawkvision.tracking.counts import counted_target
 from hawkvision.tracking.records import ThresholdState
 from hawkvision.tracking.store.base import Store
-from hawkvision.tracking.store.buckets import EVER_S
 
 _LEAD_S = 3.0
 
@@ -26,6 +25,7 @@ class Leading:
         self._agent_id = agent_id
         self._control = control
         self._in_force: dict[str, dict[str, ThresholdState]] = {name: {} for name in policies}
+        self._cursors: dict[str, str] = {}
         self._steering = {name: TaskSteering(policy) for name, policy in policies.items()}
 
     def thresholds(self, task: str) -> Mapping[str, ThresholdState]:
@@ -60,9 +60,10 @@ class Leading:
         fence = await self._store.take_lead(task, self._agent_id, _LEAD_S)
         if fence is None:
             return
-        totals = await self._store.counts(task, window_s=EVER_S, now=now)
+        fresh = await self._store.since(task, self._cursors.get(task))
         current = await self._store.thresholds(task)
-        states = self._steering[task].update(totals, current, fence=fence, now=now)
+        states = self._steering[task].update(fresh.counts, current, fence=fence, now=now)
+        self._cursors[task] = fresh.cursor  # what is fresh has been taken in, and only now
         if states:
             with contextlib.suppress(StaleFence):
                 await self._store.put_thresholds(task, states, fence)

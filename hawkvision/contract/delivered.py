@@ -130,7 +130,8 @@ class StoreStatus:
     """Whether the store of counts answers, and what waits for it.
 
     `unavailable_since` is in seconds since the epoch, `backlog` in batches, `dropped` those that
-    found no room in the journal.
+    found no room in the journal. `journal` is `ok`, or `memory: …` with the reason why batches
+    cannot be kept in its file.
     """
 
     available: bool
@@ -138,6 +139,7 @@ class StoreStatus:
     reason: str = ""
     backlog: int = 0
     dropped: int = 0
+    journal: str = "ok"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
@@ -152,6 +154,7 @@ class StoreStatus:
             reason=found.text("reason", ""),
             backlog=found.whole("backlog", 0),
             dropped=found.whole("dropped", 0),
+            journal=found.text("journal", "ok"),
         )
 
 

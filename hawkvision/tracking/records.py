@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -19,12 +20,24 @@ class CountKey:
 
 
 Counts = Mapping[CountKey, Mapping[str, float]]
-"""Amounts by measure, e.g. `answers/edge`; the store does not interpret them."""
+"""Amounts by the measures of `counts`, e.g. `answers/edge/0`; a store does not interpret them."""
+
+OTHER_APP = "*other"
+OTHER_TARGET = "other"
+"""Under which a task's apps and targets beyond a bound are counted; no client can ask for these."""
+
+
+def other(task: str) -> CountKey:
+    """What stands for the apps and targets of a task that are not counted apart."""
+    return CountKey(task, OTHER_APP, OTHER_TARGET)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one agent counted over a short time; a store counts each `batch_id` once."""
+    """What one agent counted over a short time; a store counts each `batch_id` once.
+
+    `time_s` is when, in seconds since the epoch by the agent's clock, which may have jumped since.
+    """
 
     batch_id: str
     time_s: float
@@ -54,11 +67,25 @@ class Batch:
 
 
 def merge(counts: dict[CountKey, dict[str, float]], more: Counts) -> None:
-    """Add `more` to `counts`."""
+    """Add `more` to `counts`; amounts that are no finite number would spoil a sum for ever."""
     for key, measures in more.items():
         into = counts.setdefault(key, {})
         for name, amount in measures.items():
-            into[name] = into.get(name, 0.0) + amount
+            if isfinite(amount):
+                into[name] = into.get(name, 0.0) + amount
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """What a task counted since a cursor was given, and the cursor to ask with the next time.
+
+    `baseline`: nobody can tell, because there was no cursor, or its store began anew, or it is
+    too old. Then `counts` is empty, and reading goes on from here.
+    """
+
+    counts: Counts
+    cursor: str
+    baseline: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ _REPORT: dict[str, Any] = {
         "reason": "connection refused",
         "backlog": 4,
         "dropped": 0,
+        "journal": "ok",
     },
 }
 TASK_REPORT = {"task": "tiny", **_REPORT}

@@ -10,7 +10,7 @@ from hawkvision.errors import InvalidRequest, TargetUnreachable
 from hawkvision.tracking.control.harm import EscalationBreaker
 from hawkvision.tracking.control.traffic_model import Settings, TrafficModel, steer
 from hawkvision.tracking.counts import PROBES, TASK_WIDE, Bins, Pairs
-from hawkvision.tracking.records import CountKey, ThresholdState
+from hawkvision.tracking.records import OTHER_TARGET, Counts, ThresholdState
 
 FROZEN = "frozen:"
 ALL_APPS = "*"
@@ -21,12 +21,11 @@ _MOST_TARGETS = 200
 
 @dataclass
 class TaskSteering:
-    """Sans-I/O. Fed with totals since ever; the first ones after a take-over are the baseline."""
+    """Sans-I/O. Fed with what the fleet counted since the last time, each count once."""
 
     policy: CascadePolicy
     settings: Settings = field(default_factory=Settings)
     model: TrafficModel = field(init=False)
-    _last: dict[CountKey, dict[str, float]] | None = None
     _breakers: dict[str, EscalationBreaker] = field(default_factory=dict)
     _targets: dict[str, None] = field(default_factory=dict)
 
@@ -35,21 +34,20 @@ class TaskSteering:
 
     def update(
         self,
-        totals: dict[CountKey, dict[str, float]],
+        fresh: Counts,
         current: Mapping[str, ThresholdState],
         *,
         fence: int,
         now: float,
     ) -> list[ThresholdState]:
-        """States that differ from those in force."""
-        fresh = self._since_last(totals)
-        if fresh is None:
-            return []
+        """States that differ from those in force, after what is fresh (see `Store.since`)."""
         requests = 0.0
         for key, sums in fresh.items():
             if key.target == TASK_WIDE:
                 requests = self.model.see(Bins.read(sums), self.settings.memory)
                 continue
+            if key.target == OTHER_TARGET:
+                continue  # of whom it speaks is not known
             pairs = Pairs.read(sums)
             app = ALL_APPS if key.target == PROBES else key.app
             breaker = self._breakers.get(app, EscalationBreaker())
@@ -69,27 +67,6 @@ class TaskSteering:
             for state in states
             if state is not None and _differs(state, current.get(state.target))
         ]
-
-    def _since_last(
-        self, totals: dict[CountKey, dict[str, float]]
-    ) -> dict[CountKey, dict[str, float]] | None:
-        """What was counted since the last totals; None where the store began anew."""
-        last, self._last = self._last, totals
-        if last is None:
-            return None
-        fresh: dict[CountKey, dict[str, float]] = {}
-        for key, sums in totals.items():
-            before = last.get(key, {})
-            grown = {
-                name: amount - before.get(name, 0.0)
-                for name, amount in sums.items()
-                if amount != before.get(name, 0.0)
-            }
-            if any(amount < 0 for amount in grown.values()):
-                return None
-            if grown:
-                fresh[key] = grown
-        return fresh
 
     def _steer(
         self,

@@ -1,4 +1,4 @@
-"""What a store offers. Implementations: `memory.MemoryStore`, `redis_store.RedisStore`."""
+"""What a store offers. Implementations: `memory.MemoryStore`, `redis.RedisStore`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,44 @@ from hawkvision.tracking.records import (
     AppTarget,
     Batch,
     CountKey,
+    Fresh,
     ThresholdState,
 )
 
 
 class Store(Protocol):
-    """Shared state of a fleet. Every call raises StoreUnavailable where the store is away."""
+    """Shared state of a fleet. `tests/tracking/store/test_store.py` holds a store to all of this.
 
-    async def add(self, batch: Batch, now: float) -> None:
-        """Add a batch's counts to the buckets of its time; the same batch again adds nothing."""
+    What a new store must do:
+
+    - Every call raises StoreUnavailable where the store is away or refuses, and nothing else but
+      what is said below. It takes a time that is bounded, lets a cancellation through at once, and
+      may be called by several tasks of one event loop at a time.
+    - A call that failed may have happened: callers try again, so each must be safe to repeat.
+    - Time is the store's own clock, the same for all who share it. No time of an agent is stored
+      but for show; ages and times to live are lengths, in seconds.
+    - Memory is bounded: buckets end (`buckets`), batch ids are remembered for a day, and of each
+      task at most `bound.MOST_KEYS` keys are counted apart (`bound`), the rest under
+      `records.other`.
+    - No secret of its address shows in a message, a log line or a metric.
+    """
+
+    async def add(self, batch: Batch, age_s: float = 0.0) -> None:
+        """Add a batch that was counted `age_s` ago to the buckets of that time (`buckets.places`),
+        and to what is fresh; the same `batch_id` again adds nothing."""
         ...
 
-    async def counts(
-        self, task: str, *, window_s: float, now: float
-    ) -> dict[CountKey, dict[str, float]]:
+    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
         """Sums over a window that ends now, to the width of a bucket."""
+        ...
+
+    async def since(self, task: str, cursor: str | None) -> Fresh:
+        """What was counted, of whatever age, since a reader was given `cursor`; None for the first.
+
+        A reader that goes on with the cursors that it is given sees every batch once. The same
+        cursor again gives the same and what came meanwhile. The cost follows what is new, not what
+        was ever counted. Where the store began anew, or has forgotten the cursor: a baseline.
+        """
         ...
 
     async def put_app(self, target: AppTarget) -> None:
@@ -48,7 +71,11 @@ class Store(Protocol):
         ...
 
     def changes(self) -> AsyncIterator[str]:
-        """Yields a task's name or `apps` when thresholds or apps changed, as it happens."""
+        """Yields a task's name or `apps` when thresholds or apps changed, as it happens.
+
+        Raises StoreUnavailable when the connection is lost, and may miss what happens until it is
+        called again.
+        """
         ...
 
     async def take_lead(self, task: str, agent_id: str, ttl_s: float) -> int | None:
@@ -72,5 +99,5 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give connections back."""
+        """Give connections back, within a second or two, whatever the store does. Never raises."""
         ...

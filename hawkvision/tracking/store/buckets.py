@@ -1,6 +1,7 @@
 """Time buckets at three resolutions, so that 5 minutes, an hour and a day can be summed.
 
-A fourth holds all that was ever counted, for readers that look at differences.
+Time is the store's own, which all who share it agree on. Of an event only its age is asked: the
+clocks of agents are wrong until the network has set them, and jump when it does.
 """
 
 from __future__ import annotations
@@ -25,15 +26,11 @@ class Resolution:
         return range(first, self.bucket(now) + self.width_s, self.width_s)
 
 
-_EVER = 2**40
 RESOLUTIONS = (
     Resolution(10, 15 * 60),
     Resolution(60, 70 * 60),
     Resolution(900, 25 * 3600),
-    Resolution(_EVER, _EVER),
 )
-EVER_S = float(_EVER // 2)
-"""A window that holds everything ever counted."""
 
 
 def finest(window_s: float) -> Resolution:
@@ -43,8 +40,13 @@ def finest(window_s: float) -> Resolution:
     )
 
 
-def places(time_s: float, now: float) -> list[tuple[Resolution, int]]:
-    """The buckets that an event belongs to and that are still kept."""
+def places(age_s: float, now: float) -> list[tuple[Resolution, int]]:
+    """The buckets that an event of this age belongs to and that are still kept.
+
+    An age below zero, or beyond all that is kept, says that a clock jumped: the event is counted
+    as of now, so that no batch is lost to a wrong clock.
+    """
+    time_s = now - age_s if 0 <= age_s < RESOLUTIONS[-1].kept_s else now
     return [
         (one, one.bucket(time_s)) for one in RESOLUTIONS if now - one.bucket(time_s) < one.kept_s
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from hawkvision.errors import StaleFence
@@ -11,21 +12,29 @@ from hawkvision.tracking.records import (
     AppTarget,
     Batch,
     CountKey,
+    Fresh,
     ThresholdState,
     merge,
 )
+from hawkvision.tracking.store.bound import MOST_KEYS, Admitted
 from hawkvision.tracking.store.buckets import RESOLUTIONS, finest, places
+from hawkvision.tracking.store.fresh import Pages
 
 _REMEMBERED = 100_000
 
 
 class MemoryStore:
-    """See `Store`; nothing is written anywhere. `clock` gives seconds since the epoch."""
+    """See `Store`; nothing is written anywhere. `clock` gives seconds and must never jump."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, most_keys: int = MOST_KEYS
+    ) -> None:
         self._clock = clock
-        self._buckets: dict[tuple[int, int], dict[CountKey, dict[str, float]]] = {}
+        self._most_keys = most_keys
+        self._buckets: dict[tuple[str, int, int], dict[CountKey, dict[str, float]]] = {}
         self._batches: dict[str, None] = {}
+        self._admitted: dict[str, Admitted] = {}
+        self._pages: dict[str, Pages] = {}
         self._apps: dict[str, AppTarget] = {}
         self._thresholds: dict[str, dict[str, ThresholdState]] = {}
         self._fences: dict[str, int] = {}
@@ -35,29 +44,39 @@ class MemoryStore:
         self._secret: bytes | None = None
         self._listeners: set[asyncio.Queue[str]] = set()
 
-    async def add(self, batch: Batch, now: float) -> None:
+    async def add(self, batch: Batch, age_s: float = 0.0) -> None:
         """See `Store.add`."""
         if batch.batch_id in self._batches:
             return
         self._batches[batch.batch_id] = None
         if len(self._batches) > _REMEMBERED:
             del self._batches[next(iter(self._batches))]
-        for resolution, start in places(batch.time_s, now):
-            merge(self._buckets.setdefault((resolution.width_s, start), {}), batch.counts)
+        now = self._clock()
+        counts: dict[CountKey, dict[str, float]] = {}
+        for key, measures in batch.counts.items():
+            admitted = self._admitted.setdefault(key.task, Admitted(self._most_keys))
+            merge(counts, {admitted.key(key, now): measures})
+        for key, sums in counts.items():
+            self._pages.setdefault(key.task, Pages()).add({key: sums})
+            for one, start in places(age_s, now):
+                merge(self._buckets.setdefault((key.task, one.width_s, start), {}), {key: sums})
         kept = {resolution.width_s: resolution.kept_s for resolution in RESOLUTIONS}
-        for width, start in [key for key in self._buckets if now - key[1] >= kept[key[0]]]:
-            del self._buckets[width, start]
+        for bucket in [one for one in self._buckets if now - one[2] >= kept[one[1]]]:
+            del self._buckets[bucket]
 
-    async def counts(
-        self, task: str, *, window_s: float, now: float
-    ) -> dict[CountKey, dict[str, float]]:
-        """See `Store.counts`."""
+    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
+        """See `Store.counts`; requests are answered between one bucket and the next."""
         resolution = finest(window_s)
         total: dict[CountKey, dict[str, float]] = {}
-        for start in resolution.span(window_s, now):
-            found = self._buckets.get((resolution.width_s, start), {})
-            merge(total, {key: counts for key, counts in found.items() if key.task == task})
+        for start in resolution.span(window_s, self._clock()):
+            if found := self._buckets.get((task, resolution.width_s, start)):
+                merge(total, found)
+                await asyncio.sleep(0)
         return total
+
+    async def since(self, task: str, cursor: str | None) -> Fresh:
+        """See `Store.since`."""
+        return self._pages.setdefault(task, Pages()).since(cursor)
 
     async def put_app(self, target: AppTarget) -> None:
         """See `Store.put_app`."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from urllib.parse import urlsplit
-
 from hawkvision import extensions
 from hawkvision.errors import InvalidRequest
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.memory import MemoryStore
 from hawkvision.tracking.store.redis import RedisStore
+from hawkvision.tracking.store.redis.address import FORMS
 
 ALONE = ("memory", "off")
 """Names under which an agent shares nothing with others."""
@@ -19,21 +17,19 @@ def open_store(url: str) -> Store:
     """A store; nothing is connected yet.
 
     Raises InvalidRequest for an address that no store takes, StoreUnavailable where what it needs
-    is not installed.
+    is not installed. No message repeats more of the address than its scheme.
     """
     if url in ALONE:
-        return MemoryStore(time.time)
-    scheme = urlsplit(url).scheme
-    if scheme.startswith(("redis", "unix")):
+        return MemoryStore()
+    scheme, separator, _ = url.partition("://")
+    registered = extensions.registered(extensions.STORES)
+    if separator and scheme in registered:
+        store: Store = extensions.load(extensions.STORES, scheme)(url)
+        return store
+    if scheme.partition("+")[0] in ("redis", "rediss", "unix"):
         return RedisStore.open(url)
-    try:
-        factory = extensions.load(extensions.STORES, scheme)
-    except KeyError as error:
-        known = ", ".join(sorted(extensions.registered(extensions.STORES))) or "none"
-        raise InvalidRequest(
-            f"{scheme or 'nothing'}:// is no address of a store",
-            hint="memory, off, redis://HOST:6379/0, rediss://, unix://, redis+sentinel://, "
-            f"redis+cluster://, or one that is registered ({known}).",
-        ) from error
-    store: Store = factory(url)
-    return store
+    known = ", ".join(sorted(registered)) or "none"
+    raise InvalidRequest(
+        f"{scheme if separator and scheme.isalnum() else 'nothing'}:// is no address of a store",
+        hint=f"memory, off, {FORMS}, or one that is registered ({known}).",
+    )

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from hawkvision.errors import StoreUnavailable
 from hawkvision.tracking.records import Batch, CountKey
+from hawkvision.tracking.store.bound import MOST_KEYS
 from hawkvision.tracking.store.journal import Journal
 
 KEY = CountKey("signs", "", "0.9")
 
 
 def batch(number: int, amount: float = 1.0) -> Batch:
-    return Batch(f"b{number}", 1000.0 + number, {KEY: {"answers/edge": amount}})
+    return Batch(f"b{number}", 1000.0 + number, {KEY: {"answers/edge/0": amount}})
 
 
 def drain(journal: Journal) -> list[Batch]:
@@ -63,13 +64,35 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
-    (tmp_path / "j.db").write_bytes(b"no database" * 1000)
-    journal = Journal(tmp_path / "j.db")
+def test_a_damaged_file_is_moved_aside_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").write_bytes(b"no database" * 1000)
+    journal = Journal(path)
     journal.append(batch(1))
-    assert len(journal) == 1
-    assert (tmp_path / "j.db.damaged").read_bytes().startswith(b"no database")
+    assert (len(journal), journal.state, journal.outlives_us) == (1, "ok", True)
+    for suffix in ("", "-shm"):
+        assert Path(f"{path}.damaged{suffix}").read_bytes().startswith(b"no database")
+    assert not Path(f"{path}-wal").read_bytes().startswith(b"no database")
     journal.close()
+
+
+def test_a_file_with_torn_pages_is_moved_aside(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    journal = Journal(path)
+    for number in range(200):
+        journal.append(batch(number))
+    journal.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    again = Journal(path)
+    again.append(batch(1000))
+    assert drain(again)[-1] == batch(1000)
+    assert again.state == "ok"
+    assert Path(f"{path}.damaged").exists()
+    again.close()
 
 
 def test_a_full_journal_merges_and_loses_no_count() -> None:
@@ -77,7 +100,7 @@ def test_a_full_journal_merges_and_loses_no_count() -> None:
     for number in range(300):
         journal.append(batch(number))
     assert len(journal) < 40
-    assert sum(found.counts[KEY]["answers/edge"] for found in drain(journal)) == 300
+    assert sum(found.counts[KEY]["answers/edge/0"] for found in drain(journal)) == 300
     assert journal.dropped == 0
     journal.close()
 
@@ -90,7 +113,7 @@ def test_a_batch_that_was_sent_is_never_merged() -> None:
         journal.append(batch(number))
     found = drain(journal)
     assert found[0] == batch(0)
-    assert sum(one.counts[KEY]["answers/edge"] for one in found) == 100
+    assert sum(one.counts[KEY]["answers/edge/0"] for one in found) == 100
     journal.close()
 
 
@@ -101,6 +124,42 @@ def test_what_cannot_be_merged_is_dropped_and_counted() -> None:
         journal.append(Batch(f"b{number}", 1.0, {key: {"x" * 50: 1.0}}))
     assert journal.dropped > 0
     journal.close()
+
+
+def test_merging_keeps_the_bound_on_keys() -> None:
+    journal = Journal(None, max_bytes=100_000)
+    for number in range(2000):
+        key = CountKey("signs", f"app {number}", "0.9")
+        journal.append(Batch(f"b{number}", 1.0, {key: {"answers/edge/0": 1.0}}))
+    found = drain(journal)
+    assert max(len(one.counts) for one in found) <= MOST_KEYS + 1
+    assert sum(sums["answers/edge/0"] for one in found for sums in one.counts.values()) == 2000
+    assert journal.dropped == 0
+    journal.close()
+
+
+def test_a_batch_that_was_dropped_while_it_was_sent_takes_no_other_along() -> None:
+    journal = Journal(None, max_bytes=200)
+    journal.append(Batch("sent", 1.0, {KEY: {"x" * 100: 1.0}}))
+    sending = journal.oldest()
+    assert sending is not None
+    journal.append(Batch("next", 1.0, {KEY: {"y" * 100: 1.0}}))
+    assert (len(journal), journal.dropped) == (1, 1)
+    journal.remove(sending[0])
+    assert [one.batch_id for one in drain(journal)] == ["next"]
+    journal.close()
+
+
+def test_a_batch_that_was_sent_before_a_restart_is_never_merged(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    journal.append(batch(0))
+    assert journal.oldest() is not None
+    journal.close()
+    again = Journal(tmp_path / "j.db", max_bytes=1000)
+    for number in range(1, 100):
+        again.append(batch(number))
+    assert drain(again)[0] == batch(0)
+    again.close()
 
 
 names = st.text(max_size=20)

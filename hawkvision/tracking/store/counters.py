@@ -1,0 +1,48 @@
+"""What requests count, until it is taken as a batch. `add` is the only part on a request's way."""
+
+from __future__ import annotations
+
+import secrets
+
+from hawkvision.tracking.records import Batch, CountKey, other
+from hawkvision.tracking.store.bound import MOST_KEYS, bounded, fold
+
+
+class Counters:
+    """What was counted since the last `take`, of each task under at most `most_keys` keys."""
+
+    def __init__(self, most_keys: int = MOST_KEYS) -> None:
+        self._most_keys = most_keys
+        self._counts: dict[CountKey, dict[str, float]] = {}
+        self._own: dict[str, int] = {}
+
+    def add(self, key: CountKey, name: str, amount: float = 1.0) -> None:
+        """Add to one measure."""
+        measures = self._counts.get(key)
+        if measures is None:
+            measures = self._begin(key)
+        measures[name] = measures.get(name, 0.0) + amount
+
+    def _begin(self, key: CountKey) -> dict[str, float]:
+        """The measures of a key that has none; those of all others, where there is no room."""
+        if bounded(key):
+            own = self._own.get(key.task, 0)
+            if own >= self._most_keys:
+                key = other(key.task)
+            else:
+                self._own[key.task] = own + 1
+        return self._counts.setdefault(key, {})
+
+    def put_back(self, batch: Batch) -> None:
+        """Count a batch again that could not be kept."""
+        fold(self._counts, batch.counts, self._most_keys)
+        self._own = {}
+        for key in self._counts:
+            self._own[key.task] = self._own.get(key.task, 0) + bounded(key)
+
+    def take(self, now: float) -> Batch | None:
+        """Everything counted so far as a batch, or None; counting starts again."""
+        if not self._counts:
+            return None
+        counts, self._counts, self._own = self._counts, {}, {}
+        return Batch(secrets.token_hex(12), now, counts)

@@ -1,0 +1,43 @@
+"""Every store there is, for the suite that holds them all to one contract."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.memory import MemoryStore
+from hawkvision.tracking.store.redis import RedisStore
+
+_prefixes = itertools.count()
+
+Open = Callable[..., Store]
+"""Opens a store with nothing in it, or with `same` set the last one again, as another agent."""
+
+
+@pytest.fixture(params=["memory", "redis", "cluster"])
+async def open_empty(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
+    opened: list[RedisStore] = []
+
+    def open_one(most_keys: int = 512) -> Store:
+        if request.param == "memory":
+            return MemoryStore(most_keys=most_keys)
+        server = request.getfixturevalue(
+            "redis_server" if request.param == "redis" else "redis_cluster"
+        )
+        prefix = f"test{next(_prefixes)}"
+        opened.append(
+            RedisStore.open(server.url, prefix=prefix, timeout_s=5.0, most_keys=most_keys)
+        )
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+def store(open_empty: Open) -> Store:
+    return open_empty()
