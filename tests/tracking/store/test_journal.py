@@ -95,6 +95,23 @@ def test_a_file_with_torn_pages_is_moved_aside(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_file_that_breaks_in_use_costs_only_what_was_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    journal = Journal(path)
+    for number in range(1500):
+        journal.append(Batch(f"b{number}", 1.0, {KEY: {"x" * 3000: 1.0}}))
+    for part in (path, Path(f"{path}-wal")):
+        with part.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * (part.stat().st_size - 4096))
+    drain(journal)
+    journal.append(batch(1))
+    assert (drain(journal), journal.state) == ([batch(1)], "ok")
+    assert journal.dropped > 0
+    assert Path(f"{path}.damaged").exists()
+    journal.close()
+
+
 def test_a_full_journal_merges_and_loses_no_count() -> None:
     journal = Journal(None, max_bytes=2000)
     for number in range(300):

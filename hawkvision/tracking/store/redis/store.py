@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _KEPT_S = RESOLUTIONS[-1].kept_s + 3600
 _CLOCK_OFF_S = 5.0
+_CLOCK_TRIES = 3
 _FIELDS_AT_ONCE = 8000
 
 
@@ -121,8 +122,11 @@ class RedisStore:
             rows = tasks.setdefault(key.task, [])
             rows.append([_prefix_of(key), not bounded(key), sums])
         for task, rows in tasks.items():
-            while not await self._add(task, batch.batch_id, age_s, rows):
-                pass
+            for _ in range(_CLOCK_TRIES):
+                if await self._add(task, batch.batch_id, age_s, rows):
+                    break
+            else:
+                raise StoreUnavailable("the store's clock does not stand still")
 
     async def _add(self, task: str, batch_id: str, age_s: float, rows: list[Any]) -> bool:
         """False where our idea of the server's time was wrong; it is right now."""
