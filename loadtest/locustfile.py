@@ -14,6 +14,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import gevent
 import requests
 from locust import FastHttpUser, between, events, task
 
@@ -50,8 +51,6 @@ class Plan:
 
 
 _plan: list[Plan] = []
-
-
 _environments: list[Any] = []
 
 
@@ -65,10 +64,14 @@ def _prepare(environment: Any, **_: Any) -> None:
 
 @events.request.add_listener
 def _enough(**_: Any) -> None:
-    """End after a number of requests, which takes as long as it takes."""
-    for environment in _environments:
+    """End after a number of requests, which takes as long as it takes.
+
+    Once, and not in the greenlet of a user: stopping the users would kill it half-way.
+    """
+    for environment in list(_environments):
         if _REQUESTS and environment.stats.total.num_requests >= _REQUESTS:
-            environment.runner.quit()
+            _environments.clear()
+            gevent.spawn(environment.runner.quit)
 
 
 @events.quitting.add_listener
