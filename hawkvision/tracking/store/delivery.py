@@ -131,18 +131,18 @@ class Delivery:
 
     async def deliver(self) -> bool:
         """Send what the journal holds; False where the store is away."""
-        while (found := await self._in_thread(self._journal.oldest)) is not None:
-            ticket, batch = found
-            try:
+        try:
+            while (found := await self._in_thread(self._journal.oldest)) is not None:
+                ticket, batch = found
                 await self._store.add(batch, self._now() - batch.time_s)
-            except StoreUnavailable as error:
-                self.away(error)
-                return False
-            self.back()
-            await self._in_thread(self._journal.remove, ticket)
-        if self._away_at is not None:
-            await self._store.apps()  # nothing waits that would show whether it is back
-            self.back()
+                self.back()
+                await self._in_thread(self._journal.remove, ticket)
+            if self._away_at is not None:
+                await self._store.apps()  # nothing waits that would show whether it is back
+                self.back()
+        except StoreUnavailable as error:
+            self.away(error)
+            return False
         return True
 
     async def _in_thread(
