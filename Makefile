@@ -4,6 +4,7 @@ PYTHON ?= python3
 TASK ?= roadsigns
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
 
 .PHONY: help demo test check format bench fpga protos clean
 .DEFAULT_GOAL := help
@@ -26,8 +27,8 @@ demo: $(VENV)/.core ## Set up, then images at several accuracy targets (TASK=ima
 
 test: check .venv-pynq/.ready ## Set up, then static checks and the whole test suite
 	@scripts/servers
-	@$(BIN)/python -m pytest --ignore=tests/fpga; rest=$$?; \
-		$(BIN)/python -m pytest -n logical --dist worksteal tests/fpga && exit $$rest
+	@$(PYTEST) --dist loadfile --ignore=tests/fpga; rest=$$?; \
+		$(PYTEST) --dist worksteal tests/fpga && exit $$rest
 
 check: $(VENV)/.dev ## Format, lint, types, links and tables in the documentation
 	@$(BIN)/ruff format --check --quiet .

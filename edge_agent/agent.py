@@ -227,7 +227,8 @@ class Agent:
             await self._site.stop()
         await asyncio.sleep(_ACCEPTED_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.entrance.idle.wait(), self.config.drain_timeout_s)
+            async with asyncio.timeout(self.config.drain_timeout_s):
+                await self.entrance.idle.wait()
 
     async def close(self) -> None:
         """Stop; requests under way have the rest of the drain's time."""

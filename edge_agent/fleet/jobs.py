@@ -58,7 +58,8 @@ class Jobs:
         while True:
             await self._once(name, work)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait(), every_s)
+                async with asyncio.timeout(every_s):
+                    await wake.wait()
             wake.clear()
 
     def _note(self, name: str, error: Exception) -> None:

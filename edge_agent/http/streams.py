@@ -99,7 +99,8 @@ class StreamRoutes:
 async def _next(queue: asyncio.Queue[Event | None]) -> bytes | None:
     """The next event as text, a comment while nothing happens, None at the end."""
     try:
-        event = await asyncio.wait_for(queue.get(), _KEEP_ALIVE_S)
+        async with asyncio.timeout(_KEEP_ALIVE_S):
+            event = await queue.get()
     except TimeoutError:
         return b": still here\n\n"
     if event is None:

@@ -160,7 +160,8 @@ class LossyStream(asyncio.DatagramProtocol):
             async with self._turn:
                 await self._send(self._sender.frame(image, timestamp))
             patience_s = (self.offer.deadline_ms + self._sending.patience_ms) / 1e3
-            result = await asyncio.wait_for(reply, patience_s)
+            async with asyncio.timeout(patience_s):
+                result = await reply
         except TimeoutError as error:
             raise DeadlineExceeded(
                 "no answer came: all of the image, or all copies of its answer, were lost",

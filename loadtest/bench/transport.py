@@ -100,7 +100,8 @@ async def _over_socket(
     start = time.process_time()
     child.stdin.close()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(counting.done, 30)
+        async with asyncio.timeout(30):
+            await counting.done
     spent = time.process_time() - start
     await child.wait()
     transport.close()
