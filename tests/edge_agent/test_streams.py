@@ -73,7 +73,7 @@ async def put(offer: StreamOffer, datagrams: list[bytes], from_port: int = 0) ->
 async def test_every_image_is_answered_as_over_http(agent: Service, suite: str) -> None:
     async with (
         AsyncClient(url(agent)) as client,
-        LossyStream.open(url(agent), suite=suite, accuracy=0.85) as stream,
+        LossyStream.open(url(agent), suite=suite, accuracy=0.85, deadline_ms=5000.0) as stream,
     ):
         for seed in range(8):
             # The intervals are fine enough for the image to be sent as it is.
