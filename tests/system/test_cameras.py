@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +24,8 @@ import pytest
 from PIL import Image
 
 from hawkvision.client.async_client import AsyncClient
-from hawkvision.contract.stream import StreamStatus
+from hawkvision.contract.stream import Advice, FrameResult, StreamEvent, StreamStatus
+from hawkvision.errors import HawkVisionError
 from hawkvision.images import decode
 from hawkvision.lossy.assembler import Frame
 from hawkvision.lossy.jpeg.pixels import decode_frame
@@ -40,6 +45,7 @@ RATE = 25
 SSRC = 123_456_789
 PHOTOS = Path(os.environ.get("HAWKVISION_DATA", "")) / "imagenette.tar.gz"
 TASK = ("--task", "imagenette")
+REFUSED = {"restarted", "rejected"}
 
 
 def _missing(tool: str) -> str | None:
@@ -209,6 +215,73 @@ def test_a_raw_camera_gets_rows_of_mcus_from_stock_elements() -> None:
     assert {frame.layout.interval for frame in frames} == {20}
 
 
+CAMERAS = {
+    "v4l2src": f"videotestsrc num-buffers={FRAMES} ! video/x-raw,width=400,height=300",
+    "ffmpeg -f v4l2 -video_size 320x240 -i /dev/video0": "ffmpeg -loglevel error -re -f lavfi "
+    "-i testsrc=size=400x300:rate=25:duration=1",
+}
+
+
+def without_a_camera(line: str) -> str:
+    """A printed line with a test picture of another size in the camera's place."""
+    for camera, picture in CAMERAS.items():
+        line = line.replace(camera, picture)
+    assert "testsrc" in line
+    return line
+
+
+@pytest.mark.parametrize("suite", [PLAIN, *SUITES])
+@pytest.mark.parametrize("tool", ["gstreamer", "ffmpeg"])
+def test_a_camera_line_asks_for_the_size_and_works_in_a_shell(tool: str, suite: str) -> None:
+    needs(tool)
+    with _bound() as bound:
+        offer = replace(offer_at(bound.getsockname()[1], suite), width=320, height=240)
+        line = offer.as_dict()["commands"].get(tool)
+        if line is None:
+            pytest.skip("FFmpeg has no GCM")
+        frames, _ = receive(offer, ["sh", "-c", f"exec {without_a_camera(line)}"], bound)
+    assert len(frames) >= 10
+    assert {(frame.layout.width, frame.layout.height) for frame in frames} == {(320, 240)}
+    assert all(frame.complete for frame in frames)
+
+
+@pytest.mark.parametrize("tool", ["gstreamer", "ffmpeg"])
+def test_the_size_of_the_command_reaches_the_line_that_it_prints(
+    tool: str, agent: Service, tmp_path: Path
+) -> None:
+    """As a user does: copy the line from the terminal, and look at the answers there."""
+    needs(tool)
+    printed = tmp_path / "printed.txt"
+    open_stream = f"stream open --size 320x240 --url http://{agent.address}"
+    with (
+        printed.open("w") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", "hawkvision.cli", *open_stream.split()],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        ) as viewer,
+    ):
+        try:
+            lines = _printed(printed, "waiting for images")
+            line = lines[lines.index(f"{tool}:") + 1]
+            run(["sh", "-c", f"exec {without_a_camera(line)}"])
+            _printed(printed, "by edge", "by dc")
+        finally:
+            viewer.send_signal(signal.SIGINT)
+            viewer.wait(20)
+
+
+def _printed(file: Path, *wanted: str) -> list[str]:
+    """Lines once one of these words stands among them."""
+    for _ in range(300):
+        text = file.read_text()
+        if any(word in text for word in wanted):
+            return text.splitlines()
+        time.sleep(0.1)
+    raise AssertionError(file.read_text())
+
+
 @pytest.mark.parametrize("suite", [PLAIN, "AES_CM_128_HMAC_SHA1_80"])
 @pytest.mark.parametrize("tool", ["gstreamer", "ffmpeg"])
 async def test_every_frame_is_classified(
@@ -267,6 +340,69 @@ def test_on_a_lossy_link_nothing_is_misplaced(
             inside = slice(16 * row + 2, 16 * row + 14), slice(16 * column + 2, 16 * column + 14)
             assert np.array_equal(image[inside], references[index][inside])
     assert damaged > 0
+
+
+async def starts_and_stops(
+    client: AsyncClient, offer: StreamOffer, arguments: list[str], rounds: int
+) -> list[tuple[int, str | None, float]]:
+    """Start a camera, kill it when it was heard, start it again, and so on.
+
+    For each start the frames answered, what was told where none was, and the seconds until that.
+    """
+    events: asyncio.Queue[StreamEvent] = asyncio.Queue()
+
+    async def follow() -> None:
+        async for event in client.stream_events(offer.id, after=0):
+            events.put_nowait(event)
+
+    follower = asyncio.create_task(follow())
+    found: list[tuple[int, str | None, float]] = []
+    try:
+        for _ in range(rounds):
+            camera = await asyncio.create_subprocess_exec(
+                *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            begun, answered, told = time.monotonic(), 0, None
+            try:
+                async with asyncio.timeout(30):
+                    while answered < 8 and told is None:
+                        event = await events.get()
+                        if isinstance(event, FrameResult):
+                            answered += not isinstance(event.answer, HawkVisionError)
+                        elif isinstance(event, Advice) and event.code in REFUSED:
+                            told = event.code
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    camera.kill()
+                await camera.wait()
+            found.append((answered, told, time.monotonic() - begun))
+            await asyncio.sleep(0.2)  # frames that are still being answered
+            while not events.empty():
+                events.get_nowait()
+    finally:
+        follower.cancel()
+    return found
+
+
+@pytest.mark.parametrize("suite", [PLAIN, *SUITES])
+@pytest.mark.parametrize("tool", ["gstreamer", "ffmpeg"])
+async def test_a_camera_that_is_stopped_and_started_is_answered_or_told(
+    tool: str, suite: str, agent: Service, sequence: Path
+) -> None:
+    needs(tool)
+    if tool == "ffmpeg" and suite == "AEAD_AES_128_GCM":
+        pytest.skip("FFmpeg has no GCM")
+    async with AsyncClient(f"http://{agent.address}") as client:
+        offer = await client.open_stream({"suite": suite, "accuracy": "0.85"})
+        starts = await starts_and_stops(client, offer, command(offer, tool, sequence), 3)
+        status = await _settled(client, offer)
+    assert starts[0][0] == 8
+    if suite == PLAIN:
+        assert all(answered == 8 for answered, _, _ in starts)
+        assert "resumed" in {one.code for one in status.advice}
+    assert all(answered == 8 or told for answered, told, _ in starts)
+    assert "congestion" not in {one.code for one in status.advice}
+    assert status.packets.lost < 100  # nothing is lost here, and no start counts as loss
 
 
 async def _settled(client: AsyncClient, offer: StreamOffer) -> StreamStatus:
