@@ -16,7 +16,8 @@
     ├── MalformedPacket           a datagram that the lossy transport cannot read
     ├── Overloaded                a bounded queue is full; try again later
     │   ├── TooManyConnections    no more connections fit, in total or of this peer
-    │   └── ShuttingDown          the service ends; ask again, or another one
+    │   ├── ShuttingDown          the service ends; ask again, or another one
+    │   └── LimitReached          this client, or all of them, has as many as there may be
     ├── DeadlineExceeded          the answer would come too late
     ├── AgentUnreachable          no edge agent answers at this address
     ├── UnexpectedReply           a reply that is not of HawkVision's contract
@@ -154,6 +155,12 @@ class ShuttingDown(Overloaded):
     """The service ends; what was asked is not answered any more."""
 
     code = "shutting_down"
+
+
+class LimitReached(Overloaded):
+    """This client holds as many of something as it may, or no more of it are kept at all."""
+
+    code = "limit_reached"
 
 
 class DeadlineExceeded(HawkVisionError):

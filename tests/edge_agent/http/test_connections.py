@@ -154,13 +154,13 @@ async def test_a_listener_that_stops_reading_is_cut_off(tiny_repository: Path) -
         line[1].write(request("GET", f"/v1/streams/{opened['id']}/results"))
         await line[0].readuntil(b"retry: 1000")
         line[1].transport.pause_reading()  # type: ignore[attr-defined]
-        queue = next(iter(stream._listeners))
+        queue = next(iter(stream.events._listeners))
 
         class Long:
             number, name, data = 1, "result", {"text": "x" * 200_000}
 
         async with asyncio.timeout(60):
-            while stream.listeners:
+            while stream.events.listeners:
                 if not queue.full():
                     queue.put_nowait(Long())  # type: ignore[arg-type]
                 await asyncio.sleep(0.01)
