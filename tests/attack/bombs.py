@@ -68,9 +68,7 @@ def _progression(components: int) -> Iterator[bytes]:
 
 
 @lru_cache(maxsize=4)
-def jpeg_scans(
-    scans: int, *, width: int = SIDE, height: int = SIDE, components: int = 3
-) -> bytes:
+def jpeg_scans(scans: int, *, width: int = SIDE, height: int = SIDE, components: int = 3) -> bytes:
     """A valid progressive JPEG of `scans` scans, at most 1 + 882 for each component.
 
     Grey, every scan but the first saying nothing (ITU-T T.81, G.1.2.2: EOBn). Sides are multiples
@@ -195,8 +193,6 @@ SCANS: dict[str, Callable[[], bytes]] = {
     ),
 }
 MANY: dict[str, Callable[[], bytes]] = {
-    "PNG, 60 texts of 1 MB": lambda: png(
-        width=64, height=64, texts=60, text_bytes=1_000_000
-    ),
+    "PNG, 60 texts of 1 MB": lambda: png(width=64, height=64, texts=60, text_bytes=1_000_000),
     "animated WebP, 1,000 frames of 36 MP": lambda: webp_animation(1000),
 }

@@ -131,9 +131,11 @@ async def _bad_frames(target: Target, tally: Tally) -> None:
         lambda: opening() + frame(SETTINGS, 0, 0, noise.randbytes(7)),
         lambda: opening() + b"\xff\xff\xff" + noise.randbytes(100),
         lambda: opening() + call_frames(target, 1) + frame(DATA, END_STREAM, 1, b"\x05\xff"),
-        lambda: opening()
-        + call_frames(target, 1)
-        + frame(DATA, END_STREAM, 1, message(noise.randbytes(50))),
+        lambda: (
+            opening()
+            + call_frames(target, 1)
+            + frame(DATA, END_STREAM, 1, message(noise.randbytes(50)))
+        ),
     )
     turns = itertools.cycle(said)
 

@@ -43,7 +43,9 @@ def over_http(*makers: Makers) -> Run:
 async def _many_in_one(target: Target, tally: Tally) -> None:
     parts = [
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{at}"; filename="x"\r\n'
-        f"Content-Type: image/webp\r\n\r\n".encode() + bombs.webp() + b"\r\n"
+        f"Content-Type: image/webp\r\n\r\n".encode()
+        + bombs.webp()
+        + b"\r\n"
         for at in range(32)
     ]
     body = b"".join(parts) + f"--{_BOUNDARY}--\r\n".encode()

@@ -1,4 +1,4 @@
-"""Valid images, five times as many as are answered: what overload does to those who are admitted."""
+"""Valid images, five times as many as are answered: what it does to those who are admitted."""
 
 from __future__ import annotations
 

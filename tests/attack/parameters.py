@@ -52,9 +52,7 @@ async def _unknown(target: Target, tally: Tally) -> None:
                 ("BREW", f"/none{number}"),
             )
             method, path = paths[number % len(paths)]
-            await send(
-                client, tally, method, path, data=image if method == "POST" else None
-            )
+            await send(client, tally, method, path, data=image if method == "POST" else None)
 
         await crew(8, once, tally, Pace(100))
 

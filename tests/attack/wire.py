@@ -45,7 +45,11 @@ async def read_reply(reader: asyncio.StreamReader, tally: Tally) -> int:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status = int(head.split(" ", 2)[1])
     length = next(
-        (int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length")),
+        (
+            int(line[15:])
+            for line in head.split("\r\n")
+            if line.lower().startswith("content-length")
+        ),
         0,
     )
     await reader.readexactly(length)
