@@ -23,6 +23,7 @@ _FIRST_QUIET_S = 10.0
 _BETWEEN_S = 12.0
 _SHORTEST_S, _LONGEST_S = 3.0, 30.0
 _WARM_UP_SHARE = 0.2
+_LOG_LINES = 5000
 
 
 @click.command()
@@ -144,6 +145,7 @@ def _where(deployment: Deployment) -> dict[str, Any]:
         "machine": platform.processor() or platform.machine(),
         "load": os.getloadavg(),
         "date": time.strftime("%Y-%m-%d"),
+        "logs": {one.name: one.child.said[:_LOG_LINES] for one in deployment.services},
     }
 
 

@@ -85,7 +85,7 @@ PATIENCE_S = 5.0
 
 async def crew(
     size: int,
-    once: Callable[[], Awaitable[None]],
+    once: Callable[[], Awaitable[object]],
     tally: Tally,
     pace: Pace,
     *,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from tests.attack.attack import Attack, Tally, Target
 from tests.attack.attacks import ATTACKS
+from tests.attack.parameters import picture
 
 _LAST_S = 3.0
 
@@ -43,12 +44,13 @@ async def attack(attacks: Sequence[Attack], target: Target, seconds: float) -> T
 
 def main(names: str, seconds: str, target: str) -> None:
     """Prepare, wait for leave, attack, tell."""
-    os.nice(19)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     attacks = [ATTACKS[name] for name in names.split(",")]
     for one in attacks:
         one.prepare()
+    picture()  # which many send; dear to draw
+    os.nice(19)
     print("ready", flush=True)
     sys.stdin.readline()
     tally = asyncio.run(attack(attacks, Target(**json.loads(target)), float(seconds)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections.abc import Callable
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -98,7 +100,7 @@ async def _large_and_stuck(target: Target, tally: Tally) -> None:
 async def _garbage(target: Target, tally: Tally) -> None:
     noise = random.Random(11)
     good = build_request("roadsigns", "", "x", picture()).SerializeToString()
-    bodies = (
+    bodies: tuple[Callable[[], bytes], ...] = (
         lambda: noise.randbytes(300),
         lambda: good[: noise.randrange(1, len(good))],
         lambda: b"",
@@ -109,8 +111,8 @@ async def _garbage(target: Target, tally: Tally) -> None:
     )
     turns = itertools.cycle(bodies)
     async with grpc.aio.insecure_channel(target.gateway) as channel:
-        ask = channel.unary_unary(_METHOD)
-        nowhere = channel.unary_unary("/no.Such/Method")
+        ask: Any = channel.unary_unary(_METHOD)
+        nowhere: Any = channel.unary_unary("/no.Such/Method")
 
         async def once() -> None:
             call = nowhere if noise.random() < 0.1 else ask
@@ -122,7 +124,7 @@ async def _garbage(target: Target, tally: Tally) -> None:
 
 async def _bad_frames(target: Target, tally: Tally) -> None:
     noise = random.Random(13)
-    said = (
+    said: tuple[Callable[[], bytes], ...] = (
         lambda: noise.randbytes(1000),
         lambda: opening() + noise.randbytes(1000),
         lambda: opening() + frame(0xEE, 0xFF, 3, noise.randbytes(100)),

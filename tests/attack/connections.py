@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections.abc import Callable
 
 from tests.attack.attack import Attack, Pace, Tally, Target, crew
 from tests.attack.wire import connection, read_reply, request
@@ -142,7 +143,7 @@ async def _unread(target: Target, tally: Tally) -> None:
 
 async def _garbage(target: Target, tally: Tally) -> None:
     noise = random.Random(7)
-    said = (
+    said: tuple[Callable[[], bytes], ...] = (
         lambda: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + noise.randbytes(500),
         lambda: noise.randbytes(2000),
         lambda: b"GET / HTTP/9.9\r\n\r\n",

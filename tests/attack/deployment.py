@@ -71,24 +71,27 @@ class Normal:
             stdout=subprocess.PIPE,
             text=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         if not self._opened.wait(_PATIENCE_S):
             raise RuntimeError("the normal client did not begin")
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            said: Any = json.loads(line)
-            if isinstance(said, dict):
-                self.stream = said
-                self._opened.set()
-            else:
-                self.results.append(Result(*said))
+        with self._process.stdout as lines:
+            for line in lines:
+                said: Any = json.loads(line)
+                if isinstance(said, dict):
+                    self.stream = said
+                    self._opened.set()
+                else:
+                    self.results.append(Result(*said))
 
     def stop(self) -> None:
         """End it."""
         self._process.kill()
         self._process.wait()
+        self._reader.join()
 
 
 @dataclass

@@ -80,7 +80,7 @@ ATTACKS = (
     Attack(
         "scans",
         "HTTP",
-        "progressive JPEGs of 36 MP and hundreds to thousands of scans",
+        "progressive JPEGs of 36 MP, 400 to 3,000 scans",
         over_http(bombs.SCANS),
         _make(bombs.SCANS),
     ),

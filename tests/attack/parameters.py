@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+from functools import lru_cache
 
 import aiohttp
 
@@ -17,6 +18,7 @@ from tests.attack.wire import connection
 _LONG = "x" * 7000
 
 
+@lru_cache(maxsize=1)
 def picture() -> bytes:
     """One road sign."""
     return next(iter(roadsigns.stream(1, seed=5))).jpeg

@@ -6,24 +6,29 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from tests.attack.attacks import OVERLOAD, names_of
 from tests.attack.deployment import Deployment, Service
 from tests.attack.judge import DEADLINE_MS, REST_DESCRIPTORS, REST_MIB
 from tests.attack.normal import TIMEOUT_S
-from tests.attack.record import Memory, Phase, Result, errors, quantile, served, slope
+from tests.attack.record import Memory, Phase, Result, Size, errors, quantile, served, slope
 
-SETTLE_S = 30.0
-"""So long memory and descriptors have to come back."""
-
-_LEAST_QUIET_S = TIMEOUT_S + 4.0
-_CALM_S = 4.0
-"""After an attack the first seconds are neither attacked nor quiet; errors in them are its own."""
-
-_READY_S = 300.0
 _FAULTS = ("Traceback (most recent call last)", "unexpected error", "never retrieved")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds around an attack.
+
+    Memory and descriptors have `settle_s` to come back, and `least_quiet_s` pass at least. The
+    first `calm_s` are neither attacked nor quiet. Errors after an attack count as the attack's.
+    """
+
+    settle_s: float = 30.0
+    least_quiet_s: float = TIMEOUT_S + 4.0
+    calm_s: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ class Window:
 class Runner:
     """Runs phases on a deployment."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, times: Times | None = None) -> None:
+        self._times = times or Times()
         self._deployment = deployment
         self._quiets: list[Window] = []
         self._lines = {service.name: 0 for service in deployment.services}
@@ -60,7 +66,7 @@ class Runner:
         window, tally, admitted = self._attacked(name, seconds)
         after = self._settled(before)
         results = self._deployment.normal.results
-        around = [one for one in self._quiets if one is after or one is self._quiets[-2]]
+        around = self._quiets[-2:]
         services = {}
         for service in self._deployment.services:
             during = [one for one in service.sizes if window.begin <= one.at <= after.begin]
@@ -88,7 +94,7 @@ class Runner:
             quiet_p99_ms=self._quiet_p99(around),
             tracebacks=self._complaints(),
             overload=overload,
-            aftermath=errors(Window(window.end, after.begin).of(results)),
+            aftermath=errors(Window(window.end, after.end).of(results)),
         )
 
     def whole_quiet(self) -> Phase:
@@ -146,20 +152,20 @@ class Runner:
         told = json.loads(said)
         return Window(begin, end), told["outcomes"], told["admitted_ms"]
 
-    def _settled(self, before: dict[str, object]) -> Window:
+    def _settled(self, before: Mapping[str, Size]) -> Window:
         begun = time.monotonic()
-        while time.monotonic() - begun < SETTLE_S:
+        while time.monotonic() - begun < self._times.settle_s:
             time.sleep(0.5)
-            if time.monotonic() - begun >= _LEAST_QUIET_S and self._back(before):
+            if time.monotonic() - begun >= self._times.least_quiet_s and self._back(before):
                 break
-        window = Window(begun + _CALM_S, time.monotonic())
-        self._quiets.append(window)
+        window = Window(begun + self._times.calm_s, time.monotonic())
+        if not errors(window.of(self._results)):  # else what the attack left goes on
+            self._quiets.append(window)
         return window
 
-    def _back(self, before: dict[str, object]) -> bool:
+    def _back(self, before: Mapping[str, Size]) -> bool:
         for service in self._deployment.services:
             was, now = before[service.name], service.now()
-            assert isinstance(was, type(now))
             if now.rss_mib > was.rss_mib + REST_MIB / 2:
                 return False
             if now.descriptors > was.descriptors + REST_DESCRIPTORS / 2:
