@@ -51,7 +51,7 @@ class GatewayConfig:
     receive_timeout_s: float = 10.0
     max_deadline_s: float = 60.0
     min_ping_interval_s: float = 5.0
-    limits: ImageLimits = field(default_factory=ImageLimits)
+    limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0
 

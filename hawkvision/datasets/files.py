@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from hawkvision.datasets.splits import Found, chosen
 from hawkvision.datasets.types import LabelledSet
 from hawkvision.errors import DatasetError
+from hawkvision.formats import OTHER_SUFFIXES, READABLE, SUFFIXES
 
-_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _LAYOUT = "The layout is <split>/<class>/<image>."
 _MOST_BYTES = 256 * 1024 * 1024
 _MOST_LINKS = 40
@@ -38,10 +38,13 @@ class _Listing:
 def open_files(source: Path, split: str | None) -> LabelledSet:
     """Index a folder or a tar. Raises DatasetError where nothing fits, or too much."""
     listing = _list_folder(source) if source.is_dir() else _list_tar(source)
-    images, flat = [], 0
+    images, flat, unread = [], 0, 0
     for name in sorted(listing.sizes):
         path = PurePosixPath(name)
-        if path.suffix.lower() not in _SUFFIXES or _hidden(path):
+        if _hidden(path):
+            continue
+        if path.suffix.lower() not in SUFFIXES:
+            unread += path.suffix.lower() in OTHER_SUFFIXES
             continue
         if len(path.parts) < 2:
             flat += 1
@@ -51,6 +54,11 @@ def open_files(source: Path, split: str | None) -> LabelledSet:
         raise DatasetError(
             f"the {flat} images in {source} have no labels",
             hint=f"Put each into a folder named as its class. {_LAYOUT}",
+        )
+    if not images and unread:
+        raise DatasetError(
+            f"the {unread} images in {source} are in formats that are not read",
+            hint=f"Convert them to {READABLE}.",
         )
     found = chosen(images, split, source)
     notes = list(found.notes)
@@ -62,6 +70,8 @@ def open_files(source: Path, split: str | None) -> LabelledSet:
     ]
     if empty:
         notes.append(f"class folders without images: {', '.join(sorted(empty)[:10])}")
+    if unread:
+        notes.append(f"{unread} images in formats that are not read ({READABLE} are) were left out")
     if listing.dead_links:
         notes.append(f"{listing.dead_links} links lead nowhere and were left out")
 
