@@ -10,6 +10,7 @@ import click
 
 from dc_gateway.config import GatewayConfig
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
 
@@ -87,12 +88,14 @@ _DEFAULT = GatewayConfig()
     help="A client that pings more often is cut off.",
 )
 @image_options(_DEFAULT.limits)
-def command(**options: Any) -> None:
+@logs.log_options
+def command(log_level: str, log_format: str, **options: Any) -> None:
     """Serve the larger models over gRPC, Open Inference Protocol v2."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
-    from dc_gateway.server import run
+    with logs.configured(log_level, log_format):
+        from dc_gateway.server import run
 
-    try:
-        run(GatewayConfig(**options))
-    except HawkVisionError as error:
-        raise click.ClickException(f"{error.message}. {error.hint}".strip()) from error
+        try:
+            run(GatewayConfig(**options))
+        except HawkVisionError as error:
+            raise click.ClickException(f"{error.message}. {error.hint}".strip()) from error

@@ -26,6 +26,7 @@ from edge_agent.http.connections import Book, ConnectionLimits, Seat
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.health import HealthRoutes
 from edge_agent.http.listener import Listener
+from edge_agent.http.log import SERVER_LOG
 from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.http.tasks import TaskRoutes
@@ -229,6 +230,7 @@ class Agent:
         self._runner = web.AppRunner(
             application(self.routes, self.entrance),
             access_log=None,
+            logger=SERVER_LOG,
             handle_signals=False,
             shutdown_timeout=_SAID_S,
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 
+from edge_agent.fleet.changes import changes
 from hawkvision.cascade import AccuracyTarget, CascadePolicy
 from hawkvision.errors import StaleFence
 from hawkvision.tracking.control.steering import ALL_APPS, FROZEN, TaskSteering, state_name
@@ -13,7 +15,9 @@ from hawkvision.tracking.records import ThresholdState
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.trust import is_vouched, source_of
 
+_log = logging.getLogger(__name__)
 _LEAD_S = 3.0
+_LEVELS = {"alarm": logging.WARNING, "frozen": logging.WARNING}
 
 
 class Leading:
@@ -72,7 +76,10 @@ class Leading:
         """
         if self._control:
             await self._lead(task, now)
-        self._in_force[task] = await self._store.thresholds(task)
+        found = await self._store.thresholds(task)
+        for state, who in changes(self._in_force[task], found):
+            _log.log(_LEVELS.get(state, logging.INFO), "task %s: %s: %s", task, state, who)
+        self._in_force[task] = found
 
     async def _lead(self, task: str, now: float) -> None:
         fence = await self._store.take_lead(task, self._agent_id, _LEAD_S)

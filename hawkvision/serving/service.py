@@ -17,10 +17,9 @@ from hawkvision.serving.event_loop import new_event_loop
 Settings = TypeVar("Settings")
 Loaded = TypeVar("Loaded")
 
+_log = logging.getLogger(__name__)
 _LEFT_BEHIND_S = 1.0
 """How long tasks, and then threads of the loop's executor, have to end, seconds."""
-
-_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Service(Protocol):
@@ -62,28 +61,38 @@ class ServiceKind(Generic[Settings, Loaded]):
     compose: Callable[[Settings, Loaded], Service]
 
 
+def stop_signals() -> list[signal.Signals]:
+    """What ends a service: SIGTERM, SIGINT, and SIGHUP unless it is ignored (nohup)."""
+    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([] if kept else [signal.SIGHUP])]
+
+
 async def serve(service: Service) -> None:
-    """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError.
+    """Serve until one of `stop_signals`; print one line when ready. Raises HawkVisionError.
 
     A second signal ends the process without draining.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    stops = stop_signals()
 
     def told() -> None:
         """Drain; whoever says it twice means at once, even if this loop hangs."""
         stop.set()
-        for number in _STOPS:
+        for number in stops:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
 
-    for number in _STOPS:
+    for number in stops:
         loop.add_signal_handler(number, told)
     try:
         await service.start()
+        _log.info("ready, at %s", service.address)
         print(service.ready_line, flush=True)
         await stop.wait()
+        _log.info("drain begins: not ready, what runs is finished")
         await service.drain()
+        _log.info("drain ends")
     finally:
         await service.close()
 
