@@ -16,7 +16,6 @@ from edge_agent.http.auth import AppKeys, Caller
 from edge_agent.http.connection import Connection
 from edge_agent.http.replies import error_reply, plain_error, shutting_down
 from edge_agent.metrics import AgentMetrics
-from edge_agent.seldom import Seldom
 from hawkvision.errors import HawkVisionError
 
 _log = logging.getLogger(__name__)
@@ -59,7 +58,6 @@ class Entrance:
         self._metrics = metrics
         self._in_flight: set[asyncio.Task[Any]] = set()
         self._stopped = False
-        self._said = Seldom()
         self.draining = False
         self.idle = asyncio.Event()
         self.idle.set()
@@ -81,9 +79,8 @@ class Entrance:
                 reply = self._refused(error, request)
             except (ConnectionError, web.HTTPException):
                 raise
-            except Exception as error:
-                if self._said.due(route.path, error):
-                    _log.exception("unexpected error in %s %s", route.method, route.path)
+            except Exception:
+                _log.exception("unexpected error in %s %s", route.method, route.path)
                 self._metrics.refused("internal")
                 reply = plain_error(500, "internal", "internal error", "See the agent's log.")
             finally:
