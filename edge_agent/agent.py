@@ -130,6 +130,12 @@ class Agent:
             "what",
             self.streams.packets,
         )
+        counts(
+            "hawkvision_stream_advice",
+            "Reasons for advice in lossy streams (packets or frames), by its code.",
+            "code",
+            lambda: totals.advice,
+        )
         counts("hawkvision_streams_ended", "Lossy streams ended.", "reason", lambda: totals.ended)
         for name, local in self.tasks.items():
             if isinstance(local.engine, Measuring):

@@ -12,8 +12,8 @@ from aiohttp import web
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
+from edge_agent.streams.events import Event
 from edge_agent.streams.registry import StreamRegistry, is_loopback
-from edge_agent.streams.stream import Event
 from hawkvision.errors import Overloaded
 from hawkvision.lossy.offer import parse_stream_request
 
@@ -72,7 +72,7 @@ class StreamRoutes:
         With `Last-Event-ID` (or `?after=`) recent events after that number come first.
         """
         stream = self._registry.get(request.match_info["id"])
-        if stream.listeners >= _MOST_LISTENERS:
+        if stream.events.listeners >= _MOST_LISTENERS:
             raise Overloaded(f"{_MOST_LISTENERS} listen to this stream", hint="Close one of them.")
         last = request.headers.get("Last-Event-ID", request.rel_url.query.get("after", ""))
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
@@ -81,7 +81,7 @@ class StreamRoutes:
         )
         if request.method == "HEAD":
             return reply
-        queue = stream.listen(after)
+        queue = stream.events.listen(after)
         try:
             await reply.prepare(request)
             await reply.write(b"retry: 1000\n\n")
@@ -90,7 +90,7 @@ class StreamRoutes:
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            stream.unlisten(queue)
+            stream.events.unlisten(queue)
         with contextlib.suppress(ConnectionError):
             await reply.write_eof()
         return reply

@@ -27,6 +27,7 @@ from hawkvision.lossy.wire.srtp import Inbound, Outbound, new_key, suite_named
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _SWEEP_S = 1.0
 _IDS = 16
+_HINT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
         self._by_id: dict[str, LossyStream] = {}
         self._transport: asyncio.DatagramTransport | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._hinted_s = 0.0
 
     @property
     def open_streams(self) -> int:
@@ -99,8 +101,22 @@ class StreamRegistry(asyncio.DatagramProtocol):
         stream = self._by_ssrc.get(int.from_bytes(data[at : at + 4], "big"))
         if stream is None or (stream.offer.crypto is None and not is_loopback(str(addr[0]))):
             self.unknown += 1
+            if stream is not None:
+                stream.advise("not_local")
+            elif at == 8:
+                self._hint(data, addr)
             return
         stream.datagram(data, addr)
+
+    def _hint(self, data: bytes, addr: Address) -> None:
+        """RTP of no stream is told to those that hear nothing and may be waiting for it."""
+        now = time.monotonic()
+        if data[0] >> 6 != 2 or now - self._hinted_s < _HINT_S:
+            return
+        self._hinted_s = now
+        for stream in self._by_id.values():
+            if stream.hears is None and (stream.address is None or stream.address[0] == addr[0]):
+                stream.advise("unknown_source")
 
     def error_received(self, exc: Exception) -> None:
         """See asyncio: a client's port is closed; its stream expires by itself."""
@@ -137,6 +153,8 @@ class StreamRegistry(asyncio.DatagramProtocol):
             wait_ms=asked.cutoff_ms,
             expires_s=settings.idle_s,
             interval_mcus=advice_for(asked),
+            width=asked.width,
+            height=asked.height,
         )
         receiver = StreamReceiver(
             ssrc,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.streams.events import StreamEvents
 from edge_agent.streams.frames import FrameClassifier, FrameRequest, Seen, describe
 from edge_agent.streams.totals import StreamTotals
 from hawkvision.contract.stream import (
@@ -22,46 +21,25 @@ from hawkvision.contract.stream import (
     FrameResult,
     PacketCounts,
     StreamEnd,
-    StreamEvent,
     StreamStatus,
 )
 from hawkvision.errors import HawkVisionError, Overloaded
+from hawkvision.lossy.advice import ADVICE, EVERY_S, ONCE
 from hawkvision.lossy.assembler import Frame
+from hawkvision.lossy.binding import SourceAddress
 from hawkvision.lossy.circuit_breaker import Interval, RtpCircuitBreaker
 from hawkvision.lossy.offer import StreamOffer, StreamRequest
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.results import REPEATS_S, result_datagram
 from hawkvision.lossy.wire.rtcp import Goodbye, ReceiverReport, SourceName
 from hawkvision.lossy.wire.rtp import is_rtcp
-from hawkvision.lossy.wire.srtp import Outbound
+from hawkvision.lossy.wire.srtp import LARGEST_RTCP, Outbound
 
 _log = logging.getLogger(__name__)
 Address = tuple[Any, ...]
 REPORT_S = 1.0
 _MOST_ANSWERING = 8
-_KEPT_EVENTS = 64
-_QUEUED_EVENTS = 256
-
-_ADVICE = {
-    "no_restart_markers": "The camera sends no restart markers: a lost packet costs the rest of "
-    "the image. Encode in slices (one row of MCUs each).",
-    "undecodable": "Whole frames do not decode: the camera probably uses Huffman tables of its "
-    "own, which RTP/JPEG cannot carry. Turn Huffman optimisation off.",
-    "unplaced": "Parts arrived that could not be placed for sure and were left out: use restart "
-    "intervals of a whole row of MCUs, or a sender that aligns packets to them.",
-    "congestion": "The stream takes far more than its share of a lossy path. Lower the quality or "
-    "the frame rate, or it is stopped.",
-    "stopped": "The circuit breaker stopped the stream. Open another with less traffic.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One server-sent event."""
-
-    number: int
-    name: str
-    data: dict[str, Any]
+_LOG_EVERY_S = 60.0
 
 
 @dataclass(slots=True)
@@ -72,7 +50,6 @@ class StreamCounts:
     damaged: int = 0
     failed: int = 0
     resend: int = 0
-    events_dropped: int = 0
 
 
 class LossyStream:
@@ -93,7 +70,8 @@ class LossyStream:
         self.counts = StreamCounts()
         self.receiver = receiver
         self.address: Address | None = None
-        self.advice: dict[str, str] = {}
+        self.advice: dict[str, float] = {}
+        self.events = StreamEvents()
         self.stopped: str | None = None
         self.heard_s = time.monotonic()
         self._asked = asked
@@ -105,15 +83,15 @@ class LossyStream:
         self._own_ssrc = offer.ssrc ^ 0x8000_0000
         self._loop = asyncio.get_running_loop()
         self._jobs: set[asyncio.Task[None]] = set()
-        self._listeners: set[asyncio.Queue[Event | None]] = set()
-        self._recent: deque[Event] = deque(maxlen=_KEPT_EVENTS)
-        self._numbers = itertools.count(1)
         self._previous: npt.NDArray[np.uint8] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_s = 0.0
         self._breaker = RtpCircuitBreaker(REPORT_S)
         self._octets = 0
         self._reported = (0, 0)
+        self._watched = (0, 0, 0, 0, 0)
+        self._source = SourceAddress()
+        self._logged: dict[str, float] = {}
         self._reporter = self._loop.call_later(REPORT_S, self._report)
 
     # Datagrams.
@@ -126,10 +104,12 @@ class LossyStream:
         if is_rtcp(data):
             self._control(data, address, now)
             return
-        if self._outbound is None and self.address not in (None, address):
+        if self._outbound is None and not self._source.admits(address, now):
             self.receiver.counts.rejected += 1
             return
         frames = self.receiver.rtp(data, now)
+        if self.receiver.troubles:
+            self._tell_troubles()
         if frames is None:
             return
         self.address = address
@@ -148,7 +128,8 @@ class LossyStream:
             if isinstance(report, Goodbye) and self.offer.ssrc in report.sources:
                 for frame in self.receiver.assembler.flush():
                     self._begin(frame)
-                self._publish(StreamEnd("goodbye"))
+                self._source.release()
+                self.events.publish(StreamEnd("goodbye"))
 
     def _schedule(self, now: float) -> None:
         due = self.receiver.assembler.next_due_s
@@ -212,23 +193,43 @@ class LossyStream:
         if self._wanted.keep_previous:
             self._previous = seen.pixels.image
         if not rebuilt.layout.interval:
-            self._advise("no_restart_markers")
+            self.advise("no_restart_markers")
         if seen.pixels.garbled and frame.complete:
-            self._advise("undecodable")
+            self.advise("undecodable")
         if rebuilt.unplaced:
-            self._advise("unplaced")
+            self.advise("unplaced")
+        if not rebuilt.tables_known:
+            self.advise("no_tables")
 
-    def _advise(self, code: str) -> None:
-        if code not in self.advice:
-            self.advice[code] = _ADVICE[code]
-            self._publish(Advice(code, _ADVICE[code]))
+    def _tell_troubles(self) -> None:
+        for code, times in self.receiver.troubles.items():
+            self.advise(code, times)
+        self.receiver.troubles.clear()
+
+    def advise(self, code: str, times: int = 1) -> None:
+        """Tell what is wrong and what to do about it, at most once a second for each code."""
+        self._totals.advice[code] += times
+        now = time.monotonic()
+        told = self.advice.get(code)
+        if told is not None and (code in ONCE or now - told < EVERY_S):
+            return
+        self.advice[code] = now
+        self.events.publish(Advice(code, ADVICE[code]))
+        if now - self._logged.get(code, -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged[code] = now
+            _log.warning("stream of SSRC %d: %s: %s", self.offer.ssrc, code, ADVICE[code])
 
     def _deliver(self, result: FrameResult) -> None:
         """To the listeners, and back to the sender, three times."""
-        body = self._publish(result)
+        body = self.events.publish(result)
         if not self._asked.replies or self.address is None:
             return
-        data = result_datagram(self._own_ssrc, body, self.offer.mtu - self.offer.tag_bytes - 4)
+        room = self.offer.mtu - self.offer.tag_bytes - 4
+        if self._outbound is not None:
+            room = min(room, LARGEST_RTCP)
+        data = result_datagram(self._own_ssrc, body, room)
+        if len(data) > room:
+            return
         for delay in REPEATS_S:
             if delay:
                 self._loop.call_later(delay, self._reply, data)
@@ -240,43 +241,13 @@ class LossyStream:
             packet = data if self._outbound is None else self._outbound.rtcp(data)
             self._send(packet, self.address)
 
-    # Listeners.
-
-    def _publish(self, told: StreamEvent) -> dict[str, Any]:
-        """To the listeners, now and later; its JSON object."""
-        event = Event(next(self._numbers), told.event, told.as_dict())
-        self._recent.append(event)
-        for queue in self._listeners:
-            if queue.full():
-                queue.get_nowait()
-                self.counts.events_dropped += 1
-            queue.put_nowait(event)
-        return event.data
-
-    def listen(self, after: int | None) -> asyncio.Queue[Event | None]:
-        """A queue of events to come, and of recent ones after number `after`."""
-        queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUED_EVENTS)
-        if after is not None:
-            for event in self._recent:
-                if event.number > after:
-                    queue.put_nowait(event)
-        self._listeners.add(queue)
-        return queue
-
-    def unlisten(self, queue: asyncio.Queue[Event | None]) -> None:
-        """Forget a listener."""
-        self._listeners.discard(queue)
-
-    @property
-    def listeners(self) -> int:
-        """How many listen."""
-        return len(self._listeners)
-
     # Reports.
 
     def _report(self) -> None:
         self._reporter = self._loop.call_later(REPORT_S, self._report)
         now = time.monotonic()
+        if self.stopped is None:
+            self._watch(now)
         accepted = self.receiver.counts.accepted
         packets, octets = accepted - self._reported[0], self._octets - self._reported[1]
         if not packets or self.address is None or self.stopped is not None:
@@ -296,11 +267,41 @@ class LossyStream:
         )
         self._breaker.report(interval, now)
         if self._breaker.exceeded(interval):
-            self._advise("congestion")
+            self.advise("congestion")
         if self._breaker.reason is not None:
             self.stopped = self._breaker.reason
-            self._advise("stopped")
-            self._publish(StreamEnd(self.stopped))
+            self.advise("stopped")
+            self.events.publish(StreamEnd(self.stopped))
+
+    def _watch(self, now: float) -> None:
+        """Nothing that arrives stays without an answer, or a word on why there is none."""
+        receiver, assembly = self.receiver, self.receiver.assembler.counts
+        counts = receiver.counts
+        seen = (
+            counts.accepted,
+            counts.rejected,
+            receiver.assembler.begun,
+            assembly.late,
+            assembly.over_limit,
+        )
+        accepted, rejected, begun, late, over = (
+            new - old for new, old in zip(seen, self._watched, strict=True)
+        )
+        self._watched = seen
+        if self._source.contested_s is not None and now - self._source.contested_s < REPORT_S:
+            self.advise("two_senders")
+        elif rejected and not accepted and self._outbound is not None:
+            if now - self.advice.get("restarted", -REPORT_S) >= REPORT_S:
+                self.advise("rejected", rejected)
+        elif accepted and not begun and over:
+            self.advise("over_limit", over)
+        elif accepted and not begun and late:
+            self.advise("timestamps", late)
+
+    @property
+    def hears(self) -> Address | None:
+        """Where packets come from: the address, None where none came for a second."""
+        return self.address if time.monotonic() - self.heard_s < REPORT_S else None
 
     def status(self) -> StreamStatus:
         """What happened so far."""
@@ -310,7 +311,7 @@ class LossyStream:
             ssrc=self.offer.ssrc,
             bound=self.address is not None,
             stopped=self.stopped,
-            advice=tuple(Advice(code, text) for code, text in self.advice.items()),
+            advice=tuple(Advice(code, ADVICE[code]) for code in self.advice),
             frames=FrameCounts(
                 answered=counts.answered,
                 damaged=counts.damaged,
@@ -319,7 +320,7 @@ class LossyStream:
                 in_flight=receiver.assembler.in_flight + len(self._jobs),
             ),
             packets=self.packets,
-            events_dropped=counts.events_dropped,
+            events_dropped=self.events.dropped,
         )
 
     @property
@@ -330,7 +331,7 @@ class LossyStream:
             accepted=receiver.counts.accepted,
             rejected=receiver.counts.rejected,
             malformed=receiver.counts.malformed,
-            lost=max(0, receiver.reception.lost),
+            lost=receiver.reception.lost_in_all,
             recovered=receiver.parity.recovered,
             late=assembly.late,
             duplicate=assembly.duplicate,
@@ -346,8 +347,5 @@ class LossyStream:
             self._timer.cancel()
         for job in self._jobs:
             job.cancel()
-        self._publish(StreamEnd(reason))
-        for queue in self._listeners:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(None)
+        self.events.publish(StreamEnd(reason))
+        self.events.end()

@@ -14,12 +14,14 @@ class StreamTotals:
     """Counts since the agent started, by names of ours, so that nobody can make up new ones.
 
     `frames` by what became of them: `answered`, `damaged` (of these), `resend`, or the code of the
-    error; `ended` streams by reason; `packets` of ended streams by what became of them.
+    error; `ended` streams by reason; `packets` of ended streams by what became of them; `advice`
+    how often there was a reason for each, told or not.
     """
 
     frames: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     packets: Counter[str] = field(default_factory=Counter)
+    advice: Counter[str] = field(default_factory=Counter)
 
     def end(self, reason: str, packets: PacketCounts) -> None:
         """A stream ended; what it counted is kept."""

@@ -177,7 +177,7 @@ def _line(answer: Answer, spent_ms: float, lost_fraction: float, *, resent: bool
 @click.option("--url", default=DEFAULT_URL)
 @click.option("--task", help="Default: the agent's.")
 @click.option("--deadline-ms", type=click.FloatRange(5, 60_000), default=100.0)
-@click.option("--size", default="640x480", help="Of the camera's images, for advice.")
+@click.option("--size", default="640x480", help="Of the camera's images, WIDTHxHEIGHT.")
 @_suite
 def open_stream(
     accuracy: str | None, url: str, task: str | None, deadline_ms: float, size: str, suite: str
@@ -230,7 +230,7 @@ def _opened(offer: StreamOffer) -> Table:
 def _told(event: StreamEvent) -> str:
     """An event in one line."""
     if isinstance(event, Advice):
-        return f"advice: {event.message}"
+        return f"advice ({event.code}): {event.message}"
     if isinstance(event, StreamEnd):
         return f"end: {event.reason}"
     frame, answer = event.frame, event.answer

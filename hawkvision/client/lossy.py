@@ -37,7 +37,7 @@ from hawkvision.lossy.wire.rtcp import (
     parse_compound,
 )
 from hawkvision.lossy.wire.rtp import CLOCK_HZ
-from hawkvision.lossy.wire.srtp import Inbound, Outbound
+from hawkvision.lossy.wire.srtp import LARGEST_RTP, Inbound, Outbound
 
 Image = npt.NDArray[np.uint8]
 _REPORT_S = 1.0
@@ -85,9 +85,10 @@ class LossyStream(asyncio.DatagramProtocol):
         self._asked = asked
         self._sending = sending
         suite = offer.crypto
+        mtu = min(offer.mtu, LARGEST_RTP + offer.tag_bytes) if suite else offer.mtu
         self._sender = StreamSender(
             offer.ssrc,
-            SenderSettings(offer.mtu, offer.tag_bytes, sending.quality, sending.parity),
+            SenderSettings(mtu, offer.tag_bytes, sending.quality, sending.parity),
             Outbound(suite, offer.key, offer.ssrc) if suite else None,
         )
         self._inbound = (

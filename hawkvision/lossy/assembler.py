@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hawkvision.lossy.jpeg.layout import Layout
 from hawkvision.lossy.jpeg.tables import quantization_tables
 from hawkvision.lossy.wire.rtp import timestamp_distance
-from hawkvision.lossy.wire.rtpjpeg import TABLES_BYTES, TABLES_IN_BAND, JpegFragment
+from hawkvision.lossy.wire.rtpjpeg import JpegFragment
 
 REORDER_S = 0.003
 _REMEMBERED = 64
@@ -35,8 +35,8 @@ class Frame:
     """What arrived of one image.
 
     `fragments` (at least one) are sorted by offset and do not overlap; `size` is the scan's
-    length in bytes where the last packet arrived. `tables` (128 bytes) is None where none are
-    known. Times in seconds.
+    length in bytes where the last packet arrived. `tables` (128 or 192 bytes) is None where none
+    are known. Times in seconds.
     """
 
     timestamp: int
@@ -75,18 +75,21 @@ class AssemblyCounts:
 
 
 class Assembler:
-    """One source's frames. `interval_hint` and `mean_bytes` are what earlier frames showed."""
+    """One source's frames. `interval_hint` and `mean_bytes` are what earlier frames showed.
+
+    `begun` counts frames of which something was kept.
+    """
 
     def __init__(self, wait_s: float, limits: AssemblyLimits | None = None) -> None:
         self.wait_s = wait_s
         self.counts = AssemblyCounts()
         self.interval_hint = 0
         self.mean_bytes: float | None = None
+        self.begun = 0
         self._limits = limits or AssemblyLimits()
         self._buffers: OrderedDict[int, _Buffer] = OrderedDict()
         self._done: OrderedDict[int, None] = OrderedDict()
         self._tables: dict[int, bytes] = {}
-        self._latest_tables = b""
 
     @property
     def in_flight(self) -> int:
@@ -139,6 +142,7 @@ class Assembler:
         for other, earlier in self._buffers.items():
             if timestamp_distance(timestamp, other) > 0:
                 earlier.due_s = min(earlier.due_s, now + REORDER_S)
+        self.begun += 1
         buffer = _Buffer(layout, fragment.q, now, now + self.wait_s)
         self._buffers[timestamp] = buffer
         return buffer, finished
@@ -179,6 +183,14 @@ class Assembler:
         """All frames in flight, as far as they have come."""
         return [self._finish(stamp) for stamp in list(self._buffers)]
 
+    def begin_anew(self) -> list[Frame]:
+        """The source restarted: all frames in flight; nothing is known of those to come."""
+        frames = self.flush()
+        self._done.clear()
+        self._tables.clear()
+        self.interval_hint, self.mean_bytes = 0, None
+        return frames
+
     def _finish(self, timestamp: int) -> Frame:
         buffer = self._buffers.pop(timestamp)
         self._done[timestamp] = None
@@ -202,19 +214,16 @@ class Assembler:
         )
 
     def _tables_for(self, buffer: _Buffer) -> bytes | None:
-        """Computed, in band, or the last ones seen.
+        """Computed, in band, or the last ones seen under this Q.
 
         RFC 2435 lets receivers keep tables for Q of 128 to 254. Keeping them for Q 255 where
         the first packet is lost goes beyond it, and is right while the quality is constant.
         """
         if buffer.q < 100:
             return quantization_tables(buffer.q)
-        if len(buffer.tables) == TABLES_BYTES:
-            self._latest_tables = buffer.tables
-            if buffer.q != TABLES_IN_BAND:
-                self._tables[buffer.q] = buffer.tables
-            return buffer.tables
-        return self._tables.get(buffer.q) or self._latest_tables or None
+        if buffer.tables:
+            self._tables[buffer.q] = buffer.tables
+        return self._tables.get(buffer.q)
 
 
 def _without_overlaps(buffer: _Buffer) -> tuple[list[JpegFragment], int]:

@@ -14,7 +14,7 @@ from hawkvision.lossy.jpeg.packetize import advised_interval, payload_room
 from hawkvision.lossy.wire import parity
 from hawkvision.lossy.wire.rtp import CLOCK_HZ
 from hawkvision.lossy.wire.rtpjpeg import PAYLOAD_TYPE
-from hawkvision.lossy.wire.srtp import DEFAULT_SUITE, Suite, suite_named
+from hawkvision.lossy.wire.srtp import DEFAULT_SUITE, LARGEST, Suite, suite_named
 
 Concealment = Literal["interpolate", "previous"]
 _BYTES_PER_PIXEL = 0.22
@@ -92,7 +92,8 @@ def parse_stream_request(body: Any) -> StreamRequest:
         raise InvalidRequest(f"conceal is interpolate or previous, not {request.conceal[:40]!r}")
     if request.cutoff_ms >= request.deadline_ms:
         raise InvalidRequest("wait_ms has to be shorter than deadline_ms")
-    suite_named(request.suite)
+    if suite_named(request.suite) is not None and request.mtu > LARGEST:
+        raise InvalidRequest(f"with SRTP mtu is a number from 256 to {LARGEST}, not {request.mtu}")
     return request
 
 
@@ -109,6 +110,7 @@ class StreamOffer:
     """How to reach a stream. `key` is empty for plain RTP on loopback; times in milliseconds.
 
     `warning` says what is unsafe about the way this offer takes to the client, if anything is.
+    `width` and `height` in pixels are what the camera's lines ask of it, 0 for its own choice.
     """
 
     id: str
@@ -123,6 +125,8 @@ class StreamOffer:
     expires_s: float
     interval_mcus: int
     warning: str = ""
+    width: int = 0
+    height: int = 0
 
     @property
     def crypto(self) -> Suite | None:
@@ -149,6 +153,8 @@ class StreamOffer:
             "deadline_ms": self.deadline_ms,
             "wait_ms": self.wait_ms,
             "expires_s": self.expires_s,
+            "width": self.width,
+            "height": self.height,
             "restart_interval": {
                 "mcus": self.interval_mcus,
                 "advice": "Insert restart markers, at least one for each row of MCUs: without them "
@@ -175,6 +181,8 @@ class StreamOffer:
             expires_s=float(body["expires_s"]),
             interval_mcus=int(body["restart_interval"]["mcus"]),
             warning=str(body.get("warning", "")),
+            width=int(body.get("width", 0)),
+            height=int(body.get("height", 0)),
         )
 
 
@@ -201,16 +209,22 @@ def commands(offer: StreamOffer) -> dict[str, str]:
         "avenc_mjpeg huffman=default force-duplicated-matrix=true slices=4 threads=auto "
         "thread-type=slice"
     )
+    raw, capture, scale = "videoconvert ! video/x-raw,format=I420", "", ""
+    if offer.width and offer.height:  # asked of the camera, and scaled to where it cannot
+        raw = "videoconvert ! videoscale ! video/x-raw,format=I420"
+        raw += f",width={offer.width},height={offer.height}"
+        capture = f"-video_size {offer.width}x{offer.height} "
+        scale = f"-vf scale={offer.width}:{offer.height} "
     found = {
-        "gstreamer": "gst-launch-1.0 -e v4l2src ! videoconvert ! video/x-raw,format=I420 "
-        f"! {encode} ! {sink}",
+        "gstreamer": f"gst-launch-1.0 -e v4l2src ! {raw} ! {encode} ! {sink}",
         "gstreamer_files": "gst-launch-1.0 -e imagesequencesrc location=%05d.jpg "
         f"framerate=10/1 ! jpegparse ! {sink}",
     }
     if suite is None or suite.name == DEFAULT_SUITE:
         out = _ffmpeg_output(offer, suite)
         found["ffmpeg"] = (
-            "ffmpeg -f v4l2 -i /dev/video0 -c:v mjpeg -huffman default -force_duplicated_matrix 1 "
+            f"ffmpeg -f v4l2 {capture}-i /dev/video0 {scale}"
+            "-c:v mjpeg -huffman default -force_duplicated_matrix 1 "
             f"-pix_fmt yuvj420p -q:v 4 -threads 2 -thread_type slice -slices 4 {out}"
         )
         found["ffmpeg_files"] = f"ffmpeg -re -framerate 10 -i %05d.jpg -c:v copy {out}"
@@ -219,7 +233,8 @@ def commands(offer: StreamOffer) -> dict[str, str]:
 
 def _ffmpeg_output(offer: StreamOffer, suite: Suite | None) -> str:
     size = offer.mtu - offer.tag_bytes
-    address = f"{offer.host}:{offer.port}?rtcpport={offer.port}&pkt_size={size}"
+    host = f"[{offer.host}]" if ":" in offer.host else offer.host
+    address = f"{host}:{offer.port}?rtcpport={offer.port}&pkt_size={size}"
     if suite is None:
         return f"-ssrc {offer.ssrc} -f rtp 'rtp://{address}'"
     key = base64.b64encode(offer.key).decode()

@@ -20,7 +20,8 @@ import pytest
 from PIL import Image
 
 from hawkvision.client.async_client import AsyncClient
-from hawkvision.contract.stream import StreamStatus
+from hawkvision.contract.stream import Advice, FrameResult, StreamEvent, StreamStatus
+from hawkvision.errors import HawkVisionError
 from hawkvision.images import decode
 from hawkvision.lossy.assembler import Frame
 from hawkvision.lossy.jpeg.pixels import decode_frame
@@ -40,6 +41,7 @@ RATE = 25
 SSRC = 123_456_789
 PHOTOS = Path(os.environ.get("HAWKVISION_DATA", "")) / "imagenette.tar.gz"
 TASK = ("--task", "imagenette")
+REFUSED = {"restarted", "rejected"}
 
 
 def _missing(tool: str) -> str | None:
@@ -267,6 +269,68 @@ def test_on_a_lossy_link_nothing_is_misplaced(
             inside = slice(16 * row + 2, 16 * row + 14), slice(16 * column + 2, 16 * column + 14)
             assert np.array_equal(image[inside], references[index][inside])
     assert damaged > 0
+
+
+async def starts_and_stops(
+    client: AsyncClient, offer: StreamOffer, arguments: list[str], rounds: int
+) -> list[tuple[int, str | None, float]]:
+    """Start a camera, kill it when it was heard, start it again, and so on.
+
+    For each start the frames answered, what was told where none was, and the seconds until that.
+    """
+    events: asyncio.Queue[StreamEvent] = asyncio.Queue()
+
+    async def follow() -> None:
+        async for event in client.stream_events(offer.id, after=0):
+            events.put_nowait(event)
+
+    follower = asyncio.create_task(follow())
+    found: list[tuple[int, str | None, float]] = []
+    try:
+        for _ in range(rounds):
+            camera = await asyncio.create_subprocess_exec(
+                *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            begun, answered, told = time.monotonic(), 0, None
+            try:
+                async with asyncio.timeout(30):
+                    while answered < 8 and told is None:
+                        event = await events.get()
+                        if isinstance(event, FrameResult):
+                            answered += not isinstance(event.answer, HawkVisionError)
+                        elif isinstance(event, Advice) and event.code in REFUSED:
+                            told = event.code
+            finally:
+                camera.kill()
+                await camera.wait()
+            found.append((answered, told, time.monotonic() - begun))
+            await asyncio.sleep(0.2)  # frames that are still being answered
+            while not events.empty():
+                events.get_nowait()
+    finally:
+        follower.cancel()
+    return found
+
+
+@pytest.mark.parametrize("suite", [PLAIN, *SUITES])
+@pytest.mark.parametrize("tool", ["gstreamer", "ffmpeg"])
+async def test_a_camera_that_is_stopped_and_started_is_answered_or_told(
+    tool: str, suite: str, agent: Service, sequence: Path
+) -> None:
+    needs(tool)
+    if tool == "ffmpeg" and suite == "AEAD_AES_128_GCM":
+        pytest.skip("FFmpeg has no GCM")
+    async with AsyncClient(f"http://{agent.address}") as client:
+        offer = await client.open_stream({"suite": suite, "accuracy": "0.85"})
+        starts = await starts_and_stops(client, offer, command(offer, tool, sequence), 3)
+        status = await _settled(client, offer)
+    assert starts[0][0] == 8
+    if suite == PLAIN:
+        assert all(answered == 8 for answered, _, _ in starts)
+        assert "resumed" in {one.code for one in status.advice}
+    assert all(answered == 8 or told for answered, told, _ in starts)
+    assert "congestion" not in {one.code for one in status.advice}
+    assert status.packets.lost < 100  # nothing is lost here, and no start counts as loss
 
 
 async def _settled(client: AsyncClient, offer: StreamOffer) -> StreamStatus:

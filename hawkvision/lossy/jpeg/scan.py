@@ -41,14 +41,17 @@ class JpegScan:
 
 @lru_cache(maxsize=64)
 def headers(layout: Layout, tables: bytes) -> bytes:
-    """SOI to SOS of a JPEG with this geometry (RFC 2435, appendix B). `tables`: 128 bytes."""
+    """SOI to SOS of a JPEG with this geometry (RFC 2435, appendix B).
+
+    `tables`: 128 bytes, or 192 with the second chroma component's own.
+    """
     vertical = 2 if layout.type else 1
+    last = len(tables) // 64 - 1
     frame = struct.pack("!BHHB", 8, layout.height, layout.width, 3)
-    frame += bytes((1, 0x20 | vertical, 0, 2, 0x11, 1, 3, 0x11, 1))
+    frame += bytes((1, 0x20 | vertical, 0, 2, 0x11, 1, 3, 0x11, last))
     parts = [
         b"\xff\xd8",
-        _segment(_DQT, b"\x00" + tables[:64]),
-        _segment(_DQT, b"\x01" + tables[64:]),
+        *(_segment(_DQT, bytes((n,)) + tables[64 * n : 64 * n + 64]) for n in range(last + 1)),
         _segment(_SOF0, frame),
         HUFFMAN_SEGMENTS,
     ]

@@ -127,6 +127,11 @@ class ParityDecoder:
         if len(self._packets) > _HISTORY:
             self._packets.popitem(last=False)
 
+    def forget(self) -> None:
+        """The source began anew: what came before has nothing to do with what comes."""
+        self._packets.clear()
+        self._pending.clear()
+
     def parity(self, payload: bytes, ssrc: int) -> list[bytes]:
         """Take a parity packet; the packets that can be recovered now. Raises MalformedPacket."""
         parity = Parity.parse(payload)

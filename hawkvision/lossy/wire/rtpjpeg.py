@@ -8,9 +8,10 @@ from functools import lru_cache
 
 from hawkvision.errors import MalformedPacket
 from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.wire.unreadable import UnreadablePacket
 
 PAYLOAD_TYPE = 26
-TABLES_BYTES = 128
+_TABLE_BYTES = 64
 _MAIN = struct.Struct("!IBBBB")
 _RESTART = struct.Struct("!HH")
 _TABLES = struct.Struct("!BBH")
@@ -28,7 +29,8 @@ class JpegFragment:
     """A run of entropy-coded bytes at `offset` within its frame.
 
     `q` is 1 to 99 for computed tables, 128 to 255 for tables in band, which the fragment at offset
-    0 carries in `tables` (128 bytes, or empty where the last ones stay valid). `start` is the
+    0 carries in `tables` (128 bytes, 192 where both chroma components have their own, or empty
+    where the last ones stay valid). `start` is the
     index of the first restart interval of the chunk that this fragment belongs to, None where it
     does not say; `first` and `last` mark the chunk's ends.
     """
@@ -44,19 +46,16 @@ class JpegFragment:
 
     @classmethod
     def parse(cls, payload: bytes) -> JpegFragment:
-        """Raises MalformedPacket, also for what this receiver does not read.
+        """Raises MalformedPacket; UnreadablePacket for what this receiver does not read.
 
-        Not read: interlaced fields, types other than 0, 1, 64 and 65, sizes left to SDP, tables
-        that are not two of 8 bits.
+        Not read: interlaced fields, types other than 0, 1, 64 and 65, reserved Q, sizes left to
+        SDP, tables with values of 0 or over 255.
         """
         if len(payload) < 8:
             raise MalformedPacket("the RTP/JPEG header is cut short")
         word, kind, q, width, height = _MAIN.unpack_from(payload)
         if word >> 24 or kind & 0xBE or not width or not height or q == 0 or 100 <= q < 128:
-            raise MalformedPacket(
-                f"RTP/JPEG type {kind}, Q {q}, {8 * width}x{8 * height}: not read here",
-                hint="Baseline 4:2:2 or 4:2:0, progressive scan, at most 2040 px a side.",
-            )
+            raise _not_read(word >> 24, kind, q, 8 * width, 8 * height)
         offset, at = word & 0xFFFFFF, 8
         interval, start, first, last = 0, None, True, True
         if kind & 0x40:
@@ -65,7 +64,7 @@ class JpegFragment:
             interval, flags = _RESTART.unpack_from(payload, 8)
             at = 12
             if not interval:
-                raise MalformedPacket("a restart interval of 0")
+                raise UnreadablePacket("restart_interval", "a restart interval of 0")
             first, last = bool(flags & 0x8000), bool(flags & 0x4000)
             if flags & 0x3FFF != _UNALIGNED:
                 start = flags & 0x3FFF
@@ -75,21 +74,17 @@ class JpegFragment:
                 raise MalformedPacket("the quantization header is cut short")
             _, precision, length = _TABLES.unpack_from(payload, at)
             at += 4
-            if (
-                length not in (0, TABLES_BYTES)
-                or (length and precision)
-                or len(payload) < at + length
-            ):
-                raise MalformedPacket(
-                    f"quantization tables of {length} bytes, precision {precision}"
-                )
-            tables = payload[at : at + length]
+            if len(payload) < at + length:
+                raise MalformedPacket("the quantization tables are cut short")
+            tables = _tables(precision, payload[at : at + length]) if length else b""
             at += length
         if at == len(payload):
             raise MalformedPacket("no image data")
         layout = _layout(kind & 1, 8 * width, 8 * height, interval)
         if start is not None and start >= layout.intervals:
-            raise MalformedPacket(f"restart count {start} of {layout.intervals} intervals")
+            raise UnreadablePacket(
+                "restart_interval", f"restart count {start} of {layout.intervals} intervals"
+            )
         return cls(offset, layout, q, payload[at:], tables, start, first, last)
 
     def __bytes__(self) -> bytes:
@@ -103,3 +98,38 @@ class JpegFragment:
         if self.q >= 128 and self.offset == 0:
             head += _TABLES.pack(0, 0, len(self.tables)) + self.tables
         return head + self.data
+
+
+def _not_read(specific: int, kind: int, q: int, width: int, height: int) -> UnreadablePacket:
+    """Why a main header (RFC 2435, section 3.1) is not read; the first reason that holds."""
+    if kind & 0xBE:
+        return UnreadablePacket("jpeg_type", f"RTP/JPEG type {kind}")
+    if specific:
+        return UnreadablePacket("interlaced", f"type-specific {specific}: an interlaced field")
+    if not width or not height:
+        return UnreadablePacket("size", f"a size of {width}x{height} px")
+    return UnreadablePacket("quality", f"Q {q} is reserved")
+
+
+@lru_cache(maxsize=256)
+def _tables(precision: int, data: bytes) -> bytes:
+    """Tables of 8 bits: 128 bytes, or 192. Raises UnreadablePacket.
+
+    One table stands for both (JPEGs of FFmpeg and of some cameras have one). Bit n of `precision`
+    says that table n has 16 bits (RFC 2435, section 3.1.8).
+    """
+    found: list[bytes] = []
+    at = 0
+    while at < len(data) and len(found) < 4:
+        wide = precision >> len(found) & 1
+        table = data[at : at + (_TABLE_BYTES << wide)]
+        at += len(table)
+        if len(table) < _TABLE_BYTES << wide or (wide and any(table[::2])):
+            found = []
+            break
+        found.append(table[1::2] if wide else table)
+    if at != len(data) or not 1 <= len(found) <= 3 or 0 in b"".join(found):
+        raise UnreadablePacket(
+            "tables", f"quantization tables of {len(data)} bytes, precision {precision}"
+        )
+    return b"".join(found * 2 if len(found) == 1 else found)

@@ -49,6 +49,11 @@ SUITES: dict[str, Suite] = {
 DEFAULT_SUITE = "AES_CM_128_HMAC_SHA1_80"
 PLAIN = "none"
 _WINDOW = 1024
+LARGEST = 1500
+"""Bytes of a protected packet: pylibsrtp's buffer. One to be sent leaves room for the largest
+trailer in it, whatever its suite adds: LARGEST_RTP and LARGEST_RTCP before protection."""
+LARGEST_RTP = LARGEST - 144
+LARGEST_RTCP = LARGEST - 148
 
 
 def suite_named(name: str) -> Suite | None:
@@ -97,22 +102,30 @@ class Inbound:
 
     def __init__(self, suite: Suite, key: bytes, ssrc: int) -> None:
         session = _session(suite, key, ssrc)
+        self._of = (suite, key, ssrc)
         self._error: type[Exception] = _library().Error
         self._rtp: Callable[[bytes], bytes] = session.unprotect
         self._rtcp: Callable[[bytes], bytes] = session.unprotect_rtcp
 
     def rtp(self, packet: bytes) -> bytes | None:
         """The RTP packet, or None for one that is not authentic or was seen before."""
-        try:
-            return self._rtp(packet)
-        except (self._error, TypeError):
-            return None
+        return self._checked(self._rtp, packet)
 
     def rtcp(self, packet: bytes) -> bytes | None:
         """As `rtp`, for RTCP."""
+        return self._checked(self._rtcp, packet)
+
+    def from_the_beginning(self, packet: bytes) -> bytes | None:
+        """As `rtp` for a sender that has just begun (rollover counter 0), copies included.
+
+        Tells only who sent a packet; what it holds must not be used, as it may be a replay.
+        """
+        return self._checked(_session(*self._of).unprotect, packet)
+
+    def _checked(self, unprotect: Callable[[bytes], bytes], packet: bytes) -> bytes | None:
         try:
-            return self._rtcp(packet)
-        except (self._error, TypeError):
+            return unprotect(packet)
+        except (self._error, TypeError, ValueError):  # ValueError: over LARGEST
             return None
 
 
