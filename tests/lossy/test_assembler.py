@@ -129,3 +129,19 @@ def test_unknown_tables_are_none_and_computed_ones_are_known() -> None:
     assembler.add(2, False, JpegFragment(9, layout, 60, b"y"), 0.0)
     one, two = assembler.poll(1.0)
     assert one.tables is None and two.tables is not None
+
+
+def test_tables_of_another_quality_are_not_taken_for_these() -> None:
+    """Q 128 to 254 name their tables (RFC 2435, section 4.2); a new run has to send them anew."""
+    layout, tables = Layout(1, 64, 64), bytes(range(1, 129))
+    assembler = Assembler(0.05)
+
+    def frame(stamp: int, q: int, tables: bytes = b"") -> bytes | None:
+        assembler.add(stamp, False, JpegFragment(0, layout, q, b"x", tables), 0.0)
+        (found,) = assembler.poll(1.0)
+        return found.tables
+
+    assert frame(1, 130, tables) == frame(2, 130) == tables
+    assert frame(3, 131) is None and frame(4, 255) is None
+    assembler.begin_anew()
+    assert frame(5, 130) is None

@@ -148,3 +148,78 @@ def test_expected_packets_survive_wrapping(start: int, skips: list[int]) -> None
         reception.packet(sequence, 0, 0.0)
     assert reception.expected == 1 + len(skips) + sum(skips)
     assert reception.lost == sum(skips)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize(
+    ("first", "second", "goes_on"),
+    [
+        (20_000, 20_400, True),
+        (20_000, 22_445, True),
+        (20_000, 50_000, True),
+        (50_000, 65_500, True),
+        (50_000, 49_995, False),
+        (50_000, 48_000, False),
+        (50_000, 10_000, False),
+        (3_000, 100, False),
+    ],
+)
+def test_a_sender_begun_anew_under_its_key_goes_on_or_is_known(
+    suite: str, first: int, second: int, *, goes_on: bool
+) -> None:
+    """Ahead of all numbers used it goes on; behind it is refused: its keystream may be used."""
+    crypto = suite_named(suite)
+    assert crypto is not None
+    key = new_key(crypto)
+    receiver = StreamReceiver(SSRC, 0.05, None, Inbound(crypto, key, SSRC))
+
+    def starts(sequence: int, stamp: int, now: float) -> int:
+        settings = SenderSettings(tag_bytes=crypto.tag_bytes)
+        sender = StreamSender(SSRC, settings, Outbound(crypto, key, SSRC))
+        sender._sequence = sequence
+        frames = 0
+        for index in range(4):
+            for datagram in sender.frame(jpeg(index), stamp + 9000 * index):
+                frames += sum(one.complete for one in receiver.rtp(datagram, now) or ())
+                sent.append(datagram)
+            now += 0.1
+        return frames
+
+    sent: list[bytes] = []
+    assert starts(first, 1000, 10.0) == 4
+    recording = list(sent)
+    answered = starts(second, 0x5000_0000, 11.0)
+    if goes_on:
+        assert answered == 4 and receiver.troubles == {"resumed": 1}
+        assert receiver.reception.lost_in_all == 0
+    else:
+        assert answered < 4 and "restarted" in receiver.troubles
+    receiver.troubles.clear()
+    for at, datagram in enumerate(recording):
+        assert receiver.rtp(datagram, 12.0 + at) is None
+    assert not receiver.troubles
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_recording_of_lost_packets_is_no_sender_begun_anew(suite: str) -> None:
+    sender, receiver = _pair(suite)
+    receiver.rtp(sender.frame(jpeg(0), 0)[0], 9.0)
+    lost = sender.frame(jpeg(1), 9000)
+    now = 10.0
+    for index in range(2, 6):
+        for datagram in sender.frame(jpeg(1), 9000 * index):
+            receiver.rtp(datagram, now)
+        sender._sequence = (sender._sequence + 400) & 0xFFFF
+        now += 0.1
+    for datagram in lost:
+        now += 0.1
+        assert receiver.rtp(datagram, now) is None
+    assert not receiver.troubles
+
+
+def test_datagrams_of_any_length_are_taken_or_refused() -> None:
+    for name in SUITES:
+        _, receiver = _pair(name)
+        for length in (0, 1, 12, 1499, 1500, 1501, 9000, 65_507):
+            assert receiver.rtp(b"\x80\x1a" + bytes(max(0, length - 2)), 0.0) is None
+            assert receiver.rtcp(b"\x80\xc8" + bytes(max(0, length - 2)), 0.0) is None

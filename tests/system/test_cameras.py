@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import shlex
@@ -301,7 +302,8 @@ async def starts_and_stops(
                         elif isinstance(event, Advice) and event.code in REFUSED:
                             told = event.code
             finally:
-                camera.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    camera.kill()
                 await camera.wait()
             found.append((answered, told, time.monotonic() - begun))
             await asyncio.sleep(0.2)  # frames that are still being answered

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawkvision.errors import MalformedPacket
+from hawkvision.lossy.advice import ADVICE
 from hawkvision.lossy.jpeg.layout import Layout
 from hawkvision.lossy.jpeg.tables import quality_of, quantization_tables
 from hawkvision.lossy.wire.rtcp import (
@@ -22,6 +23,7 @@ from hawkvision.lossy.wire.rtcp import (
 )
 from hawkvision.lossy.wire.rtp import RtpPacket, is_rtcp, sequence_distance, timestamp_distance
 from hawkvision.lossy.wire.rtpjpeg import JpegFragment
+from hawkvision.lossy.wire.unreadable import advice_of
 
 u32 = st.integers(0, 0xFFFF_FFFF)
 layouts = st.builds(
@@ -109,6 +111,67 @@ def test_jpeg_fragment_round_trip(fragment: JpegFragment) -> None:
 def test_jpeg_fragments_that_cannot_be_read_are_refused(payload: bytes) -> None:
     with pytest.raises(MalformedPacket):
         JpegFragment.parse(payload)
+
+
+LUMA, BLUE, RED = (bytes([value] * 64) for value in (3, 5, 9))
+
+
+def wide(table: bytes) -> bytes:
+    return b"".join(bytes((0, value)) for value in table)
+
+
+@pytest.mark.parametrize(
+    ("precision", "sent", "tables"),
+    [
+        (0, LUMA, LUMA * 2),
+        (0, LUMA + BLUE, LUMA + BLUE),
+        (0, LUMA + BLUE + RED, LUMA + BLUE + RED),
+        (1, wide(LUMA), LUMA * 2),
+        (2, LUMA + wide(BLUE), LUMA + BLUE),
+        (3, wide(LUMA) + wide(BLUE), LUMA + BLUE),
+        (255, b"", b""),
+    ],
+)
+def test_one_two_or_three_tables_are_read(precision: int, sent: bytes, tables: bytes) -> None:
+    head = bytes([0, 0, 0, 0, 1, 255, 10, 10, 0, precision]) + len(sent).to_bytes(2, "big")
+    assert JpegFragment.parse(head + sent + b"data").tables == tables
+
+
+@pytest.mark.parametrize(
+    ("payload", "advice"),
+    [
+        (bytes([0, 0, 0, 0, 2, 75, 10, 10, 1]), "jpeg_type"),
+        (bytes([0, 0, 0, 0, 66, 75, 10, 10, 0, 5, 255, 255, 1]), "jpeg_type"),
+        (bytes([0, 0, 0, 0, 129, 75, 10, 10, 1]), "jpeg_type"),
+        (bytes([1, 0, 0, 0, 1, 75, 10, 10, 1]), "interlaced"),
+        (bytes([3, 0, 0, 0, 0, 75, 10, 10, 1]), "interlaced"),
+        (bytes([0, 0, 0, 0, 1, 0, 10, 10, 1]), "quality"),
+        (bytes([0, 0, 0, 0, 1, 100, 10, 10, 1]), "quality"),
+        (bytes([0, 0, 0, 0, 1, 127, 10, 10, 1]), "quality"),
+        (bytes([0, 0, 0, 0, 1, 75, 0, 0, 1]), "size"),
+        (bytes([0, 0, 0, 0, 65, 75, 10, 10, 0, 0, 255, 255, 1]), "restart_interval"),
+        (bytes([0, 0, 0, 0, 65, 75, 10, 10, 0, 5, 0xC0, 99, 1]), "restart_interval"),
+        (bytes([0, 0, 0, 0, 1, 255, 10, 10, 0, 0, 0, 63]) + LUMA, "tables"),
+        (bytes([0, 0, 0, 0, 1, 255, 10, 10, 0, 0, 1, 0]) + LUMA * 5, "tables"),
+        (bytes([0, 0, 0, 0, 1, 255, 10, 10, 0, 1, 0, 128]) + LUMA * 3, "tables"),
+        (bytes([0, 0, 0, 0, 1, 255, 10, 10, 0, 0, 0, 128]) + LUMA, "malformed"),
+        (bytes(3), "malformed"),
+    ],
+)
+def test_what_is_not_read_says_why(payload: bytes, advice: str) -> None:
+    with pytest.raises(MalformedPacket) as caught:
+        JpegFragment.parse(payload)
+    assert advice_of(caught.value) == advice and advice in ADVICE
+
+
+@given(st.binary(min_size=8, max_size=300))
+def test_whatever_arrives_has_a_code_that_is_explained(payload: bytes) -> None:
+    try:
+        found = JpegFragment.parse(payload)
+    except MalformedPacket as error:
+        assert advice_of(error) in ADVICE
+    else:
+        assert len(found.tables) in (0, 128, 192) and 0 not in found.tables
 
 
 blocks = st.builds(
