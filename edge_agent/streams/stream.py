@@ -40,6 +40,8 @@ Address = tuple[Any, ...]
 REPORT_S = 1.0
 _MOST_ANSWERING = 8
 _LOG_EVERY_S = 60.0
+_SILENT_S = 0.2
+"""Without a packet for so long, refused ones are all there is."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,8 @@ class LossyStream:
         self._breaker = RtpCircuitBreaker(REPORT_S)
         self._octets = 0
         self._reported = (0, 0)
-        self._watched = (0, 0, 0, 0, 0)
+        self._watched = (0, 0, 0, 0)
+        self._refused = False
         self._source = SourceAddress()
         self._logged: dict[str, float] = {}
         self._reporter = self._loop.call_later(REPORT_S, self._report)
@@ -111,7 +114,9 @@ class LossyStream:
         if self.receiver.troubles:
             self._tell_troubles()
         if frames is None:
+            self._refused = True
             return
+        self._refused = False
         self.address = address
         self.heard_s = now
         self._octets += len(data)
@@ -276,23 +281,22 @@ class LossyStream:
     def _watch(self, now: float) -> None:
         """Nothing that arrives stays without an answer, or a word on why there is none."""
         receiver, assembly = self.receiver, self.receiver.assembler.counts
-        counts = receiver.counts
         seen = (
-            counts.accepted,
-            counts.rejected,
+            receiver.counts.accepted,
             receiver.assembler.begun,
             assembly.late,
             assembly.over_limit,
         )
-        accepted, rejected, begun, late, over = (
+        accepted, begun, late, over = (
             new - old for new, old in zip(seen, self._watched, strict=True)
         )
         self._watched = seen
         if self._source.contested_s is not None and now - self._source.contested_s < REPORT_S:
             self.advise("two_senders")
-        elif rejected and not accepted and self._outbound is not None:
+        elif self._refused and self._outbound is not None and now - self.heard_s > _SILENT_S:
+            self._refused = False
             if now - self.advice.get("restarted", -REPORT_S) >= REPORT_S:
-                self.advise("rejected", rejected)
+                self.advise("rejected")
         elif accepted and not begun and over:
             self.advise("over_limit", over)
         elif accepted and not begun and late:

@@ -7,10 +7,12 @@ import os
 import random
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,14 @@ import pytest
 from edge_agent.streams.registry import is_loopback
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.lossy import LossyStream, Sending
-from hawkvision.contract.stream import FrameResult, StreamEnd, StreamEvent, StreamStatus
+from hawkvision.contract.stream import Advice, FrameResult, StreamEnd, StreamEvent, StreamStatus
 from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, UnknownStream
+from hawkvision.lossy.advice import ADVICE
 from hawkvision.lossy.jpeg.scan import JpegScan
 from hawkvision.lossy.offer import StreamOffer
 from hawkvision.lossy.sender import SenderSettings, StreamSender
-from hawkvision.lossy.wire.srtp import Outbound, suite_named
+from hawkvision.lossy.wire.rtp import RtpPacket
+from hawkvision.lossy.wire.srtp import SUITES, Outbound, suite_named
 from hawkvision.repository import shipped_repository
 from loadtest.link.model import LinkSettings
 from loadtest.link.relay import UdpRelay
@@ -353,6 +357,162 @@ async def test_bad_options_of_requests_raise(agent: Service) -> None:
     with pytest.raises(InvalidRequest):
         async with LossyStream.open(url(agent), mtu=99_999):
             pass
+
+
+MAIN = struct.Struct("!IBBBB")
+
+
+def rtp(offer: StreamOffer, number: int, payload: bytes, kind: int = 26) -> bytes:
+    return bytes(RtpPacket(kind, True, number, 9000 * number, offer.ssrc, payload))
+
+
+def jpeg_packet(
+    kind: int, q: int, width: int, height: int, rest: bytes = b"", specific: int = 0
+) -> bytes:
+    return MAIN.pack(specific << 24, kind, q, width, height) + rest + b"\x28\xa2" * 20
+
+
+@pytest.mark.parametrize(
+    ("code", "payload", "kind"),
+    [
+        ("payload_type", b"\x65" + bytes(200), 96),
+        ("payload_type", jpeg_packet(1, 75, 28, 28), 97),
+        ("jpeg_type", jpeg_packet(2, 75, 28, 28), 26),
+        ("interlaced", jpeg_packet(1, 75, 28, 28, specific=1), 26),
+        ("quality", jpeg_packet(1, 100, 28, 28), 26),
+        ("size", jpeg_packet(1, 75, 0, 0), 26),
+        ("restart_interval", jpeg_packet(65, 75, 28, 28, b"\0\x0e\xc0\x63"), 26),
+        ("tables", jpeg_packet(1, 255, 28, 28, b"\0\0\0\x20" + bytes(32)), 26),
+        ("no_tables", jpeg_packet(1, 255, 28, 28, b"\0\0\0\0"), 26),
+        ("malformed", b"\0\0\0", 26),
+    ],
+)
+async def test_what_cannot_be_answered_is_told_while_it_lasts(
+    agent: Service, code: str, payload: bytes, kind: int
+) -> None:
+    """A word a second in the results, the status and the metrics; a good camera is answered."""
+    before = await counted(agent, "hawkvision_stream_advice")
+    async with AsyncClient(url(agent)) as client:
+        offer = await opened(client, suite="none")
+        codes: list[str] = []
+        async with asyncio.timeout(20):
+            follower = asyncio.create_task(_advice(client, offer.id, codes))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+                number = 0
+                while codes.count(code) < 2:
+                    number += 1
+                    out.sendto(rtp(offer, number, payload, kind), (offer.host, offer.port))
+                    await asyncio.sleep(0.02)
+        status = await client.stream_status(offer.id)
+        told = {one.code: one.message for one in status.advice}
+        assert told[code] == ADVICE[code]
+        assert codes.count(code) < 10 + number * 0.02 * 3
+        after = await counted(agent, "hawkvision_stream_advice")
+        assert after[code] - before.get(code, 0.0) >= number / 2
+        await client.close_stream(offer.id)
+        await follower
+        async with LossyStream.open(url(agent), suite="none") as stream:
+            assert (await stream.classify(jpeg(4))).complete
+
+
+async def _advice(client: AsyncClient, stream_id: str, codes: list[str]) -> None:
+    async for event in client.stream_events(stream_id, after=0):
+        codes += [event.code] if isinstance(event, Advice) else []
+
+
+async def told(client: AsyncClient, offer: StreamOffer, code: str) -> None:
+    """Wait until the stream's advice has this code."""
+    async with asyncio.timeout(20):
+        while code not in {one.code for one in (await client.stream_status(offer.id)).advice}:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+async def test_a_camera_begun_anew_is_told_and_a_recording_is_not(
+    agent: Service, suite: str
+) -> None:
+    async with AsyncClient(url(agent)) as client:
+        offer = await opened(client, suite=suite)
+        sender = sender_of(offer)
+        sender._sequence = 30_000
+        sent = [one for index in range(3) for one in sender.frame(jpeg(index), 9000 * index)]
+        await put(offer, sent)
+        await _until(client, offer.id, 3)
+        await put(offer, sent)
+        await told(client, offer, "rejected")
+        status = await client.stream_status(offer.id)
+        assert [one.code for one in status.advice] == ["rejected"]
+        again = sender_of(offer)
+        again._sequence = 20_000
+        await put(offer, again.frame(jpeg(1), 0x6000_0000))
+        await told(client, offer, "restarted")
+        ahead = sender_of(offer)
+        ahead._sequence = 32_000
+        await put(offer, ahead.frame(jpeg(1), 0x5000_0000))
+        await told(client, offer, "resumed")
+        status = await _until(client, offer.id, 4)
+        assert status.packets.lost == 0
+
+
+async def test_other_keys_and_sources_are_told(agent: Service) -> None:
+    async with AsyncClient(url(agent)) as client:
+        offer = await opened(client)
+        plain = sender_of(replace(offer, suite="none", key=b""))
+        await put(offer, plain.frame(jpeg(1), 1))
+        await told(client, offer, "rejected")
+        other = sender_of(replace(offer, ssrc=offer.ssrc ^ 1))
+        for index in range(20):
+            await put(offer, other.frame(jpeg(1), index))
+        await told(client, offer, "unknown_source")
+
+
+async def test_two_cameras_on_one_plain_line_are_told(agent: Service) -> None:
+    async with AsyncClient(url(agent)) as client:
+        offer = await opened(client, suite="none")
+        sender = sender_of(offer)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+        ):
+            telling = asyncio.create_task(told(client, offer, "two_senders"))
+            number = 0
+            while not telling.done():
+                number += 1
+                for out in (one, two):
+                    for datagram in sender.frame(jpeg(1), 9000 * number):
+                        out.sendto(datagram, (offer.host, offer.port))
+                await asyncio.sleep(0.05)
+            await telling
+        status = await client.stream_status(offer.id)
+        assert status.frames.answered > 0 and status.packets.rejected > 0
+
+
+async def test_a_camera_whose_timestamps_stand_still_is_told(agent: Service) -> None:
+    async with AsyncClient(url(agent)) as client:
+        offer = await opened(client, suite="none")
+        sender = sender_of(offer)
+        telling = asyncio.create_task(told(client, offer, "timestamps"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            while not telling.done():
+                for datagram in sender.frame(jpeg(1), 7):
+                    out.sendto(datagram, (offer.host, offer.port))
+                await asyncio.sleep(0.05)
+        await telling
+
+
+@pytest.mark.parametrize("suite", ["none", *SUITES])
+async def test_datagrams_of_any_size_that_may_be_asked_for_work(agent: Service, suite: str) -> None:
+    most = 9000 if suite == "none" else 1500
+    async with AsyncClient(url(agent)) as client:
+        with pytest.raises(InvalidRequest):
+            await opened(client, suite=suite, mtu=most + 1)
+        offer = await opened(client, suite=suite)
+        await put(offer, [b"\x80\x1a" + bytes(6) + offer.ssrc.to_bytes(4, "big") + bytes(9000)])
+        status = await client.stream_status(offer.id)
+        assert status.packets.rejected + status.packets.malformed == 1
+    asked: dict[str, Any] = {"suite": suite, "mtu": most, "top_k": 10, "deadline_ms": 5000.0}
+    async with LossyStream.open(url(agent), **asked) as stream:
+        assert (await stream.classify(jpeg(2, 640, 480))).complete
 
 
 async def counted(agent: Service, name: str) -> dict[str, float]:

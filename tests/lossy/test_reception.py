@@ -126,9 +126,13 @@ def test_a_recording_is_not_taken_for_a_start(
 def test_a_plain_stream_is_its_first_address_until_that_is_silent() -> None:
     source = SourceAddress()
     assert source.admits("a", 0.0) and source.admits("a", 0.4)
-    assert not source.admits("b", 0.8) and source.contested_s is None
+    assert not source.admits("b", 0.8) and not source.contested_s
     assert source.admits("b", 0.4 + TAKEOVER_S) and not source.admits("a", 1.0)
-    assert source.contested_s is None
-    assert source.admits("b", 1.1) and source.contested_s == 1.1
+    assert not source.contested_s
+    assert source.admits("b", 1.1) and _contested(source) == 1.1
     source.release()
     assert source.admits("c", 1.11)
+
+
+def _contested(source: SourceAddress) -> float | None:
+    return source.contested_s
