@@ -411,7 +411,7 @@ async def test_what_cannot_be_answered_is_told_while_it_lasts(
         assert after[code] - before.get(code, 0.0) >= number / 2
         await client.close_stream(offer.id)
         await follower
-        async with LossyStream.open(url(agent), suite="none") as stream:
+        async with LossyStream.open(url(agent), suite="none", deadline_ms=5000.0) as stream:
             assert (await stream.classify(jpeg(4))).complete
 
 
