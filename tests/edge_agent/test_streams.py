@@ -398,8 +398,8 @@ async def test_what_cannot_be_answered_is_told_while_it_lasts(
         async with asyncio.timeout(20):
             follower = asyncio.create_task(_advice(client, offer.id, codes))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
-                number = 0
-                while codes.count(code) < 2:
+                number, least = 0, 2 if code == "payload_type" else 1
+                while codes.count(code) < least:
                     number += 1
                     out.sendto(rtp(offer, number, payload, kind), (offer.host, offer.port))
                     await asyncio.sleep(0.02)
