@@ -407,8 +407,10 @@ async def test_what_cannot_be_answered_is_told_while_it_lasts(
         told = {one.code: one.message for one in status.advice}
         assert told[code] == ADVICE[code]
         assert codes.count(code) < 10 + number * 0.02 * 3
-        after = await counted(agent, "hawkvision_stream_advice")
-        assert after[code] - before.get(code, 0.0) >= number / 2
+        async with asyncio.timeout(20):  # frames may still be on their way to no answer
+            after = before
+            while after.get(code, 0.0) - before.get(code, 0.0) < number / 2:
+                after = await counted(agent, "hawkvision_stream_advice")
         await client.close_stream(offer.id)
         await follower
         async with LossyStream.open(url(agent), suite="none", deadline_ms=5000.0) as stream:
