@@ -393,8 +393,9 @@ async def test_what_cannot_be_answered_is_told_while_it_lasts(
     """A word a second in the results, the status and the metrics; a good camera is answered."""
     before = await counted(agent, "hawkvision_stream_advice")
     async with AsyncClient(url(agent)) as client:
-        offer = await opened(client, suite="none")
+        offer = await opened(client, suite="none", deadline_ms=5000.0)
         codes: list[str] = []
+        begun = time.monotonic()
         async with asyncio.timeout(20):
             follower = asyncio.create_task(_advice(client, offer.id, codes))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
@@ -406,7 +407,7 @@ async def test_what_cannot_be_answered_is_told_while_it_lasts(
         status = await client.stream_status(offer.id)
         told = {one.code: one.message for one in status.advice}
         assert told[code] == ADVICE[code]
-        assert codes.count(code) < 10 + number * 0.02 * 3
+        assert codes.count(code) <= 1 + (time.monotonic() - begun)
         async with asyncio.timeout(20):  # frames may still be on their way to no answer
             after = before
             while after.get(code, 0.0) - before.get(code, 0.0) < number / 2:
