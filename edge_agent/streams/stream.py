@@ -205,7 +205,7 @@ class LossyStream:
             self.advise("undecodable")
         if rebuilt.unplaced:
             self.advise("unplaced")
-        if not rebuilt.tables_known:
+        if frame.complete and not rebuilt.tables_known:
             self.advise("no_tables")
 
     def _tell_troubles(self) -> None:

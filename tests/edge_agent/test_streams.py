@@ -393,25 +393,28 @@ async def test_what_cannot_be_answered_is_told_while_it_lasts(
     """A word a second in the results, the status and the metrics; a good camera is answered."""
     before = await counted(agent, "hawkvision_stream_advice")
     async with AsyncClient(url(agent)) as client:
-        offer = await opened(client, suite="none")
+        offer = await opened(client, suite="none", deadline_ms=5000.0)
         codes: list[str] = []
+        begun = time.monotonic()
         async with asyncio.timeout(20):
             follower = asyncio.create_task(_advice(client, offer.id, codes))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
-                number = 0
-                while codes.count(code) < 2:
+                number, least = 0, 2 if code == "payload_type" else 1
+                while codes.count(code) < least:
                     number += 1
                     out.sendto(rtp(offer, number, payload, kind), (offer.host, offer.port))
                     await asyncio.sleep(0.02)
         status = await client.stream_status(offer.id)
         told = {one.code: one.message for one in status.advice}
         assert told[code] == ADVICE[code]
-        assert codes.count(code) < 10 + number * 0.02 * 3
-        after = await counted(agent, "hawkvision_stream_advice")
-        assert after[code] - before.get(code, 0.0) >= number / 2
+        assert codes.count(code) <= 1 + (time.monotonic() - begun)
+        async with asyncio.timeout(20):  # frames may still be on their way to no answer
+            after = before
+            while after.get(code, 0.0) - before.get(code, 0.0) < number / 2:
+                after = await counted(agent, "hawkvision_stream_advice")
         await client.close_stream(offer.id)
         await follower
-        async with LossyStream.open(url(agent), suite="none") as stream:
+        async with LossyStream.open(url(agent), suite="none", deadline_ms=5000.0) as stream:
             assert (await stream.classify(jpeg(4))).complete
 
 

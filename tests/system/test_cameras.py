@@ -394,7 +394,7 @@ async def test_a_camera_that_is_stopped_and_started_is_answered_or_told(
         pytest.skip("FFmpeg has no GCM")
     async with AsyncClient(f"http://{agent.address}") as client:
         offer = await client.open_stream({"suite": suite, "accuracy": "0.85"})
-        starts = await starts_and_stops(client, offer, command(offer, tool, sequence), 3)
+        starts = await starts_and_stops(client, offer, command(offer, tool, sequence), 2)
         status = await _settled(client, offer)
     assert starts[0][0] == 8
     if suite == PLAIN:
