@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -29,6 +30,7 @@ from edge_agent.loading import load_tasks
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.streams.registry import StreamRegistry, StreamSettings
+from edge_agent.streams.room import StreamRoom
 from edge_agent.upstream import Answered, Call, GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError
@@ -38,8 +40,10 @@ from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
 from hawkvision.tracking.control.audit import AuditSettings
+from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
+from hawkvision.tracking.trust import vouched
 
 _EXPORT_S = 5.0
 _ASIDE_S = 2.0
@@ -63,13 +67,13 @@ class Agent:
         self.tasks = dict(tasks)
         default = next(iter(self.tasks.values()))
         self._tls = server_context(config.tls_cert, config.tls_key)
-        keys = AppKeys.read(config.app_keys)
+        self.keys = AppKeys.read(config.app_keys)
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
         self.fleet = Fleet(
             self.tasks,
-            open_store(config.store),
+            open_store(config.store, most_apps=config.max_apps),
             Journal(config.journal),
             self.jobs,
             self._ask_aside,
@@ -99,7 +103,7 @@ class Agent:
         )
         self.streams = StreamRegistry(self.classifier, _stream_settings(config))
         self.bodies = BodyReader(_body_limits(config))
-        self.entrance = Entrance(keys, self.metrics)
+        self.entrance = Entrance(self.keys, self.metrics)
         self.routes = self._table()
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -108,11 +112,11 @@ class Agent:
 
     def _table(self) -> list[Route]:
         return [
-            *ClassifyRoutes(self.classifier, self.bodies, self.metrics).table(),
+            *ClassifyRoutes(self.classifier, self.bodies, self.metrics, self.keys).table(),
             *TaskRoutes(self.classifier, self.config.delta).table(),
             *HealthRoutes(self.classifier, self.metrics, self.entrance).table(),
-            *AccuracyRoutes(self.classifier, self.fleet, self.bodies).table(),
-            *StreamRoutes(self.streams, self.bodies).table(),
+            *AccuracyRoutes(self.classifier, self.fleet, self.bodies, self.keys).table(),
+            *StreamRoutes(self.streams, self.bodies, self.keys).table(),
         ]
 
     def _watch(self) -> None:
@@ -159,9 +163,14 @@ class Agent:
 
     async def _export(self) -> None:
         """Put what the fleet delivered in the last 5 minutes into the gauges."""
+        window = {"5m": WINDOWS["5m"]}
         for task in self.tasks:
-            found = await self.fleet.delivered(task, lambda _key: True, {"5m": WINDOWS["5m"]})
+            found = await self.fleet.delivered(task, lambda _key: True, window)
             self.metrics.set_accuracy(task, gauges_of(found))
+            for app in self.keys.apps:
+                counted = vouched(app)
+                found = await self.fleet.delivered(task, partial(_of_app, counted), window, counted)
+                self.metrics.set_accuracy(task, gauges_of(found), app)
 
     @property
     def url(self) -> str:
@@ -240,6 +249,10 @@ class Agent:
         self.pool.close()
 
 
+def _of_app(counted: str, key: CountKey) -> bool:
+    return key.app == counted
+
+
 def audit_settings(share: float) -> AuditSettings:
     """A base share, and three times as much for a while after a shift alarm."""
     return AuditSettings(base=share, boosted=min(0.5, 3 * share))
@@ -258,7 +271,7 @@ def _body_limits(config: EdgeConfig) -> BodyLimits:
 def _stream_settings(config: EdgeConfig) -> StreamSettings:
     most = AssemblyLimits()
     return StreamSettings(
-        config.max_streams,
+        StreamRoom(config.max_streams, config.max_streams_per_peer, config.max_streams_per_app),
         config.stream_idle_s,
         config.rtp_address,
         AssemblyLimits(

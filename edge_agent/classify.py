@@ -22,7 +22,10 @@ from hawkvision.tracking.records import AppTarget
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request whose parameters are resolved: the task, the threshold, the deadline."""
+    """A request whose parameters are resolved: the task, the threshold, the deadline.
+
+    `app` is the app as it is counted (see `hawkvision.tracking.trust`).
+    """
 
     local: LocalTask
     target: AccuracyTarget
@@ -78,20 +81,24 @@ class Classifier:
             )
         return found
 
-    def resolve(self, parameters: ClassifyParameters, arrived: float, trace: str | None) -> Request:
-        """Raises UnknownTask, UnknownApp or TargetUnreachable, before any image is decoded."""
-        app = parameters.app or ""
-        stored = self._app(app) if app else None
+    def resolve(
+        self, parameters: ClassifyParameters, arrived: float, trace: str | None, counted: str
+    ) -> Request:
+        """Before any image is decoded. `counted` is what the app is counted as (see `trust`).
+
+        Raises UnknownTask, UnknownApp or TargetUnreachable.
+        """
+        stored = self._app(parameters.app) if parameters.app else None
         local = self.task(parameters.task or (stored.task if stored else None))
         policy = local.policy
         wanted = parameters.accuracy
         if wanted is None and stored is not None:
             wanted = parse_accuracy(stored.accuracy)
         target = policy.default if wanted is None else policy.resolve(wanted)
-        target = self.tracking.in_force(local.task.name, target, app)
+        target = self.tracking.in_force(local.task.name, target, counted)
         deadline_ms = parameters.deadline_ms or (stored.deadline_ms if stored else None)
         deadline = arrived + (deadline_ms or self._deadline_ms) / 1e3
-        return Request(local, target, arrived, deadline, parameters.top_k, trace, app)
+        return Request(local, target, arrived, deadline, parameters.top_k, trace, counted)
 
     def _app(self, app: str) -> AppTarget:
         stored = self.tracking.apps.get(app)

@@ -79,6 +79,7 @@ _DEFAULT = EdgeConfig()
     help="JSON, {app: key}: who may send feedback and change targets.",
     show_default="anybody",
 )
+@click.option("--max-apps", default=_DEFAULT.max_apps, type=click.IntRange(1), help="Stored.")
 @click.option(
     "--rtp-port",
     default=None,
@@ -88,6 +89,18 @@ _DEFAULT = EdgeConfig()
 )
 @click.option("--rtp-address", default=None, help="Host that stream clients are told (behind NAT).")
 @click.option("--max-streams", default=_DEFAULT.max_streams, type=click.IntRange(0))
+@click.option(
+    "--max-streams-per-peer",
+    default=_DEFAULT.max_streams_per_peer,
+    type=click.IntRange(1),
+    help="Of one address without an app's key.",
+)
+@click.option(
+    "--max-streams-per-app",
+    default=_DEFAULT.max_streams_per_app,
+    type=click.IntRange(1),
+    help="Of an app that shows its key.",
+)
 @click.option("--stream-idle-s", default=_DEFAULT.stream_idle_s, type=click.FloatRange(1))
 @click.option(
     "--tls-cert",

@@ -19,7 +19,9 @@ class EdgeConfig:
     `max_buffered_bytes` the bytes of all bodies that are held at once; a body must keep up with
     `body_least_rate` bytes a second. `store` is `memory`, a Redis URL, or `off`;
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
-    labelled images of the default task; `app_keys` is a JSON file of apps and their keys.
+    labelled images of the default task; `app_keys` is a JSON file of apps and their keys;
+    `max_apps` targets of apps are stored at most. Of `max_streams` lossy streams one address may
+    have `max_streams_per_peer`, or an app that shows its key `max_streams_per_app`.
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
     that clients of lossy streams are told, where it is not the one they reached HTTP at. With
     `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS.
@@ -49,9 +51,12 @@ class EdgeConfig:
     tracking_interval_s: float = 0.5
     probes: Path | None = None
     app_keys: Path | None = None
+    max_apps: int = 512
     rtp_port: int | None = None
     rtp_address: str | None = None
     max_streams: int = 64
+    max_streams_per_peer: int = 16
+    max_streams_per_app: int = 32
     stream_idle_s: float = 60.0
     tls_cert: Path | None = None
     tls_key: Path | None = None

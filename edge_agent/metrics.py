@@ -62,8 +62,14 @@ class AgentMetrics:
         self._accuracy = Gauge(
             "hawkvision_accuracy",
             "Per accuracy target, over 5 minutes: what is asked, delivered (with bounds, from the "
-            "best source there is), the threshold, escalation and audit rates.",
+            "source that rests on enough samples), the threshold, escalation and audit rates.",
             ("task", "target", "what"),
+            registry=self.registry,
+        )
+        self._app_accuracy = Gauge(
+            "hawkvision_app_accuracy",
+            "As hawkvision_accuracy, of the requests alone that showed an app's key.",
+            ("task", "app", "target", "what"),
             registry=self.registry,
         )
         self._probes = Counter(
@@ -85,7 +91,7 @@ class AgentMetrics:
             registry=self.registry,
         )
         self._targets: dict[str, set[str]] = {}
-        self._shown: dict[str, set[tuple[str, str, str]]] = {}
+        self._shown: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         self._children: dict[tuple[str, str, str, str | None], tuple[Counter, Histogram]] = {}
 
     def answered(self, outcome: Outcome) -> None:
@@ -128,15 +134,23 @@ class AgentMetrics:
         """Count a failure of work beside the requests."""
         self._job_failures.labels(job).inc()
 
-    def set_accuracy(self, task: str, targets: Mapping[str, Mapping[str, float]]) -> None:
-        """Replace a task's gauges by those of these targets, e.g. `delivered`, `threshold`."""
-        shown = {(task, target, name) for target, values in targets.items() for name in values}
-        for labels in self._shown.get(task, set()) - shown:
-            self._accuracy.remove(*labels)
-        self._shown[task] = shown
+    def set_accuracy(
+        self, task: str, targets: Mapping[str, Mapping[str, float]], app: str | None = None
+    ) -> None:
+        """Replace the gauges of a task, or of an app in it, by those of these targets.
+
+        They are named e.g. `delivered`, `threshold`.
+        """
+        gauge, whose = (
+            (self._accuracy, (task,)) if app is None else (self._app_accuracy, (task, app))
+        )
+        shown = {(*whose, target, name) for target, values in targets.items() for name in values}
+        for labels in self._shown.get(whose, set()) - shown:
+            gauge.remove(*labels)
+        self._shown[whose] = shown
         for target, values in targets.items():
             for name, value in values.items():
-                self._accuracy.labels(task, target, name).set(value)
+                gauge.labels(*whose, target, name).set(value)
 
     def watch_engine(self, task: str, engine: Measuring) -> None:
         """Gauges of what an engine's hardware counts, read when they are scraped."""

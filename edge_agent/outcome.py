@@ -16,6 +16,7 @@ Reason = Literal["numerics"]
 class Outcome:
     """Which rung answered what, and what kept the answer from its promise.
 
+    `app` is the app as it is counted (see `hawkvision.tracking.trust`).
     `dc` is the data center's prediction, None where it was not asked or gave none; `degraded` says
     why an answer is not what was promised; `dc_agrees` is false where the data center said that its
     engine is not the certified one. `image` holds the encoded bytes, None where the answer

@@ -15,6 +15,7 @@
     ├── BodyTimeout               the client sends its body too slowly
     ├── MalformedPacket           a datagram that the lossy transport cannot read
     ├── Overloaded                a bounded queue is full; try again later
+    │   └── LimitReached          this client, or all of them, has as many as there may be
     ├── DeadlineExceeded          the answer would come too late
     ├── AgentUnreachable          no edge agent answers at this address
     ├── UnexpectedReply           a reply that is not of HawkVision's contract
@@ -140,6 +141,12 @@ class Overloaded(HawkVisionError):
     def __init__(self, message: str, *, retry_after_s: int = 1, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
+
+
+class LimitReached(Overloaded):
+    """This client holds as many of something as it may, or no more of it are kept at all."""
+
+    code = "limit_reached"
 
 
 class DeadlineExceeded(HawkVisionError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -99,9 +99,28 @@ class Summary:
     levels: tuple[LevelRow, ...]
     alone: tuple[AloneRow, ...]
 
+    def over_link(self, link_ms: float) -> Summary:
+        """The same with another round trip, which only what escalates pays for."""
+        longer = link_ms - self.link_ms
+
+        def expected(row: Row) -> Row:
+            if row.expected_ms is None or row.escalation_rate is None:
+                return row
+            return replace(row, expected_ms=row.expected_ms + row.escalation_rate * longer)
+
+        return replace(
+            self,
+            link_ms=link_ms,
+            targets=tuple(expected(row) for row in self.targets),
+            relative=tuple(expected(row) for row in self.relative),
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+
+Row = TypeVar("Row", TargetRow, RelativeRow)
 
 
 class _Costs:

@@ -13,9 +13,10 @@ from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
 from hawkvision.tracking import counts
 from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
+from hawkvision.tracking.trust import ANONYMOUS, source_of
 
 AT_ONCE = 4
-"""Audits under way at once; further ones are left out."""
+"""Audits of one source under way at once; further ones are left out."""
 
 Ask = Callable[[LocalTask, bytes, str], Awaitable[Any | None]]
 """What the data center predicts for an encoded image, or None; the text says who asks."""
@@ -24,8 +25,20 @@ Start = Callable[[str, Work], None]
 """Runs named work beside the requests."""
 
 
+class _Source:
+    """One source's traffic (see `trust`): its share of audits, and how many are under way."""
+
+    def __init__(self, policy: AuditPolicy) -> None:
+        self.policy = policy
+        self.seen = self.confidence = 0.0
+        self.under_way = 0
+
+
 class Audits:
     """Takes in every outcome; the share that is audited follows the edge's confidence.
+
+    Each source has audits of its own, so that no flood of anonymous requests takes those of an
+    app, nor raises their share.
 
     Damaged images have thresholds of their own and say nothing about drift of the traffic: they
     are left out, and so is what cannot be asked again (no image) or was degraded.
@@ -40,53 +53,62 @@ class Audits:
         start: Start,
         rng: random.Random,
     ) -> None:
-        self._policies = {
-            name: AuditPolicy(
+        self._settings = settings
+        self._calibrated = {
+            name: (
                 float(local.policy.scores.confidence.mean()),
                 float(local.policy.scores.confidence.std()),
-                settings,
             )
             for name, local in tasks.items()
         }
-        self._seen: dict[str, tuple[float, float]] = dict.fromkeys(tasks, (0.0, 0.0))
+        self._sources: dict[tuple[str, str], _Source] = {}
         self._add = add
         self._ask = ask
         self._start = start
         self._rng = rng
-        self._under_way = 0
 
-    def share(self, task: str) -> float:
-        """The share of local answers that are audited now."""
-        return self._policies[task].share
+    def _of(self, task: str, source: str) -> _Source:
+        found = self._sources.get((task, source))
+        if found is None:
+            policy = AuditPolicy(*self._calibrated[task], self._settings)
+            found = self._sources[task, source] = _Source(policy)
+        return found
+
+    def share(self, task: str, source: str = ANONYMOUS) -> float:
+        """The share of a source's local answers that are audited now."""
+        return self._of(task, source).policy.share
 
     def look(self, task: str) -> None:
-        """Take in what was answered since the last look; the share may change."""
-        seen, total = self._seen[task]
-        self._seen[task] = (0.0, 0.0)
-        self._policies[task].see(seen, total)
+        """Take in what was answered since the last look; shares may change."""
+        for (of, _), source in self._sources.items():
+            if of == task:
+                source.policy.see(source.seen, source.confidence)
+                source.seen = source.confidence = 0.0
 
     def answered(self, outcome: Outcome) -> None:
         """Compare the rungs where both answered; else perhaps ask the data center too."""
         if outcome.loss_level > 0:
             return
         task, edge = outcome.local.task.name, outcome.edge.prediction
-        seen, total = self._seen[task]
-        self._seen[task] = (seen + 1, total + edge.confidence)
+        source = self._of(task, source_of(outcome.app))
+        source.seen += 1
+        source.confidence += edge.confidence
         if outcome.image is None:
             return
         if outcome.dc is not None:
             self._compare(outcome, outcome.dc, 1.0)
         elif outcome.degraded is None:
-            share = self.share(task)
-            if self._rng.random() < share and self._under_way < AT_ONCE:
-                self._under_way += 1
-                self._start("audit", partial(self._audit, outcome, outcome.image, 1 / share))
+            share = source.policy.share
+            if self._rng.random() < share and source.under_way < AT_ONCE:
+                source.under_way += 1
+                audit = partial(self._audit, outcome, outcome.image, 1 / share, source)
+                self._start("audit", audit)
 
-    async def _audit(self, outcome: Outcome, image: bytes, weight: float) -> None:
+    async def _audit(self, outcome: Outcome, image: bytes, weight: float, source: _Source) -> None:
         try:
             dc = await self._ask(outcome.local, image, "audit")
         finally:
-            self._under_way -= 1
+            source.under_way -= 1
         if dc is None:
             return
         error = self._compare(outcome, dc, weight)
@@ -103,5 +125,6 @@ class Audits:
             edge_error=edge_error,
             dc_error=task.kind.soft_loss(dc, dc),
             weight=weight,
+            source=source_of(outcome.app),
         )
         return edge_error

@@ -23,15 +23,17 @@ from edge_agent.fleet.jobs import Jobs, Work
 from edge_agent.fleet.leading import Leading
 from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
+from edge_agent.shared import Shared
 from hawkvision.cascade import AccuracyTarget
 from hawkvision.contract.delivered import StoreStatus
 from hawkvision.errors import StoreUnavailable
 from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.receipts import Receipt
-from hawkvision.tracking.records import AgentInfo, AppTarget, ThresholdState
+from hawkvision.tracking.records import AgentInfo, AppTarget, Counts
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.delivery import Counters, Delivery
 from hawkvision.tracking.store.journal import Journal
+from hawkvision.tracking.trust import source_of
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT_S = 5.0
@@ -39,6 +41,8 @@ _LISTEN_AGAIN_S = 1.0
 _JOBS_END_S = 1.0
 _FLUSH_S = 1.0
 _STORE_CLOSES_S = 1.0
+_READ_FOR_S = 0.25
+"""So long what was read from the store answers others who ask for the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Fleet:
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
+        self._read: Shared[tuple[str, float], Counts] = Shared(_READ_FOR_S)
+        self._alive: Shared[None, list[AgentInfo]] = Shared(_READ_FOR_S)
 
     # On the way of a request: no waiting.
 
@@ -132,22 +138,39 @@ class Fleet:
         return known
 
     async def delivered(
-        self, task: str, wanted: Wanted, windows: Mapping[str, float] = WINDOWS
+        self,
+        task: str,
+        wanted: Wanted,
+        windows: Mapping[str, float] = WINDOWS,
+        app: str | None = None,
     ) -> DeliveredWindows:
-        """What was delivered of a task, as far as the store can say now."""
+        """What was delivered of a task, as far as the store can say now.
+
+        Thresholds and the share of audits are those of one app as it is counted (see `trust`), or
+        all there are and that of anonymous traffic.
+        """
         found = {}
         try:
             for name, window_s in windows.items():
-                found[name] = await sums_by_target(self.store, task, window_s, wanted)
+                found[name] = sums_by_target(await self._counts(task, window_s), wanted)
         except StoreUnavailable as error:
             self.delivery.away(error)
         return DeliveredWindows(
-            found, self.thresholds(task), self.audits.share(task), self.status()
+            found,
+            self.leading.thresholds(task, app),
+            self.audits.share(task, source_of(app or "")),
+            self.status(),
         )
 
-    def thresholds(self, task: str) -> Mapping[str, ThresholdState]:
-        """What the leader has set, by target."""
-        return self.leading.thresholds(task)
+    async def _counts(self, task: str, window_s: float) -> Counts:
+        """A window as the store counted it, read once for all who ask in a moment."""
+        return await self._read.get(
+            (task, window_s), lambda: self.store.counts(task, window_s=window_s)
+        )
+
+    async def agents(self) -> list[AgentInfo]:
+        """The fleet's agents that are alive, asked once for all who ask in a moment."""
+        return await self._alive.get(None, self.store.agents)
 
     def status(self) -> StoreStatus:
         """Whether the store answers, and what waits for it."""

@@ -7,16 +7,14 @@ from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered
 from hawkvision.tracking.records import OTHER_TARGET, ThresholdState
 
-_MOST_SERIES = 50
-
 
 def gauges_of(found: DeliveredWindows) -> dict[str, dict[str, float]]:
-    """Gauges by target, of the fifty with the most requests, from the window `5m`."""
-    window = {target: Delivered.read(sums) for target, sums in found.windows.get("5m", {}).items()}
-    busiest = sorted(window, key=lambda target: -window[target].total)
+    """Gauges by target from the window `5m`; `sums_by_target` bounds how many there are."""
     return {
-        target: _gauges(target, window[target], found.thresholds.get(target), found.audit_share)
-        for target in busiest[:_MOST_SERIES]
+        target: _gauges(
+            target, Delivered.read(sums), found.thresholds.get(target), found.audit_share
+        )
+        for target, sums in found.windows.get("5m", {}).items()
     }
 
 
@@ -31,9 +29,7 @@ def _gauges(
     }
     if target != OTHER_TARGET and not target.startswith("relative:"):
         values["target"] = float(target)
-    best = (
-        estimate.feedback(delivered) or estimate.audits(delivered) or estimate.prediction(delivered)
-    )
+    best = estimate.chosen(estimate.from_all_sources(delivered))
     if best is not None:
         values |= {
             "delivered": best.value,

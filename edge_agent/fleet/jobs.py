@@ -12,6 +12,8 @@ from hawkvision.errors import HawkVisionError
 
 _log = logging.getLogger(__name__)
 _AGAIN_S = 1.0
+_LEAST_PAUSE_S = 0.05
+"""Between two rounds, however often somebody wakes the job."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -57,6 +59,7 @@ class Jobs:
     async def _forever(self, name: str, work: Work, every_s: float, wake: asyncio.Event) -> None:
         while True:
             await self._once(name, work)
+            await asyncio.sleep(min(every_s, _LEAST_PAUSE_S))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
                     await wake.wait()

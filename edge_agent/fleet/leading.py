@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from hawkvision.cascade import AccuracyTarget, CascadePolicy
 from hawkvision.errors import StaleFence
-from hawkvision.tracking.control.steering import ALL_APPS, FROZEN, TaskSteering
+from hawkvision.tracking.control.steering import ALL_APPS, FROZEN, TaskSteering, state_name
 from hawkvision.tracking.counts import counted_target
 from hawkvision.tracking.records import ThresholdState
 from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.trust import is_vouched, source_of
 
 _LEAD_S = 3.0
 
@@ -28,16 +29,33 @@ class Leading:
         self._cursors: dict[str, str] = {}
         self._steering = {name: TaskSteering(policy) for name, policy in policies.items()}
 
-    def thresholds(self, task: str) -> Mapping[str, ThresholdState]:
-        """What the leader has set, by target."""
-        return self._in_force[task]
+    def thresholds(self, task: str, app: str | None = None) -> Mapping[str, ThresholdState]:
+        """What the leader has set, by name; for one app as it is counted, by target."""
+        states = self._in_force[task]
+        if app is None:
+            return states
+        prefix = state_name(source_of(app), "")
+        frozen = (f"{FROZEN}{app}", f"{FROZEN}{ALL_APPS}")
+        return {
+            name.removeprefix(prefix): state
+            for name, state in states.items()
+            if name in frozen
+            or (
+                name.startswith(prefix)
+                and is_vouched(name) == is_vouched(app)
+                and not name.startswith(FROZEN)
+            )
+        }
 
     def in_force(self, task: str, target: AccuracyTarget, app: str) -> AccuracyTarget:
-        """The certified target with the threshold that the fleet's leader has set above it."""
+        """The certified target with the threshold that the fleet's leader has set above it.
+
+        `app` as it is counted: with its key shown it goes by its own traffic (see `trust`).
+        """
         states = self._in_force[task]
         if not states:
             return target
-        state = states.get(counted_target(target.accuracy))
+        state = states.get(state_name(source_of(app), counted_target(target.accuracy)))
         if state is None or any(
             frozen is not None and frozen.state == "frozen"
             for frozen in (states.get(f"{FROZEN}{app}"), states.get(f"{FROZEN}{ALL_APPS}"))

@@ -8,6 +8,7 @@ import time
 from aiohttp import web
 
 from edge_agent.classify import Classifier, Request
+from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
@@ -20,8 +21,11 @@ from hawkvision.errors import HawkVisionError
 class ClassifyRoutes:
     """The hot path over HTTP."""
 
-    def __init__(self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics) -> None:
+    def __init__(
+        self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics, keys: AppKeys
+    ) -> None:
         self._classifier = classifier
+        self._keys = keys
         self._bodies = bodies
         self._metrics = metrics
 
@@ -33,9 +37,9 @@ class ClassifyRoutes:
         """`POST /v1/classify`: raw image bytes, or multipart with one or many."""
         arrived = time.monotonic()
         trace = parse_trace(request.headers.get("traceparent"))
-        resolved = self._classifier.resolve(
-            parse_query(request.rel_url.raw_query_string), arrived, trace
-        )
+        asked = parse_query(request.rel_url.raw_query_string)
+        counted = self._keys.counted(asked.app, request.headers)
+        resolved = self._classifier.resolve(asked, arrived, trace, counted)
         with self._bodies.claim() as claim:
             images = await self._bodies.images(request, claim)
             if len(images) == 1:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from edge_agent.classify import Classifier
 from edge_agent.fleet.delivered import DeliveredWindows
 from edge_agent.fleet.fleet import Fleet
+from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader
-from edge_agent.http.replies import json_reply
+from edge_agent.http.replies import encoded, encoded_reply, json_reply
 from edge_agent.http.routes import Route, Scope, current_caller
 from edge_agent.parameters import parse_app, parse_app_target
+from edge_agent.shared import AtOnce, Shared
 from hawkvision.cascade import parse_accuracy
 from hawkvision.contract.agents import AgentStatus, agents_body
 from hawkvision.contract.apps import AppInfo, apps_body
@@ -28,14 +33,24 @@ from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered, Sums, add_up
 from hawkvision.tracking.records import AppTarget
 
+_REPORT_FOR_S = 0.25
+_AT_ONCE = 64
+"""Of feedback, and of changes of apps, that wait for the store at once."""
+
 
 class AccuracyRoutes:
     """Routes beside the hot path; errors of the store become answers that say so."""
 
-    def __init__(self, classifier: Classifier, fleet: Fleet, bodies: BodyReader) -> None:
+    def __init__(
+        self, classifier: Classifier, fleet: Fleet, bodies: BodyReader, keys: AppKeys
+    ) -> None:
         self._classifier = classifier
         self._fleet = fleet
         self._bodies = bodies
+        self._keys = keys
+        self._reports: Shared[str | AppTarget, bytes] = Shared(_REPORT_FOR_S)
+        self._feedback = AtOnce(_AT_ONCE, "pieces of feedback")
+        self._changes = AtOnce(_AT_ONCE, "changes of apps")
 
     def table(self) -> list[Route]:
         """The routes."""
@@ -62,7 +77,8 @@ class AccuracyRoutes:
         current_caller().check(receipt.app)
         task = self._classifier.task(receipt.task).task
         truth = task.kind.parse_feedback(feedback.truth)
-        counted = await self._fleet.feed_back(receipt, truth)
+        with self._feedback:
+            counted = await self._fleet.feed_back(receipt, truth)
         return json_reply(FeedbackTaken(counted).as_dict(), 202)
 
     async def apps(self, _request: web.Request) -> web.Response:
@@ -86,35 +102,44 @@ class AccuracyRoutes:
         target = parse_app_target(app, await self._bodies.json(request))
         policy = self._classifier.task(target.task).policy
         policy.resolve(parse_accuracy(target.accuracy))
-        await self._fleet.put_app(target)
+        with self._changes:
+            await self._fleet.put_app(target)
         return json_reply(app_info(target).as_dict())
 
     async def delete_app(self, request: web.Request) -> web.Response:
         """`DELETE /v1/apps/{app}`: 204."""
         app = parse_app(request.match_info["app"])
-        if not await self._fleet.delete_app(app):
+        with self._changes:
+            known = await self._fleet.delete_app(app)
+        if not known:
             raise UnknownApp(f"no app {app!r} is stored")
         return web.Response(status=204)
 
     async def app_accuracy(self, request: web.Request) -> web.Response:
         """`GET /v1/apps/{app}/accuracy`."""
         stored = self._known(request)
-        local = self._classifier.task(stored.task)
-        target = local.policy.resolve(parse_accuracy(stored.accuracy))
-        in_force = self._fleet.in_force(stored.task, target, stored.app)
-        found = await self._fleet.delivered(stored.task, lambda key: key.app == stored.app)
+        return encoded_reply(await self._reports.get(stored, lambda: self._of_app(stored)))
+
+    async def _of_app(self, stored: AppTarget) -> bytes:
+        policy = self._classifier.task(stored.task).policy
+        target = policy.resolve(parse_accuracy(stored.accuracy))
+        names = self._keys.names(stored.app)
+        in_force = self._fleet.in_force(stored.task, target, names[0])
+        found = await self._fleet.delivered(stored.task, lambda key: key.app in names, app=names[0])
         app = AppThreshold(app_info(stored), in_force.threshold, target.threshold)
-        return json_reply(report_of(stored.task, found, app).as_dict())
+        return await _encoded(stored.task, found, app)
 
     async def task_accuracy(self, request: web.Request) -> web.Response:
         """`GET /v1/tasks/{task}/accuracy`."""
         name = self._classifier.task(request.match_info["task"]).task.name
-        found = await self._fleet.delivered(name, lambda _key: True)
-        return json_reply(report_of(name, found).as_dict())
+        return encoded_reply(await self._reports.get(name, lambda: self._of_task(name)))
+
+    async def _of_task(self, name: str) -> bytes:
+        return await _encoded(name, await self._fleet.delivered(name, lambda _key: True))
 
     async def agents(self, _request: web.Request) -> web.Response:
         """`GET /v1/agents`: the fleet's agents that are alive."""
-        found = await self._fleet.store.agents()
+        found = await self._fleet.agents()
         agents = [
             AgentStatus(one.agent_id, one.url, one.tasks, one.started_s, one.seen_s)
             for one in found
@@ -122,8 +147,21 @@ class AccuracyRoutes:
         return json_reply(agents_body(agents))
 
 
-def report_of(task: str, found: DeliveredWindows, app: AppThreshold | None = None) -> Report:
+async def _encoded(task: str, found: DeliveredWindows, app: AppThreshold | None = None) -> bytes:
     """Counts and estimates by window, thresholds, and the store's state; of one app, or all."""
+    windows = {}
+    for name, targets in found.windows.items():
+        windows[name] = Window(
+            tally_of(add_up(targets.values())),
+            {target: tally_of(sums) for target, sums in targets.items()},
+        )
+        await asyncio.sleep(0)  # requests are answered between one window and the next
+    return encoded(_report(task, found, windows, app).as_dict())
+
+
+def _report(
+    task: str, found: DeliveredWindows, windows: Mapping[str, Window], app: AppThreshold | None
+) -> Report:
     return Report(
         task,
         {
@@ -131,13 +169,7 @@ def report_of(task: str, found: DeliveredWindows, app: AppThreshold | None = Non
             for name, state in sorted(found.thresholds.items())
         },
         found.audit_share,
-        {
-            name: Window(
-                tally_of(add_up(targets.values())),
-                {target: tally_of(sums) for target, sums in targets.items()},
-            )
-            for name, targets in found.windows.items()
-        },
+        windows,
         found.store,
         app,
     )
@@ -146,6 +178,8 @@ def report_of(task: str, found: DeliveredWindows, app: AppThreshold | None = Non
 def tally_of(sums: Sums) -> Tally:
     """What was counted, and every estimate that follows from it."""
     found = Delivered.read(sums)
+    estimates = estimate.from_all_sources(found)
+    chosen = estimate.chosen(estimates)
     return Tally(
         requests=found.total,
         escalation_rate=found.answered_by("dc") / found.total if found.total else None,
@@ -154,8 +188,9 @@ def tally_of(sums: Sums) -> Tally:
         loss_levels=found.by_loss_level,
         estimates={
             one.source: Estimate(one.source, one.value, one.low, one.high, one.n)
-            for one in estimate.from_all_sources(found)
+            for one in estimates
         },
+        source=None if chosen is None else chosen.source,
     )
 
 

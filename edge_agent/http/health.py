@@ -13,6 +13,10 @@ from edge_agent.http.describe import describe_model, describe_server
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Entrance, Route
 from edge_agent.metrics import AgentMetrics
+from edge_agent.shared import Shared
+
+_SCRAPED_FOR_S = 0.25
+"""So long a scrape answers all who ask."""
 
 
 class HealthRoutes:
@@ -22,6 +26,7 @@ class HealthRoutes:
         self._classifier = classifier
         self._metrics = metrics
         self._entrance = entrance
+        self._scraped: Shared[None, bytes] = Shared(_SCRAPED_FOR_S)
 
     def table(self) -> list[Route]:
         """The routes."""
@@ -64,5 +69,7 @@ class HealthRoutes:
 
     async def scrape(self, _request: web.Request) -> web.Response:
         """`GET /metrics`: Prometheus text."""
-        text = await asyncio.to_thread(generate_latest, self._metrics.registry)
+        text = await self._scraped.get(
+            None, lambda: asyncio.to_thread(generate_latest, self._metrics.registry)
+        )
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

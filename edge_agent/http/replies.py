@@ -15,6 +15,7 @@ from hawkvision.errors import (
     EngineError,
     HawkVisionError,
     InvalidRequest,
+    LimitReached,
     Overloaded,
     PayloadTooLarge,
     StoreUnavailable,
@@ -43,6 +44,7 @@ _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
     (CorruptImage, 422),
     (TargetUnreachable, 422),
     (InvalidRequest, 400),
+    (LimitReached, 429),
     (Overloaded, 503),
     (DeadlineExceeded, 503),
     (StoreUnavailable, 503),
@@ -58,6 +60,16 @@ def status_of(error: HawkVisionError) -> int:
 def json_reply(body: Any, status: int = 200) -> web.Response:
     """A JSON answer."""
     return web.Response(body=orjson.dumps(body), status=status, headers=_JSON)
+
+
+def encoded(body: Any) -> bytes:
+    """A JSON body that several replies share."""
+    return orjson.dumps(body)
+
+
+def encoded_reply(body: bytes) -> web.Response:
+    """An answer whose JSON body is made already."""
+    return web.Response(body=body, headers=_JSON)
 
 
 def error_reply(error: HawkVisionError) -> web.Response:

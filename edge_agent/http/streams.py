@@ -9,9 +9,11 @@ from dataclasses import replace
 import orjson
 from aiohttp import web
 
+from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
+from edge_agent.parameters import parse_app
 from edge_agent.streams.registry import StreamRegistry, is_loopback
 from edge_agent.streams.stream import Event
 from hawkvision.errors import Overloaded
@@ -25,8 +27,9 @@ _IN_THE_CLEAR = "the key crossed the network in the clear; serve HTTPS (--tls-ce
 class StreamRoutes:
     """A stream's id is a secret that only its opener gets; whoever has it may follow and end it."""
 
-    def __init__(self, registry: StreamRegistry, bodies: BodyReader) -> None:
+    def __init__(self, registry: StreamRegistry, bodies: BodyReader, keys: AppKeys) -> None:
         self._registry = registry
+        self._keys = keys
         self._bodies = bodies
 
     def table(self) -> list[Route]:
@@ -48,7 +51,9 @@ class StreamRoutes:
             raise ConnectionResetError
         peer = str(transport.get_extra_info("peername")[0])
         host = str(transport.get_extra_info("sockname")[0])
-        stream = await self._registry.open(asked, host=host, peer=peer)
+        app = None if asked.app is None else parse_app(asked.app)
+        counted = self._keys.counted(app, request.headers)
+        stream = await self._registry.open(asked, host=host, peer=peer, counted=counted)
         offer = stream.offer
         if offer.key and not is_loopback(peer) and request.scheme != "https":
             offer = replace(offer, warning=_IN_THE_CLEAR)

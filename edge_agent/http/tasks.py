@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from aiohttp import web
 
@@ -10,9 +11,11 @@ from edge_agent.classify import Classifier
 from edge_agent.http.describe import describe_task
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
+from edge_agent.local import LocalTask
 from edge_agent.parameters import parse_link_ms
+from edge_agent.shared import Shared
 from hawkvision.contract.task import tasks_body
-from hawkvision.summary import summarise_task
+from hawkvision.summary import Summary, summarise_task
 
 
 class TaskRoutes:
@@ -21,6 +24,7 @@ class TaskRoutes:
     def __init__(self, classifier: Classifier, delta: float) -> None:
         self._classifier = classifier
         self._delta = delta
+        self._summaries: Shared[str, Summary] = Shared(math.inf)
 
     def table(self) -> list[Route]:
         """The routes."""
@@ -44,7 +48,10 @@ class TaskRoutes:
         """`GET /v1/tasks/{task}/curve?link_ms=20`: targets, thresholds and what they cost."""
         local = self._classifier.task(request.match_info["task"])
         link_ms = parse_link_ms(request.rel_url.query)
-        summary = await asyncio.to_thread(
-            summarise_task, local.task, local.policy.scores, delta=self._delta, link_ms=link_ms
+        summary = await self._summaries.get(local.task.name, lambda: self._summarised(local))
+        return json_reply(summary.over_link(link_ms).as_dict())
+
+    async def _summarised(self, local: LocalTask) -> Summary:
+        return await asyncio.to_thread(
+            summarise_task, local.task, local.policy.scores, delta=self._delta
         )
-        return json_reply(summary.as_dict())

@@ -14,10 +14,11 @@ from typing import cast
 from edge_agent.classify import Classifier
 from edge_agent.parameters import ClassifyParameters, parse_app
 from edge_agent.streams.frames import FrameClassifier, FrameRequest
+from edge_agent.streams.room import StreamRoom, owner_of
 from edge_agent.streams.stream import Address, LossyStream
 from edge_agent.streams.totals import StreamTotals
 from hawkvision.cascade import parse_accuracy
-from hawkvision.errors import HawkVisionError, InvalidRequest, Overloaded, UnknownStream
+from hawkvision.errors import HawkVisionError, InvalidRequest, UnknownStream
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, advice_for
 from hawkvision.lossy.receiver import StreamReceiver
@@ -33,7 +34,7 @@ _IDS = 16
 class StreamSettings:
     """`advertised_host` is what clients are told; None for the address they reached HTTP at."""
 
-    max_streams: int = 64
+    room: StreamRoom = field(default_factory=StreamRoom)
     idle_s: float = 60.0
     advertised_host: str | None = None
     limits: AssemblyLimits = field(default_factory=AssemblyLimits)
@@ -109,20 +110,23 @@ class StreamRegistry(asyncio.DatagramProtocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(data, address)
 
-    async def open(self, asked: StreamRequest, *, host: str, peer: str) -> LossyStream:
+    async def open(
+        self, asked: StreamRequest, *, host: str, peer: str, counted: str
+    ) -> LossyStream:
         """A new stream for a client at `peer`, who reached HTTP at `host`.
 
-        Raises InvalidRequest (also for plain RTP off loopback), TargetUnreachable, Overloaded.
+        `counted` is what its app is counted as (see `tracking.trust`). Raises InvalidRequest (also
+        for plain RTP off loopback), TargetUnreachable, LimitReached, Overloaded.
         """
-        settings = self._settings
-        self._check_room()
+        settings, owner = self._settings, owner_of(counted, peer)
+        self._make_room(owner, look_only=True)
         suite = suite_named(asked.suite)
         if suite is None and not is_loopback(peer):
             raise _plain_refused()
-        wanted = self._wanted(asked)
+        wanted = self._wanted(asked, counted)
         local = wanted.request.local
         await asyncio.to_thread(local.loss_policy.prepare, wanted.accuracy, may_resend=asked.resend)
-        self._check_room()
+        self._make_room(owner)
         ssrc = self._new_ssrc()
         key = new_key(suite) if suite else b""
         offer = StreamOffer(
@@ -148,17 +152,18 @@ class StreamRegistry(asyncio.DatagramProtocol):
             receiver.expect_parity()
         outbound = Outbound(suite, key, ssrc ^ 0x8000_0000) if suite else None
         stream = LossyStream(
-            offer, asked, wanted, receiver, outbound, self._frames, self._send, self.totals
+            offer, owner, asked, wanted, receiver, outbound, self._frames, self._send, self.totals
         )
         self._by_ssrc[ssrc] = self._by_id[offer.id] = stream
         return stream
 
-    def _check_room(self) -> None:
-        most = self._settings.max_streams
-        if len(self._by_id) >= most:
-            raise Overloaded(f"{most} streams are open", retry_after_s=10, hint="Try later.")
+    def _make_room(self, owner: str, *, look_only: bool = False) -> None:
+        now = time.monotonic()
+        gives_way = self._settings.room.check(owner, self._by_id.values(), now)
+        if gives_way is not None and not look_only:
+            self.end(gives_way.offer.id, "gave_way")
 
-    def _wanted(self, asked: StreamRequest) -> FrameRequest:
+    def _wanted(self, asked: StreamRequest, counted: str) -> FrameRequest:
         """Check task, app and target once for all frames."""
         parameters = ClassifyParameters(
             task=asked.task,
@@ -167,7 +172,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
             top_k=asked.top_k,
             app=None if asked.app is None else parse_app(asked.app),
         )
-        request = self._classifier.resolve(parameters, 0.0, None)
+        request = self._classifier.resolve(parameters, 0.0, None, counted)
         policy = request.local.policy
         accuracy = request.target.accuracy
         return FrameRequest(

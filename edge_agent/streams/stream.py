@@ -81,6 +81,7 @@ class LossyStream:
     def __init__(
         self,
         offer: StreamOffer,
+        owner: str,
         asked: StreamRequest,
         wanted: FrameRequest,
         receiver: StreamReceiver,
@@ -90,6 +91,7 @@ class LossyStream:
         totals: StreamTotals,
     ) -> None:
         self.offer = offer
+        self.owner = owner
         self.counts = StreamCounts()
         self.receiver = receiver
         self.address: Address | None = None

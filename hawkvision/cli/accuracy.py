@@ -41,7 +41,7 @@ def command(
 
 
 def table(report: Report, window: str) -> Table:
-    """Each target with the best source that there is: what is less sure stands below."""
+    """Each target with the source that rests on enough samples: what is less sure stands below."""
     shown_table = Table(title=_title(report, window))
     add_target(shown_table)
     add_numbers(

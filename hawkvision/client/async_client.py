@@ -15,7 +15,7 @@ from hawkvision.client.connection import trusted, unreachable
 from hawkvision.client.events import SILENCE_S, EventReader
 from hawkvision.client.images import Image, encoded
 from hawkvision.client.operations import Asked
-from hawkvision.client.requests import DEFAULT_URL, Operation, Reply, base_url
+from hawkvision.client.requests import DEFAULT_URL, Operation, Reply, base_url, bearer
 from hawkvision.contract.agents import AgentStatus
 from hawkvision.contract.answer import Answer
 from hawkvision.contract.apps import AppInfo
@@ -38,8 +38,14 @@ class AsyncClient:
     """
 
     def __init__(
-        self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0, ca: str | Path | None = None
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout_s: float = 30.0,
+        ca: str | Path | None = None,
+        key: str | None = None,
     ) -> None:
+        self._key = key
         self._url = base_url(url)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._trusted = trusted(self._url, ca)
@@ -154,7 +160,7 @@ class AsyncClient:
             operation.method,
             self._url + operation.path,
             data=operation.body,
-            headers=operation.headers,
+            headers={**bearer(self._key), **operation.headers},
             **how,
         )
 

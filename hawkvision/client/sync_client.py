@@ -14,7 +14,7 @@ from hawkvision.client.connection import trusted, unreachable
 from hawkvision.client.events import SILENCE_S, EventReader
 from hawkvision.client.images import Image
 from hawkvision.client.operations import Asked
-from hawkvision.client.requests import DEFAULT_URL, Operation, Reply, base_url
+from hawkvision.client.requests import DEFAULT_URL, Operation, Reply, base_url, bearer
 from hawkvision.contract.agents import AgentStatus
 from hawkvision.contract.answer import Answer
 from hawkvision.contract.apps import AppInfo
@@ -33,12 +33,19 @@ class Client:
     """Talks to one agent; usable from several threads. Raises HawkVisionError.
 
     `ca` is the file of an authority that signed the agent's certificate; by default those that
-    this machine trusts count, and the one that the environment variable SSL_CERT_FILE names.
+    this machine trusts count, and the one that the environment variable SSL_CERT_FILE names. `key`
+    is an app's: requests that carry it are counted as the app's, where the agent asks for keys.
     """
 
     def __init__(
-        self, url: str = DEFAULT_URL, *, timeout_s: float = 30.0, ca: str | Path | None = None
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout_s: float = 30.0,
+        ca: str | Path | None = None,
+        key: str | None = None,
     ) -> None:
+        self._key = key
         self._url = base_url(url)
         self._pool = urllib3.PoolManager(
             retries=False, timeout=timeout_s, maxsize=8, ssl_context=trusted(self._url, ca)
@@ -151,7 +158,7 @@ class Client:
             operation.method,
             self._url + operation.path,
             body=operation.body,
-            headers=dict(operation.headers),
+            headers={**bearer(self._key), **operation.headers},
             **how,
         )
 

@@ -9,9 +9,6 @@ from typing import Any
 from hawkvision.contract.apps import AppInfo
 from hawkvision.contract.fields import Fields
 
-SOURCES = ("feedback", "audits", "prediction")
-"""Where an estimate comes from, the best first."""
-
 CERTIFIED = "certified"
 
 
@@ -47,7 +44,8 @@ class Tally:
     """What was answered, at one target or at all: `requests` of them.
 
     `escalation_rate` is None without requests. `degraded` counts by reason, `loss_levels` by the
-    calibrated share of an image that was lost on the way, `estimates` are by source.
+    calibrated share of an image that was lost on the way, `estimates` are by source: `feedback`,
+    `audits`, `prediction`; `source` names the one that rests on enough samples to stand for all.
     """
 
     requests: float
@@ -56,11 +54,12 @@ class Tally:
     degraded: Mapping[str, float]
     loss_levels: Mapping[str, float]
     estimates: Mapping[str, Estimate]
+    source: str | None = None
 
     @property
     def best(self) -> Estimate | None:
-        """The estimate from the best source that there is."""
-        return next((self.estimates[one] for one in SOURCES if one in self.estimates), None)
+        """The estimate that stands for all; an agent that names none gets its prediction shown."""
+        return self.estimates.get(self.source or "prediction")
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
@@ -71,6 +70,7 @@ class Tally:
             "degraded": dict(self.degraded),
             "loss_levels": dict(self.loss_levels),
             "estimates": {name: one.as_dict() for name, one in self.estimates.items()},
+            "source": self.source,
         }
 
     @classmethod
@@ -83,6 +83,7 @@ class Tally:
             degraded=found.named_numbers("degraded"),
             loss_levels=found.named_numbers("loss_levels"),
             estimates={name: Estimate.parse(one) for name, one in found.named("estimates").items()},
+            source=found.text_or_none("source"),
         )
 
 

@@ -115,7 +115,8 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
-    """Why a stream ended: `goodbye`, `deleted`, `expired`, `agent_stops`, or the breaker's word."""
+    """Why a stream ended: `goodbye`, `deleted`, `expired`, `gave_way` (to another one, where all
+    were taken), `agent_stops`, or the breaker's word."""
 
     event: ClassVar[str] = "end"
 

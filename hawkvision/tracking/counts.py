@@ -1,11 +1,11 @@
 """What a count means: typed events in, additive measures by name out, and back again.
 
 The one place where the names of measures are made and read. Delivered accuracy is counted for each
-(app, target); what steers thresholds is counted for the whole task, by the edge's confidence in
-`BINS` steps of log-odds: how many requests had such a confidence, and of those whose data-center
-answer is known (escalated ones for free, audited ones with weight 1/p) the soft errors of the
-edge's and of the data center's answer: what each would be wrong by if the data center's calibrated
-prediction is believed.
+(app, target); what steers thresholds is counted for the whole task, of each source of traffic by
+itself (see `trust`), by the edge's confidence in `BINS` steps of log-odds: how many requests had
+such a confidence, and of those whose data-center answer is known (escalated ones for free, audited
+ones with weight 1/p) the soft errors of the edge's and of the data center's answer: what each would
+be wrong by if the data center's calibrated prediction is believed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from hawkvision.cascade import Accuracy
 from hawkvision.tracking.records import CountKey
+from hawkvision.tracking.trust import ANONYMOUS, source_of
 
 Sums = Mapping[str, float]
 Floats = npt.NDArray[np.float64]
@@ -84,7 +85,8 @@ def answered(
     if degraded is not None:
         add(key, f"degraded/{degraded}", 1.0)
     if loss_level == 0:
-        add(CountKey(key.task, "", TASK_WIDE), f"bin/{bin_of(edge_confidence)}/n", 1.0)
+        whole = CountKey(key.task, source_of(key.app), TASK_WIDE)
+        add(whole, f"bin/{bin_of(edge_confidence)}/n", 1.0)
 
 
 def compared(
@@ -95,12 +97,13 @@ def compared(
     edge_error: float,
     dc_error: float,
     weight: float,
+    source: str = ANONYMOUS,
 ) -> None:
     """Both rungs are known for a request: it escalated (weight 1), or was audited (1/p).
 
     The errors are expected losses in [0, 1] if the data center's prediction is believed.
     """
-    key = CountKey(task, "", TASK_WIDE)
+    key = CountKey(task, source, TASK_WIDE)
     name = f"bin/{bin_of(edge_confidence)}"
     clipped = min(weight, LARGEST_WEIGHT)
     add(key, f"{name}/k", 1.0)

@@ -8,14 +8,29 @@
 
 Intervals of the two rungs' shares are exact (Clopper-Pearson at the effective number of samples)
 and are combined by MOVER (Zou and Donner, Statistics in Medicine 27, 2008).
+
+Where one of them has to stand for all, `chosen` takes it by how many samples it rests on, never by
+what they say: to take the narrowest of several intervals would prefer lucky ones, and the one
+taken would hold the truth less often than it claims. Given the numbers of samples, the choice is
+independent of the outcomes, so the interval taken keeps its 95 %.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hawkvision.calibration.intervals import clopper_pearson
 from hawkvision.tracking.counts import RUNGS, Delivered
+
+USEFUL = 20.0
+"""Effective samples from which evidence says more than calibration: an interval of 0.3 at most
+where 90 % is right, of 0.5 anywhere."""
+
+ENOUGH = 100.0
+"""Effective truths from which they are asked before any number of audits, which believe the data
+center: an interval of 0.13 where 90 % is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +42,13 @@ class Estimate:
     low: float
     high: float
     n: float
+    effective: float = 0.0
+    """Of how many samples of all answers alike it is worth as much as; never more than `n`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One rung's share of the answers, and the accuracy seen on `n` of them."""
+    """One rung's share of the answers, and the accuracy seen on `n` of them; nothing with n 0."""
 
     share: float
     value: float
@@ -42,11 +59,18 @@ class _Part:
 
 
 def feedback(found: Delivered) -> Estimate | None:
-    """From truths; None without any. A rung without truths is left out of the weights."""
+    """From truths; None without any. Of a rung without truths nothing is known: the value leaves
+    it out, the interval takes it for anything from never to always right."""
+    if not found.feedback:
+        return None
     parts = []
-    for rung, labelled in found.feedback.items():
-        share = found.answered_by(rung) or labelled.n
-        parts.append(_Part(share, labelled.right / labelled.n, labelled.n))
+    for rung in RUNGS:
+        labelled, answers = found.feedback.get(rung), found.answered_by(rung)
+        if labelled is not None:
+            share = answers or labelled.n
+            parts.append(_Part(share, labelled.right / labelled.n, labelled.n))
+        elif answers:
+            parts.append(_Part(answers, 0.0, 0.0))
     return _combine("feedback", parts, sum(part.n for part in parts))
 
 
@@ -80,16 +104,37 @@ def _combine(source: str, parts: list[_Part], n: float) -> Estimate | None:
     total = sum(part.share for part in parts)
     if total <= 0:
         return None
-    value = below = above = 0.0
+    seen = [part for part in parts if part.n > 0]
+    known = sum(part.share * part.value for part in seen) / sum(part.share for part in seen)
+    value = below = above = spread = 0.0
     for part in parts:
-        share = part.share / total
+        share, centre = part.share / total, part.value if part.n > 0 else known
         low, high = part.interval()
-        value += share * part.value
-        below += (share * (part.value - low)) ** 2
-        above += (share * (high - part.value)) ** 2
-    return Estimate(source, value, max(0.0, value - below**0.5), min(1.0, value + above**0.5), n)
+        value += share * centre
+        below += (share * (centre - low)) ** 2
+        above += (share * (high - centre)) ** 2
+        spread += share**2 / part.n if part.n > 0 else math.inf
+    low, high = max(0.0, value - below**0.5), min(1.0, value + above**0.5)
+    return Estimate(source, value, low, high, n, round(1 / spread, 6))
 
 
 def from_all_sources(found: Delivered) -> list[Estimate]:
     """The estimates that there is evidence for, at most one of each source."""
     return [one for one in (feedback(found), audits(found), prediction(found)) if one is not None]
+
+
+def chosen(estimates: Sequence[Estimate]) -> Estimate | None:
+    """The one that stands for all, by samples alone; None without any.
+
+    Truths where there are `ENOUGH`, or where they are `USEFUL` and no fewer than audits; else
+    audits where they are useful; else what calibration predicts; else what there is most of.
+    """
+    by = {one.source: one for one in estimates}
+    labels, audited = by.get("feedback"), by.get("audits")
+    labels_n = 0.0 if labels is None else labels.effective
+    audits_n = 0.0 if audited is None else audited.effective
+    if labels_n >= ENOUGH or labels_n >= max(USEFUL, audits_n):
+        return labels
+    if audits_n >= USEFUL:
+        return audited
+    return by.get("prediction") or max(estimates, key=lambda one: one.effective, default=None)

@@ -9,10 +9,13 @@ from typing import Any
 
 import orjson
 
+from hawkvision.tracking.trust import vouched
+
 
 @dataclass(frozen=True, slots=True)
 class CountKey:
-    """Whose requests: the task, the app ("" for none) and the accuracy target as it was asked."""
+    """Whose requests: the task, the app as it is counted ("" for none, see `trust`) and the
+    accuracy target as it was asked."""
 
     task: str
     app: str
@@ -27,9 +30,10 @@ OTHER_TARGET = "other"
 """Under which a task's apps and targets beyond a bound are counted; no client can ask for these."""
 
 
-def other(task: str) -> CountKey:
-    """What stands for the apps and targets of a task that are not counted apart."""
-    return CountKey(task, OTHER_APP, OTHER_TARGET)
+def other(task: str, *, with_key: bool = False) -> CountKey:
+    """What stands for a task's apps and targets that are not counted apart: those that showed
+    their keys, or those that did not."""
+    return CountKey(task, vouched(OTHER_APP) if with_key else OTHER_APP, OTHER_TARGET)
 
 
 @dataclass(frozen=True, slots=True)

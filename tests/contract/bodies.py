@@ -74,6 +74,7 @@ _TALLY: dict[str, Any] = {
         name: {"source": name, "value": 0.9, "low": 0.8, "high": 0.95, "n": 12.0}
         for name in ("feedback", "prediction")
     },
+    "source": "feedback",
 }
 _REPORT: dict[str, Any] = {
     "thresholds": {"0.9": {"threshold": 0.7, "state": "steering"}},

@@ -297,7 +297,12 @@ def test_with_keys_on_an_app_s_key_is_needed(repository: Path, tmp_path: Path) -
 
             assert [await put("gate", key) for key in (None, "b" * 20, "g" * 20)] == [401, 401, 200]
             assert await put("other", "g" * 20) == 401
-            answer = await classify(session, service, 1, "app=gate")
+            image = coloured_jpeg("red", seed=1)
+            for headers, status in ({}, 401), ({"Authorization": f"Bearer {'g' * 20}"}, 200):
+                found, answer = await call(
+                    session, "POST", service, "/v1/classify?app=gate", data=image, headers=headers
+                )
+                assert found == status
             feedback = {"request_id": answer["request_id"], "class_id": 0}
             for key, status in (("b" * 20, 401), ("g" * 20, 202)):
                 headers = {"Authorization": f"Bearer {key}"}

@@ -11,7 +11,13 @@ from hawkvision.tracking import counts as observe
 from hawkvision.tracking.control.audit import AuditPolicy, AuditSettings
 from hawkvision.tracking.control.harm import EscalationBreaker, p_edge_better
 from hawkvision.tracking.counts import Delivered
-from hawkvision.tracking.estimate import audits, feedback, from_all_sources, prediction
+from hawkvision.tracking.estimate import (
+    audits,
+    chosen,
+    feedback,
+    from_all_sources,
+    prediction,
+)
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store.delivery import Counters
 from tests.tracking.traffic import CLEAN, draw
@@ -96,6 +102,69 @@ def test_labels_of_escalated_requests_alone_do_not_pass_for_all() -> None:
         )
     )
     assert one is not None and one.n == 50
+    assert one.low < 0.15 and one.effective == 0
+
+
+COUNT = st.integers(0, 3000).map(float)
+SHARE = st.floats(0, 1)
+
+
+@st.composite
+def tallies(draw: st.DrawFn) -> dict[str, float]:
+    """Counts as they may be: answers of either rung, audits and labels of some of them."""
+    local, up = draw(COUNT) + 1, draw(COUNT)
+    sums = {"answers/edge/0": local, "answers/dc/0": up}
+    sums |= {"confidence/edge": local * draw(SHARE), "confidence/dc": up * draw(SHARE)}
+    for name, n, right in (("edge", local, draw(SHARE)), ("dc", up, draw(SHARE))):
+        labels = float(round(n * draw(st.sampled_from((0, 0, 0.002, 0.1, 1)))))
+        sums[f"feedback/{name}/n"] = labels
+        sums[f"feedback/{name}/right"] = float(round(labels * right))
+    audited = float(round(local * draw(st.sampled_from((0, 0.03, 0.3)))))
+    weight, wrong = draw(st.floats(1, 50)), draw(SHARE)
+    sums |= {"audit/n": audited, "audit/w": audited * weight, "audit/w2": audited * weight**2}
+    return sums | {"audit/loss": audited * weight * wrong}
+
+
+def width(sums: dict[str, float]) -> float:
+    one = chosen(from_all_sources(Delivered.read(sums)))
+    assert one is not None
+    return one.high - one.low
+
+
+@given(tallies(), st.sampled_from(("edge", "dc")), st.booleans())
+def test_a_label_never_makes_what_is_shown_useless(
+    sums: dict[str, float], rung: str, right: bool
+) -> None:
+    if sums[f"answers/{rung}/0"] <= sums[f"feedback/{rung}/n"]:
+        return
+    before = width(sums)
+    sums[f"feedback/{rung}/n"] += 1
+    sums[f"feedback/{rung}/right"] += right
+    after = width(sums)
+    assert after <= max(before * 1.1, 0.5)
+
+
+def test_one_label_among_hundreds_of_answers_hides_no_audits() -> None:
+    sums = {"answers/edge/0": 901.0, "confidence/edge": 880.0}
+    sums |= {"audit/n": 40.0, "audit/w": 1300.0, "audit/w2": 43000.0, "audit/loss": 80.0}
+    labelled = sums | {"feedback/edge/n": 1.0, "feedback/edge/right": 1.0}
+    for found in (sums, labelled):
+        one = chosen(from_all_sources(Delivered.read(found)))
+        assert one is not None and one.source == "audits"
+    many = sums | {"feedback/edge/n": 60.0, "feedback/edge/right": 50.0}
+    one = chosen(from_all_sources(Delivered.read(many)))
+    assert one is not None and one.source == "feedback"
+
+
+@pytest.mark.parametrize("labels", [0.004, 0.03, 0.15])
+def test_what_is_chosen_holds_the_truth_as_often_as_it_says(labels: float) -> None:
+    held = 0
+    for seed in range(60):
+        sums, truth = simulate(seed, 1000, labels=labels)
+        one = chosen(from_all_sources(sums))
+        assert one is not None and one.source != "prediction"
+        held += one.low <= truth <= one.high
+    assert held >= 54
 
 
 @given(st.floats(0, 1))

@@ -73,6 +73,7 @@ class TrafficModel:
     dc_error: Floats
     edge_prior: Floats
     dc_prior: Floats
+    _errors: tuple[Floats, Floats] | None = None
 
     @classmethod
     def from_calibration(cls, scores: CalibrationScores) -> TrafficModel:
@@ -95,6 +96,7 @@ class TrafficModel:
 
     def see(self, fresh: Bins, memory: float) -> float:
         """Take in what was counted since the last time; the number of requests."""
+        self._errors = None
         requests = float(fresh.requests.sum())
         fade = max(0.0, 1 - requests / memory)
         self.requests = self.requests * fade + fresh.requests
@@ -131,10 +133,12 @@ class TrafficModel:
 
     def errors(self) -> tuple[Floats, Floats]:
         """(expected error, escalation rate) [BINS + 1] if bins below i escalate."""
-        share, edge, dc = self.rates()
-        up = np.concatenate([[0.0], np.cumsum(share * dc)])
-        local = np.concatenate([np.cumsum((share * edge)[::-1])[::-1], [0.0]])
-        return up + local, np.concatenate([[0.0], np.cumsum(share)])
+        if self._errors is None:  # the same for every target
+            share, edge, dc = self.rates()
+            up = np.concatenate([[0.0], np.cumsum(share * dc)])
+            local = np.concatenate([np.cumsum((share * edge)[::-1])[::-1], [0.0]])
+            self._errors = up + local, np.concatenate([[0.0], np.cumsum(share)])
+        return self._errors
 
 
 def _smoothed(rate: Floats, count: Floats) -> Floats:

@@ -51,7 +51,7 @@ class Store(Protocol):
         ...
 
     async def put_app(self, target: AppTarget) -> None:
-        """Store an app's target."""
+        """Store an app's target. Raises LimitReached where `bound.MOST_APPS` others are stored."""
         ...
 
     async def delete_app(self, app: str) -> bool:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import secrets
 
-from hawkvision.tracking.records import Batch, CountKey, other
-from hawkvision.tracking.store.bound import MOST_KEYS, bounded, fold
+from hawkvision.tracking.records import Batch, CountKey
+from hawkvision.tracking.store.bound import (
+    MOST_KEYS,
+    Room,
+    bounded,
+    fold,
+    other_of,
+    room_of,
+)
 
 
 class Counters:
-    """What was counted since the last `take`, of each task under at most `most_keys` keys."""
+    """What was counted since the last `take`, in each room (see `bound`) under `most_keys` keys."""
 
     def __init__(self, most_keys: int = MOST_KEYS) -> None:
         self._most_keys = most_keys
         self._counts: dict[CountKey, dict[str, float]] = {}
-        self._own: dict[str, int] = {}
+        self._own: dict[Room, int] = {}
 
     def add(self, key: CountKey, name: str, amount: float = 1.0) -> None:
         """Add to one measure."""
@@ -26,11 +33,12 @@ class Counters:
     def _begin(self, key: CountKey) -> dict[str, float]:
         """The measures of a key that has none; those of all others, where there is no room."""
         if bounded(key):
-            own = self._own.get(key.task, 0)
+            room = room_of(key)
+            own = self._own.get(room, 0)
             if own >= self._most_keys:
-                key = other(key.task)
+                key = other_of(key)
             else:
-                self._own[key.task] = own + 1
+                self._own[room] = own + 1
         return self._counts.setdefault(key, {})
 
     def put_back(self, batch: Batch) -> None:
@@ -38,7 +46,7 @@ class Counters:
         fold(self._counts, batch.counts, self._most_keys)
         self._own = {}
         for key in self._counts:
-            self._own[key.task] = self._own.get(key.task, 0) + bounded(key)
+            self._own[room_of(key)] = self._own.get(room_of(key), 0) + bounded(key)
 
     def take(self, now: float) -> Batch | None:
         """Everything counted so far as a batch, or None; counting starts again."""

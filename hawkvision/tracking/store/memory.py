@@ -16,7 +16,14 @@ from hawkvision.tracking.records import (
     ThresholdState,
     merge,
 )
-from hawkvision.tracking.store.bound import MOST_KEYS, Admitted
+from hawkvision.tracking.store.bound import (
+    MOST_APPS,
+    MOST_KEYS,
+    Admitted,
+    Room,
+    no_room_for,
+    room_of,
+)
 from hawkvision.tracking.store.buckets import RESOLUTIONS, finest, places
 from hawkvision.tracking.store.fresh import Pages
 
@@ -27,13 +34,18 @@ class MemoryStore:
     """See `Store`; nothing is written anywhere. `clock` gives seconds and must never jump."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, *, most_keys: int = MOST_KEYS
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        most_keys: int = MOST_KEYS,
+        most_apps: int = MOST_APPS,
     ) -> None:
         self._clock = clock
+        self._most_apps = most_apps
         self._most_keys = most_keys
         self._buckets: dict[tuple[str, int, int], dict[CountKey, dict[str, float]]] = {}
         self._batches: dict[str, None] = {}
-        self._admitted: dict[str, Admitted] = {}
+        self._admitted: dict[Room, Admitted] = {}
         self._pages: dict[str, Pages] = {}
         self._apps: dict[str, AppTarget] = {}
         self._thresholds: dict[str, dict[str, ThresholdState]] = {}
@@ -54,7 +66,7 @@ class MemoryStore:
         now = self._clock()
         counts: dict[CountKey, dict[str, float]] = {}
         for key, measures in batch.counts.items():
-            admitted = self._admitted.setdefault(key.task, Admitted(self._most_keys))
+            admitted = self._admitted.setdefault(room_of(key), Admitted(self._most_keys))
             merge(counts, {admitted.key(key, now): measures})
         for key, sums in counts.items():
             self._pages.setdefault(key.task, Pages()).add({key: sums})
@@ -80,6 +92,8 @@ class MemoryStore:
 
     async def put_app(self, target: AppTarget) -> None:
         """See `Store.put_app`."""
+        if target.app not in self._apps and len(self._apps) >= self._most_apps:
+            raise no_room_for(target.app, self._most_apps)
         self._apps[target.app] = target
         self._tell("apps")
 

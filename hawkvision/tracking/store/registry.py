@@ -5,6 +5,7 @@ from __future__ import annotations
 from hawkvision import extensions
 from hawkvision.errors import InvalidRequest
 from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.bound import MOST_APPS
 from hawkvision.tracking.store.memory import MemoryStore
 from hawkvision.tracking.store.redis import RedisStore
 from hawkvision.tracking.store.redis.address import FORMS
@@ -13,21 +14,21 @@ ALONE = ("memory", "off")
 """Names under which an agent shares nothing with others."""
 
 
-def open_store(url: str) -> Store:
-    """A store; nothing is connected yet.
+def open_store(url: str, *, most_apps: int = MOST_APPS) -> Store:
+    """A store; nothing is connected yet. One that is registered bounds apps by itself.
 
     Raises InvalidRequest for an address that no store takes, StoreUnavailable where what it needs
     is not installed. No message repeats more of the address than its scheme.
     """
     if url in ALONE:
-        return MemoryStore()
+        return MemoryStore(most_apps=most_apps)
     scheme, separator, _ = url.partition("://")
     registered = extensions.registered(extensions.STORES)
     if separator and scheme in registered:
         store: Store = extensions.load(extensions.STORES, scheme)(url)
         return store
     if scheme.partition("+")[0] in ("redis", "rediss", "unix"):
-        return RedisStore.open(url)
+        return RedisStore.open(url, most_apps=most_apps)
     known = ", ".join(sorted(registered)) or "none"
     raise InvalidRequest(
         f"{scheme if separator and scheme.isalnum() else 'nothing'}:// is no address of a store",

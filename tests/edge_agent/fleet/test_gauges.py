@@ -1,4 +1,4 @@
-"""Gauges of what was delivered: the best source, and never more than fifty targets."""
+"""Gauges of what was delivered: by enough samples, and never more than fifty targets."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from edge_agent.fleet.delivered import DeliveredWindows
+from edge_agent.fleet.delivered import DeliveredWindows, sums_by_target
 from edge_agent.fleet.gauges import gauges_of
 from hawkvision.contract.delivered import StoreStatus
-from hawkvision.tracking.records import ThresholdState
+from hawkvision.tracking.records import CountKey, ThresholdState
 
 
 def windows(targets: Mapping[str, Mapping[str, float]]) -> DeliveredWindows:
@@ -27,16 +27,24 @@ def test_a_target_s_gauges() -> None:
     assert gauges["delivered_low"] < gauges["delivered"] == pytest.approx(0.925)
 
 
-def test_labels_are_believed_more_than_confidence() -> None:
-    sums = {"answers/edge/0": 8.0, "confidence/edge": 7.9, "feedback/edge/n": 4.0}
+@pytest.mark.parametrize(("labels", "delivered"), [(4.0, 0.9875), (40.0, 0.0)])
+def test_labels_are_believed_more_than_confidence_once_there_are_enough(
+    labels: float, delivered: float
+) -> None:
+    sums = {"answers/edge/0": 80.0, "confidence/edge": 79.0, "feedback/edge/n": labels}
     gauges = gauges_of(windows({"relative:0.02": sums}))["relative:0.02"]
-    assert gauges["delivered"] == 0.0
+    assert gauges["delivered"] == delivered
     assert "target" not in gauges
 
 
-def test_the_busiest_fifty_targets_are_shown() -> None:
-    sums = {f"0.{100 + index}": {"answers/edge/0": float(index)} for index in range(200)}
-    assert set(gauges_of(windows(sums))) == {f"0.{index}" for index in range(250, 300)}
+def test_the_busiest_fifty_targets_are_shown_and_the_others_together() -> None:
+    counts = {
+        CountKey("tiny", "", f"0.{100 + index}"): {"answers/edge/0": float(index)}
+        for index in range(200)
+    }
+    shown = sums_by_target(counts, lambda _key: True)
+    assert shown["other"]["answers/edge/0"] == sum(range(150))
+    assert set(gauges_of(windows(shown))) == {f"0.{index}" for index in range(250, 300)} | {"other"}
 
 
 def test_nothing_is_shown_while_the_store_is_away() -> None:

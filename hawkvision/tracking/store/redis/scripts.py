@@ -23,31 +23,31 @@ if math.abs(now - ARGV[1]) > tonumber(ARGV[2]) then return {{0, stamp}} end
 if not redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[3]) then return {{1, stamp}} end
 
 local limit, forgotten = tonumber(ARGV[4]), tonumber(ARGV[5])
-local function admitted(key)
-  if not redis.call('ZSCORE', KEYS[2], key) then
-    if redis.call('ZCARD', KEYS[2]) >= limit then
-      redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - forgotten)
-      redis.call('ZREMRANGEBYSCORE', KEYS[2], now + forgotten, '+inf')
-      if redis.call('ZCARD', KEYS[2]) >= limit then return false end
+local function admitted(room, key)
+  if not redis.call('ZSCORE', room, key) then
+    if redis.call('ZCARD', room) >= limit then
+      redis.call('ZREMRANGEBYSCORE', room, '-inf', now - forgotten)
+      redis.call('ZREMRANGEBYSCORE', room, now + forgotten, '+inf')
+      if redis.call('ZCARD', room) >= limit then return false end
     end
   end
-  redis.call('ZADD', KEYS[2], now, key)
+  redis.call('ZADD', room, now, key)
   return true
 end
 
-local pages = 3 + {PAGES}
-local page = redis.call('HGET', KEYS[3], 'page')
+local pages = 4 + {PAGES}
+local page = redis.call('HGET', KEYS[4], 'page')
 if not page then
   page = 1
-  redis.call('HSET', KEYS[3], 'epoch', ARGV[6], 'page', page)
-  for index = 4, pages do redis.call('DEL', KEYS[index]) end
+  redis.call('HSET', KEYS[4], 'epoch', ARGV[6], 'page', page)
+  for index = 5, pages do redis.call('DEL', KEYS[index]) end
 end
-local into = {{KEYS[4 + page % {PAGES}]}}
+local into = {{KEYS[5 + page % {PAGES}]}}
 for index = pages + 1, #KEYS do into[#into + 1] = KEYS[index] end
 
-for _, row in ipairs(cjson.decode(ARGV[8])) do
-  local key, free, sums = row[1], row[2], row[3]
-  if not free and not admitted(key) then key = ARGV[7] end
+for _, row in ipairs(cjson.decode(ARGV[9])) do
+  local key, room, sums = row[1], row[2], row[3]
+  if room > 0 and not admitted(KEYS[1 + room], key) then key = ARGV[6 + room] end
   for index = 1, #sums, 2 do
     for _, hash in ipairs(into) do
       redis.call('HINCRBYFLOAT', hash, key .. sums[index], sums[index + 1])
@@ -55,16 +55,17 @@ for _, row in ipairs(cjson.decode(ARGV[8])) do
   end
 end
 
-for index = 2, #KEYS do redis.call('EXPIRE', KEYS[index], ARGV[7 + index]) end
+for index = 2, #KEYS do redis.call('EXPIRE', KEYS[index], ARGV[8 + index]) end
 return {{1, stamp}}
 """
-"""KEYS: the batch's mark, admitted keys, what is fresh, its pages, buckets.
+"""KEYS: the batch's mark, admitted keys without and with an app's key, what is fresh, its pages,
+buckets.
 
 ARGV: the time that the caller takes it to be and how far that may be off, the life of the mark,
-how many keys are admitted and after what time they are forgotten, a name for a new epoch, the key
-of all others, the counts as [[key, whether it is free of the bound, [name, amount, …]], …], and
-the lives of KEYS but for the mark. Answers [1, the server's time], or 0 where the time is off too
-far; then nothing has happened.
+how many keys are admitted and after what time they are forgotten, a name for a new epoch, the keys
+of all others without and with an app's key, the counts as [[key, 0 where it is free of the bound,
+else 1 or 2 for whose room it takes, [name, amount, …]], …], and the lives of KEYS but for the
+mark. Answers [1, the server's time], or 0 where the time is off too far; then nothing has happened.
 """
 
 SINCE = f"""
@@ -126,6 +127,17 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return held and redis.call('GET', KEYS[2]) or redis.call('INCR', KEYS[2])
 """
 """KEYS: who leads, the fence. ARGV: the agent, for how many ms. Answers the fence, or nothing."""
+
+PUT_APP = """
+local stored = redis.call('HGETALL', KEYS[1])
+if not redis.call('HGET', KEYS[1], ARGV[1]) and #stored / 2 >= tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+"""
+"""KEYS: apps. ARGV: an app, its target, how many apps there may be. Answers 0 for no room.
+
+All are read to be counted: HLEN is not among the rights that operators were told to give.
+"""
 
 PUT = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0 end

@@ -33,11 +33,12 @@ from hawkvision.tracking.records import (
     threshold_state,
     to_json,
 )
-from hawkvision.tracking.store.bound import FORGOTTEN_S, MOST_KEYS, bounded
+from hawkvision.tracking.store.bound import FORGOTTEN_S, MOST_APPS, MOST_KEYS, bounded, no_room_for
 from hawkvision.tracking.store.buckets import RESOLUTIONS, finest, places
 from hawkvision.tracking.store.fresh import PAGES
 from hawkvision.tracking.store.redis import scripts
 from hawkvision.tracking.store.redis.address import RedisAddress
+from hawkvision.tracking.trust import is_vouched
 
 if TYPE_CHECKING:
     from hawkvision.tracking.store.redis.servers import Servers
@@ -55,8 +56,14 @@ class RedisStore:
     """
 
     def __init__(
-        self, servers: Servers, *, prefix: str = "hawkvision", most_keys: int = MOST_KEYS
+        self,
+        servers: Servers,
+        *,
+        prefix: str = "hawkvision",
+        most_keys: int = MOST_KEYS,
+        most_apps: int = MOST_APPS,
     ) -> None:
+        self._most_apps = most_apps
         self._servers = servers
         self._prefix = prefix
         self._most_keys = most_keys
@@ -70,6 +77,7 @@ class RedisStore:
         prefix: str = "hawkvision",
         timeout_s: float = 0.5,
         most_keys: int = MOST_KEYS,
+        most_apps: int = MOST_APPS,
     ) -> RedisStore:
         """A store at a URL; nothing is connected yet.
 
@@ -87,7 +95,8 @@ class RedisStore:
                 "a Redis store needs redis-py, which is not installed",
                 hint="pip install 'hawkvision[redis]'.",
             ) from error
-        return cls(Servers(address, timeout_s), prefix=prefix, most_keys=most_keys)
+        servers = Servers(address, timeout_s)
+        return cls(servers, prefix=prefix, most_keys=most_keys, most_apps=most_apps)
 
     def _key(self, *parts: object) -> str:
         return ":".join([self._prefix, *(str(part) for part in parts)])
@@ -120,7 +129,7 @@ class RedisStore:
                 if math.isfinite(amount):
                     sums += [f"{_text(name)}]", repr(amount)]
             rows = tasks.setdefault(key.task, [])
-            rows.append([_prefix_of(key), not bounded(key), sums])
+            rows.append([_prefix_of(key), _room_of(key), sums])
         for task, rows in tasks.items():
             for _ in range(_CLOCK_TRIES):
                 if await self._add(task, batch.batch_id, age_s, rows):
@@ -132,15 +141,17 @@ class RedisStore:
         """False where our idea of the server's time was wrong; it is right now."""
         now = await self._now(task)
         kept = places(age_s, now)
-        keys = [self._of(task, "batch", batch_id), self._of(task, "keys"), *self._fresh(task)]
+        keys = [self._of(task, "batch", batch_id), self._of(task, "keys")]
+        keys += [self._of(task, "keys", "vouched"), *self._fresh(task)]
         keys += [self._of(task, "count", one.width_s, start) for one, start in kept]
-        lives = [_KEPT_S] * (2 + PAGES)
+        lives = [_KEPT_S] * (3 + PAGES)
         lives += [int(one.kept_s - (now - start)) + 1 for one, start in kept]
         done, stamp = await self._run(
             scripts.ADD,
             keys,
             *(now, _CLOCK_OFF_S, _KEPT_S, self._most_keys, FORGOTTEN_S, secrets.token_hex(8)),
-            *(_prefix_of(other(task)), orjson.dumps(rows).decode()),
+            *(_prefix_of(other(task, with_key=one)) for one in (False, True)),
+            orjson.dumps(rows).decode(),
             *lives,
         )
         self._set_clock(task, stamp)
@@ -185,7 +196,10 @@ class RedisStore:
     async def put_app(self, target: AppTarget) -> None:
         """See `Store.put_app`."""
         key = self._key("apps")
-        await self._servers.ask(key, ("HSET", key, target.app, to_json(target)), self._say("apps"))
+        value = to_json(target).decode()
+        if not await self._run(scripts.PUT_APP, [key], target.app, value, self._most_apps):
+            raise no_room_for(target.app, self._most_apps)
+        await self._servers.ask(key, self._say("apps"))
 
     async def delete_app(self, app: str) -> bool:
         """See `Store.delete_app`."""
@@ -283,6 +297,11 @@ def _text(value: str) -> str:
 
 def _prefix_of(key: CountKey) -> str:
     return f"[{_text(key.app)},{_text(key.target)},"
+
+
+def _room_of(key: CountKey) -> int:
+    """See `scripts.ADD`."""
+    return 1 + is_vouched(key.app) if bounded(key) else 0
 
 
 def _add_up(total: dict[str, float], fields: bytes) -> None:
