@@ -21,15 +21,21 @@ Open = Callable[..., Store]
 async def open_empty(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
     opened: list[RedisStore] = []
 
-    def open_one(most_keys: int = 512) -> Store:
+    def open_one(most_keys: int = 512, most_apps: int = 512) -> Store:
         if request.param == "memory":
-            return MemoryStore(most_keys=most_keys)
+            return MemoryStore(most_keys=most_keys, most_apps=most_apps)
         server = request.getfixturevalue(
             "redis_server" if request.param == "redis" else "redis_cluster"
         )
         prefix = f"test{next(_prefixes)}"
         opened.append(
-            RedisStore.open(server.url, prefix=prefix, timeout_s=5.0, most_keys=most_keys)
+            RedisStore.open(
+                server.url,
+                prefix=prefix,
+                timeout_s=5.0,
+                most_keys=most_keys,
+                most_apps=most_apps,
+            )
         )
         return opened[-1]
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from hawkvision.errors import StaleFence
+from hawkvision.errors import LimitReached, StaleFence
 from hawkvision.tracking.counts import PROBES, TASK_WIDE
 from hawkvision.tracking.records import (
     AgentInfo,
@@ -21,6 +21,7 @@ from hawkvision.tracking.records import (
     other,
 )
 from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.trust import vouched
 from tests.tracking.store.conftest import Open
 
 KEY = CountKey("signs", "", "0.9")
@@ -205,7 +206,35 @@ async def test_the_bound_is_each_task_s_own_and_leaves_probes_alone(open_empty: 
     assert set(await store.counts("b", window_s=300)) == {keys[2], other("b")}
 
 
+async def test_nobody_without_a_key_takes_the_room_of_apps_with_theirs(open_empty: Open) -> None:
+    store = open_empty(most_keys=3)
+    flood = [CountKey("signs", f"app{index}", "0.9") for index in range(20)]
+    await store.add(Batch("flood", NOW, {key: {"n": 1.0} for key in flood}))
+    apps = [CountKey("signs", vouched(name), "0.9") for name in ("gate", "belt", "", "more")]
+    apps.append(CountKey("signs", vouched("gate"), TASK_WIDE))
+    await store.add(Batch("apps", NOW, {key: {"n": 1.0} for key in apps}))
+    found = await store.counts("signs", window_s=300)
+    assert set(found) == {*flood[:3], other("signs"), *apps[:3], other("signs", with_key=True)} | {
+        apps[4]
+    }
+    assert found[other("signs")] == {"n": 17.0}
+    assert found[other("signs", with_key=True)] == {"n": 1.0}
+
+
 # Apps, thresholds, who leads.
+
+
+async def test_there_is_a_bound_on_apps(open_empty: Open) -> None:
+    store = open_empty(most_apps=2)
+    for name in ("a", "b", "a"):
+        await store.put_app(AppTarget(name, "signs", "0.9"))
+    with pytest.raises(LimitReached, match="2 apps are stored"):
+        await store.put_app(AppTarget("c", "signs", "0.9"))
+    await store.put_app(AppTarget("b", "signs", "0.8"))
+    assert await store.delete_app("a")
+    await store.put_app(AppTarget("c", "signs", "0.9"))
+    found = [(app.app, app.accuracy) for app in await store.apps()]
+    assert found == [("b", "0.8"), ("c", "0.9")]
 
 
 async def test_apps_are_stored_and_forgotten(store: Store) -> None:
