@@ -14,6 +14,7 @@ from aiohttp import web
 from edge_agent.http.auth import AppKeys, Caller
 from edge_agent.http.replies import error_reply, plain_error
 from edge_agent.metrics import AgentMetrics
+from edge_agent.seldom import Seldom
 from hawkvision.errors import HawkVisionError
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Entrance:
         self._keys = keys
         self._metrics = metrics
         self._in_flight = 0
+        self._said = Seldom()
         self.draining = False
         self.idle = asyncio.Event()
         self.idle.set()
@@ -70,8 +72,9 @@ class Entrance:
                 reply = self._refused(error, request)
             except (ConnectionError, web.HTTPException):
                 raise
-            except Exception:
-                _log.exception("unexpected error in %s %s", route.method, route.path)
+            except Exception as error:
+                if self._said.due(route.path, error):
+                    _log.exception("unexpected error in %s %s", route.method, route.path)
                 self._metrics.refused("internal")
                 reply = plain_error(500, "internal", "internal error", "See the agent's log.")
             finally:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.seldom import Seldom
 from edge_agent.streams.frames import FrameClassifier, FrameRequest, Seen, describe
 from edge_agent.streams.totals import StreamTotals
 from hawkvision.contract.stream import (
@@ -36,6 +37,7 @@ from hawkvision.lossy.wire.rtp import is_rtcp
 from hawkvision.lossy.wire.srtp import Outbound
 
 _log = logging.getLogger(__name__)
+_SAID = Seldom()
 Address = tuple[Any, ...]
 REPORT_S = 1.0
 _MOST_ANSWERING = 8
@@ -184,8 +186,9 @@ class LossyStream:
         except HawkVisionError as error:
             self._failed(frame, error)
             return
-        except Exception:
-            _log.exception("unexpected error for a frame")
+        except Exception as error:
+            if _SAID.due("frame", error):
+                _log.exception("unexpected error for a frame")
             self._failed(frame, HawkVisionError("internal error", hint="See the agent's log."))
             return
         self._learn(answer.seen, frame)

@@ -13,6 +13,7 @@ import pytest
 
 import edge_agent.http.tasks
 from edge_agent.agent import Agent
+from edge_agent.seldom import Seldom
 from edge_agent.shared import AtOnce, Shared
 from hawkvision.errors import Overloaded, StoreUnavailable
 from hawkvision.summary import summarise_task
@@ -114,6 +115,29 @@ async def test_apps_are_bounded_and_told_so(tiny_repository: Path) -> None:
         assert len((await exchange(agent, request("GET", "/v1/apps"))).json["apps"]) == 3
         assert (await exchange(agent, request("DELETE", "/v1/apps/a0"))).status == 204
         assert (await exchange(agent, sent[4])).status == 200
+
+
+def test_the_same_error_is_said_seldom_and_another_one_at_once() -> None:
+    said = Seldom(every_s=60)
+
+    def raised(kind: type[Exception]) -> Exception:
+        try:
+            raise kind("as scripted")
+        except Exception as error:
+            return error
+
+    wrong, other = raised(ValueError), raised(KeyError)
+    assert [said.due("/x", wrong, now) for now in (0, 1, 59, 61, 62)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert said.due("/x", other, 62) and said.due("/y", wrong, 62)
+    for index in range(1000):
+        said.due(f"/{index}", wrong, 63)
+    assert len(said._said) <= 256
 
 
 # Streams.
