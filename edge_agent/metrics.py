@@ -14,6 +14,7 @@ from edge_agent.outcome import Outcome
 from hawkvision.calibration import shown
 from hawkvision.engines import Measuring
 from hawkvision.tracking.counts import counted_target
+from hawkvision.tracking.trust import is_vouched
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _MOST_TARGETS = 100
@@ -24,8 +25,8 @@ class AgentMetrics:
     """Counters and histograms of one agent, in a registry of their own.
 
     Clients cannot create series without end: targets are labelled as they are counted, to three
-    digits, and of each task's targets the first hundred have series of their own; the rest is
-    counted as `other`.
+    digits, and of each task's targets the first hundred have series of their own, and the first
+    hundred of apps that showed their keys; the rest is counted as `other`.
     """
 
     def __init__(self) -> None:
@@ -90,27 +91,28 @@ class AgentMetrics:
             ("job",),
             registry=self.registry,
         )
-        self._targets: dict[str, set[str]] = {}
+        self._targets: dict[tuple[str, bool], set[str]] = {}
         self._shown: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-        self._children: dict[tuple[str, str, str, str | None], tuple[Counter, Histogram]] = {}
+        self._children: dict[tuple[str, str, str, str | None, bool], tuple[Counter, Histogram]] = {}
 
     def answered(self, outcome: Outcome) -> None:
         """Count one answer."""
         task, target = outcome.local.task.name, counted_target(outcome.target.accuracy)
         served_by, degraded = outcome.served_by, outcome.degraded
-        key = (task, target, served_by, degraded)
+        with_key = is_vouched(outcome.app)
+        key = (task, target, served_by, degraded, with_key)
         found = self._children.get(key)
         if found is None:
             name = target if outcome.target.accuracy.relative else shown.target(float(target))
-            labels = (task, self._target(task, name), served_by, degraded or "")
+            labels = (task, self._target(task, name, with_key), served_by, degraded or "")
             found = (self._answers.labels(*labels), self._seconds.labels(task, served_by))
             self._children[key] = found
         found[0].inc()
         found[1].observe(outcome.total_s)
 
-    def _target(self, task: str, name: str) -> str:
+    def _target(self, task: str, name: str, with_key: bool) -> str:
         """The target's own label as long as there is room for it."""
-        known = self._targets.setdefault(task, set())
+        known = self._targets.setdefault((task, with_key), set())
         if name not in known and len(known) >= _MOST_TARGETS:
             return _OTHER
         known.add(name)

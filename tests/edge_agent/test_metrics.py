@@ -59,6 +59,21 @@ def test_a_target_s_first_digits_name_its_series(local: LocalTask) -> None:
     assert found == {"0.80": 2, "relative:0.02": 2}
 
 
+def test_a_flood_of_targets_takes_no_series_of_an_app_with_its_key(local: LocalTask) -> None:
+    metrics = AgentMetrics()
+    for index in range(1, 300):
+        flood = outcome(local, prediction(0, 0.9), accuracy=f"relative:0.{index:03}")
+        metrics.answered(flood)
+    metrics.answered(outcome(local, prediction(0, 0.9), accuracy="0.8", app="+gate"))
+    found = {
+        sample.labels["target"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "hawkvision_answers_total"
+    }
+    assert len(found) == 102 and {"0.80", "other"} <= found
+
+
 def test_gauges_of_targets_that_nobody_asks_for_any_more_go(local: LocalTask) -> None:
     metrics = AgentMetrics()
     labels = {"task": "tiny", "target": "0.8", "what": "delivered"}
