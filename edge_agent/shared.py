@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from types import TracebackType
@@ -13,42 +14,48 @@ from hawkvision.errors import Overloaded
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+_MOST_KEYS = 1024
+
 
 class Shared(Generic[K, V]):
-    """Results by key, each good for `for_s` seconds; at most `most` are kept.
+    """Work by key, done once for all who ask before it begins, and begun every `gap_s` at most.
 
-    However many ask, the work for a key is under way once at a time. An error goes to all who wait
-    and is not kept. Use it within one event loop.
+    Nobody gets what was found out before they asked: who comes while it is done waits for the next
+    round. An error goes to all who wait. Use it within one event loop.
     """
 
-    def __init__(self, for_s: float, most: int = 64) -> None:
-        self._for_s = for_s
-        self._most = most
-        self._kept: dict[K, tuple[float, V]] = {}
-        self._under_way: dict[K, asyncio.Task[V]] = {}
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._next: dict[K, asyncio.Task[V]] = {}
+        self._running: dict[K, asyncio.Task[V]] = {}
+        self._begun: dict[K, float] = {}
 
     async def get(self, key: K, work: Callable[[], Awaitable[V]]) -> V:
-        """The result for a key, of `work` where none is kept. Raises what `work` raises."""
-        kept = self._kept.get(key)
-        if kept is not None and time.monotonic() - kept[0] < self._for_s:
-            return kept[1]
-        task = self._under_way.get(key)
+        """What `work` gives. Raises what it raises."""
+        task = self._next.get(key)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._do(key, work))
-            self._under_way[key] = task
+            task = asyncio.get_running_loop().create_task(self._round(key, work))
+            self._next[key] = task
             task.add_done_callback(_seen)
         return await asyncio.shield(task)  # who goes away does not stop it for the others
 
-    async def _do(self, key: K, work: Callable[[], Awaitable[V]]) -> V:
+    async def _round(self, key: K, work: Callable[[], Awaitable[V]]) -> V:
         try:
-            result = await work()
+            due = self._begun.get(key, -math.inf) + self._gap_s
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if (before := self._running.get(key)) is not None:
+                await asyncio.wait([before])
         finally:
-            del self._under_way[key]
-        self._kept.pop(key, None)
-        self._kept[key] = time.monotonic(), result
-        if len(self._kept) > self._most:
-            del self._kept[next(iter(self._kept))]
-        return result
+            me = self._next.pop(key)
+        self._running[key] = me
+        self._begun.pop(key, None)
+        self._begun[key] = time.monotonic()
+        if len(self._begun) > _MOST_KEYS:
+            del self._begun[next(iter(self._begun))]
+        try:
+            return await work()
+        finally:
+            del self._running[key]
 
 
 def _seen(task: asyncio.Task[V]) -> None:

@@ -41,8 +41,8 @@ _LISTEN_AGAIN_S = 1.0
 _JOBS_END_S = 1.0
 _FLUSH_S = 1.0
 _STORE_CLOSES_S = 1.0
-_READ_FOR_S = 0.25
-"""So long what was read from the store answers others who ask for the same."""
+_READ_GAP_S = 0.05
+"""Between two times that the same is read from the store; who asks meanwhile shares the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ class Fleet:
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
-        self._read: Shared[tuple[str, float], Counts] = Shared(_READ_FOR_S)
-        self._alive: Shared[None, list[AgentInfo]] = Shared(_READ_FOR_S)
+        self._read: Shared[tuple[str, float], Counts] = Shared(_READ_GAP_S)
+        self._alive: Shared[None, list[AgentInfo]] = Shared(_READ_GAP_S)
 
     # On the way of a request: no waiting.
 
@@ -163,13 +163,13 @@ class Fleet:
         )
 
     async def _counts(self, task: str, window_s: float) -> Counts:
-        """A window as the store counted it, read once for all who ask in a moment."""
+        """A window as the store counted it, read once for all who ask at the time."""
         return await self._read.get(
             (task, window_s), lambda: self.store.counts(task, window_s=window_s)
         )
 
     async def agents(self) -> list[AgentInfo]:
-        """The fleet's agents that are alive, asked once for all who ask in a moment."""
+        """The fleet's agents that are alive, asked once for all who ask at the time."""
         return await self._alive.get(None, self.store.agents)
 
     def status(self) -> StoreStatus:

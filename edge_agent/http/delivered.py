@@ -33,7 +33,8 @@ from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered, Sums, add_up
 from hawkvision.tracking.records import AppTarget
 
-_REPORT_FOR_S = 0.25
+_REPORT_GAP_S = 0.2
+"""Between the beginnings of two reports on the same; who asks meanwhile shares the next one."""
 _AT_ONCE = 64
 """Of feedback, and of changes of apps, that wait for the store at once."""
 
@@ -48,7 +49,7 @@ class AccuracyRoutes:
         self._fleet = fleet
         self._bodies = bodies
         self._keys = keys
-        self._reports: Shared[str | AppTarget, bytes] = Shared(_REPORT_FOR_S)
+        self._reports: Shared[str | AppTarget, bytes] = Shared(_REPORT_GAP_S)
         self._feedback = AtOnce(_AT_ONCE, "pieces of feedback")
         self._changes = AtOnce(_AT_ONCE, "changes of apps")
 

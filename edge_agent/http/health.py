@@ -15,8 +15,8 @@ from edge_agent.http.routes import Entrance, Route
 from edge_agent.metrics import AgentMetrics
 from edge_agent.shared import Shared
 
-_SCRAPED_FOR_S = 0.25
-"""So long a scrape answers all who ask."""
+_SCRAPE_GAP_S = 0.1
+"""Between the beginnings of two scrapes; who asks meanwhile shares the next one."""
 
 
 class HealthRoutes:
@@ -26,7 +26,7 @@ class HealthRoutes:
         self._classifier = classifier
         self._metrics = metrics
         self._entrance = entrance
-        self._scraped: Shared[None, bytes] = Shared(_SCRAPED_FOR_S)
+        self._scraped: Shared[None, bytes] = Shared(_SCRAPE_GAP_S)
 
     def table(self) -> list[Route]:
         """The routes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 
 from aiohttp import web
 
@@ -24,7 +23,8 @@ class TaskRoutes:
     def __init__(self, classifier: Classifier, delta: float) -> None:
         self._classifier = classifier
         self._delta = delta
-        self._summaries: Shared[str, Summary] = Shared(math.inf)
+        self._summaries: dict[str, Summary] = {}
+        self._summarising: Shared[str, Summary] = Shared(0.0)
 
     def table(self) -> list[Route]:
         """The routes."""
@@ -48,10 +48,15 @@ class TaskRoutes:
         """`GET /v1/tasks/{task}/curve?link_ms=20`: targets, thresholds and what they cost."""
         local = self._classifier.task(request.match_info["task"])
         link_ms = parse_link_ms(request.rel_url.query)
-        summary = await self._summaries.get(local.task.name, lambda: self._summarised(local))
+        summary = self._summaries.get(local.task.name) or await self._summarising.get(
+            local.task.name, lambda: self._summarised(local)
+        )
         return json_reply(summary.over_link(link_ms).as_dict())
 
     async def _summarised(self, local: LocalTask) -> Summary:
-        return await asyncio.to_thread(
-            summarise_task, local.task, local.policy.scores, delta=self._delta
-        )
+        name = local.task.name
+        if name not in self._summaries:
+            self._summaries[name] = await asyncio.to_thread(
+                summarise_task, local.task, local.policy.scores, delta=self._delta
+            )
+        return self._summaries[name]
