@@ -25,6 +25,11 @@ def test_phases_are_recorded_and_a_service_that_dies_is_noticed() -> None:
             if phase.tally.get("400 invalid_request", 0):
                 break
         assert phase.tally.get("400 invalid_request", 0) > 0
+        for seconds in (1.0, 5.0, 20.0):
+            if runner.attack("labels", seconds).tally.get("200", 0):
+                break
+        else:
+            pytest.fail("no target of the attack on labels was answered")
         assert phase.served["http"].sent > 0
         assert phase.services["edge"].peak >= phase.services["edge"].before > 0
         assert phase.services["edge"].descriptors_peak > 0
