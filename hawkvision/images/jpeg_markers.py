@@ -1,0 +1,193 @@
+"""A JPEG's markers, walked without decoding: what it will cost, and where its EXIF block is.
+
+Markers, segments and entropy-coded data are told apart as libjpeg does (jdmarker.c), so that no
+scan which it would decode is missed: fill bytes and stray bytes before a marker are skipped, FF 00
+and RSTn belong to the data, thumbnails inside APPn segments are jumped over with these. Source:
+ITU-T T.81, annex B.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hawkvision.errors import CorruptImage, PayloadTooLarge
+from hawkvision.images.limits import too_many_segments
+
+_SOI, _EOI, _SOS, _DRI, _APP1 = 0xD8, 0xD9, 0xDA, 0xDD, 0xE1
+_DHT, _JPG, _DAC = 0xC4, 0xC8, 0xCC
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, _JPG, _DAC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_ALONE = frozenset({*range(0xC0), *range(0xD0, 0xD8)})
+"""Markers without a length: RSTn, TEM, and those that no decoder knows."""
+
+_NEXT = re.compile(rb"\xff[^\x00\xff]")
+_NEXT_BUT_RST = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_EXIF = b"Exif\x00\x00"
+_FEW_BLOCKS = 100_000
+"""So many visits of blocks are always allowed: some milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegStructure:
+    """What a JPEG declares.
+
+    `blocks` counts the 8x8 blocks of all components, `visits` how many blocks all scans together
+    go through. `buffered` says that coefficients of the whole image are kept while it is decoded:
+    it is progressive, or its scans are not interleaved. `exif` is the TIFF part of the first EXIF
+    block, empty without one. The first scan's data begin at `data_at` and have so many `restarts`.
+    `strays` are ranges of bytes between the segments before that, which belong to none.
+    """
+
+    width: int
+    height: int
+    components: int
+    blocks: int
+    visits: int
+    scans: int
+    buffered: bool
+    exif: bytes
+    data_at: int
+    restarts: int
+    strays: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    width: int
+    height: int
+    sampling: dict[int, tuple[int, int]]
+
+    def units(self, selectors: list[int]) -> int:
+        """MCUs of a scan of these components; of one alone, its blocks (T.81, A.2)."""
+        high = 8 * max(v for _, v in self.sampling.values())
+        wide = 8 * max(h for h, _ in self.sampling.values())
+        h, v = self.sampling.get(selectors[0], (1, 1)) if len(selectors) == 1 else (1, 1)
+        return -(-self.width * h // wide) * -(-self.height * v // high)
+
+    def visits(self, selectors: list[int]) -> int:
+        """Blocks that a scan of these components goes through."""
+        if len(selectors) == 1:
+            return self.units(selectors)
+        sizes = [self.sampling.get(one, (1, 1)) for one in selectors]
+        return self.units(selectors) * sum(h * v for h, v in sizes)
+
+
+def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
+    """Read the structure; the time it takes grows with the segments, not with the pixels.
+
+    Of a frame whose first scan holds everything nothing behind that scan's header is looked at.
+    `max_scans` bounds how often the scans go through a block on average. Raises CorruptImage
+    where no frame or scan is found, PayloadTooLarge beyond the limits.
+    """
+    frame: _Frame | None = None
+    exif, at, segments = b"", 2, 0
+    strays: list[tuple[int, int]] = []
+    scans = visits = blocks = data_at = interval = restarts = 0
+    buffered = False
+    pattern = _NEXT
+    while found := pattern.search(data, at):
+        if found.start() != at and not data_at:
+            strays.append((at, found.start()))
+        at = found.end()
+        marker = data[at - 1]
+        segments += 1
+        if segments > max_segments:
+            raise too_many_segments("JPEG", max_segments)
+        if marker in _ALONE:
+            continue
+        if marker in (_SOI, _EOI):
+            break
+        length = max(2, int.from_bytes(data[at : at + 2]))
+        body = at + 2
+        at += length
+        if marker in _FRAMES and frame is None:
+            frame = _frame(data[body:at])
+            blocks = frame.visits(list(frame.sampling))
+            buffered = marker in _PROGRESSIVE
+        elif marker == _APP1 and not exif and data.startswith(_EXIF, body):
+            exif = data[body + len(_EXIF) : at]
+        elif marker == _DRI:
+            interval = int.from_bytes(data[body : body + 2])
+        elif marker == _SOS:
+            if frame is None:
+                break
+            count = data[body] if body < len(data) else 0
+            selectors = list(data[body + 1 : body + 1 + 2 * count : 2])
+            scans += 1
+            if not selectors:
+                break
+            visits += frame.visits(selectors)
+            if not data_at:
+                data_at = at
+                restarts = -(-frame.units(selectors) // interval) - 1 if interval else 0
+            if not buffered and len(selectors) >= len(frame.sampling):
+                break
+            buffered = True
+            if visits > max(max_scans * blocks, _FEW_BLOCKS):
+                raise PayloadTooLarge(
+                    f"the JPEG's scans go through each block more than {max_scans} times",
+                    hint="Save it again as a baseline JPEG.",
+                )
+            pattern = _NEXT_BUT_RST
+    if frame is None or not scans:
+        raise CorruptImage(
+            "the JPEG ends before its first scan", hint="Check that the whole file was sent."
+        )
+    return JpegStructure(
+        frame.width,
+        frame.height,
+        len(frame.sampling),
+        blocks,
+        visits,
+        scans,
+        buffered,
+        exif,
+        data_at,
+        restarts,
+        tuple(strays),
+    )
+
+
+def _frame(segment: bytes) -> _Frame:
+    """A frame header (T.81, B.2.2) without its length. Raises CorruptImage."""
+    count = segment[5] if len(segment) > 5 else 0
+    height, width = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
+    sampling = {
+        segment[at]: (segment[at + 1] >> 4, segment[at + 1] & 15)
+        for at in range(6, 6 + 3 * count, 3)
+        if at + 1 < len(segment)
+    }
+    if len(sampling) != count or not all(1 <= n <= 4 for hv in sampling.values() for n in hv):
+        raise CorruptImage("the JPEG's frame header is broken", hint="Encode the image again.")
+    if not width or not height or not count:
+        raise CorruptImage(
+            f"the JPEG declares {width}x{height} pixels of {count} components",
+            hint="Save it again with its size in the frame header.",
+        )
+    return _Frame(width, height, sampling)
+
+
+def is_whole(data: bytes, structure: JpegStructure) -> bool:
+    """Whether an interleaved scan with restarts has all of these, in order, and an EOI behind.
+
+    Their numbers go round from 0 to 7 (T.81, B.2.1), so that a piece that was cut out shows.
+    """
+    restarts = 0
+    for found in _NEXT.finditer(data, structure.data_at):
+        marker = data[found.end() - 1]
+        if marker == _EOI:
+            return restarts == structure.restarts and not structure.buffered
+        if marker != 0xD0 + restarts % 8:
+            return False
+        restarts += 1
+    return False
+
+
+def without_strays(data: bytes, structure: JpegStructure) -> bytes:
+    """The same JPEG without the bytes that lie between its segments."""
+    pieces, at = [], 0
+    for start, end in structure.strays:
+        pieces.append(data[at:start])
+        at = end
+    return b"".join([*pieces, data[at:]])
