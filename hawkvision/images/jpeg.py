@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from hawkvision.errors import CorruptImage, HawkVisionError
+from hawkvision.errors import CorruptImage
 from hawkvision.images.exif import orientation
 from hawkvision.images.jpeg_markers import JpegStructure, is_whole, walk, without_strays
-from hawkvision.images.limits import ImageLimits, check_pixels
+from hawkvision.images.limits import ImageLimits, broken, check_pixels
 from hawkvision.images.strips import rgb_of
 
 _STRAY_BYTES = re.compile(r"extraneous bytes before marker 0x(d[0-79])\b")
@@ -39,7 +39,7 @@ class JpegSource:
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         except ValueError as error:
-            raise corrupt(error) from error
+            raise broken(str(error)) from error
         check_pixels(width, height, limits)
         if (width, height) != (structure.width, structure.height):
             raise CorruptImage("the JPEG's size is ambiguous", hint="Encode the image again.")
@@ -70,22 +70,24 @@ class JpegSource:
             return self._decode(factor, strict=True)
         except ValueError as error:
             if not self._skips_strays(str(error)):
-                raise corrupt(error) from error
+                raise broken(str(error)) from error
         try:
             return self._decode(factor, strict=False)
         except ValueError as error:
-            raise corrupt(error) from error
+            raise broken(str(error)) from error
 
     def _skips_strays(self, fault: str) -> bool:
         """Whether nothing is wrong but bytes before a marker, as webcams leave them.
 
-        libjpeg names the first fault only. Before EOI it is the last one too; before a restart
-        marker more may follow, so nothing may be missing.
+        libjpeg names the first fault only. Before EOI it is the last one too; where restart
+        markers are expected more may follow, so none may be missing.
         """
         found = _STRAY_BYTES.search(fault)
         if found is None:
             return False
-        return found[1] == "d9" or is_whole(self.data, self.structure)
+        if found[1] == "d9" and not self.structure.restarts:
+            return True
+        return is_whole(self.data, self.structure)
 
     def _decode(self, factor: int, *, strict: bool) -> npt.NDArray[np.uint8]:
         width, height = self.size
@@ -107,11 +109,4 @@ class JpegSource:
                 image.draft(None, (max(1, width // factor), max(1, height // factor)))
                 return rgb_of(image, 1)
         except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-            raise corrupt(error) from error
-
-
-def corrupt(error: Exception) -> HawkVisionError:
-    """A known format whose content does not decode."""
-    return CorruptImage(
-        f"the image does not decode: {error}", hint="Check that the whole file was sent."
-    )
+            raise broken(str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hawkvision.errors import HawkVisionError, PayloadTooLarge
+from hawkvision.errors import CorruptImage, PayloadTooLarge
 from hawkvision.images.memory import usable_bytes
 
 _MOST_PIXELS = 36_000_000
@@ -50,8 +50,15 @@ def check_pixels(width: int, height: int, limits: ImageLimits) -> None:
         )
 
 
-def too_many_segments(what: str, most: int) -> HawkVisionError:
+def too_many_segments(what: str, most: int) -> PayloadTooLarge:
     """For a file of more parts than the limit."""
     return PayloadTooLarge(
         f"the {what} has more than {most} segments", hint="Save it again without its metadata."
+    )
+
+
+def broken(why: str) -> CorruptImage:
+    """For a format that we read and content that does not decode."""
+    return CorruptImage(
+        f"the image does not decode: {why}", hint="Check that the whole file was sent."
     )
