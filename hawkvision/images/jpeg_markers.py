@@ -173,14 +173,12 @@ def is_whole(data: bytes, structure: JpegStructure) -> bool:
 
     Their numbers go round from 0 to 7 (T.81, B.2.1), so that a piece that was cut out shows.
     """
-    restarts = 0
-    for found in _NEXT.finditer(data, structure.data_at):
+    for count, found in enumerate(_NEXT.finditer(data, structure.data_at)):
         marker = data[found.end() - 1]
         if marker == _EOI:
-            return restarts == structure.restarts and not structure.buffered
-        if marker != 0xD0 + restarts % 8:
+            return count == structure.restarts and not structure.buffered
+        if marker != 0xD0 + count % 8:
             return False
-        restarts += 1
     return False
 
 
