@@ -15,7 +15,7 @@ from hawkvision.errors import CorruptImage
 from hawkvision.images.exif import orientation
 from hawkvision.images.jpeg_markers import JpegStructure, is_whole, walk, without_strays
 from hawkvision.images.limits import ImageLimits, broken, check_pixels
-from hawkvision.images.strips import rgb_of
+from hawkvision.images.strips import rgb_of, strip_bytes
 
 _STRAY_BYTES = re.compile(r"extraneous bytes before marker 0x(d[0-79])\b")
 _BLOCK_BYTES = 64 * 2
@@ -59,8 +59,11 @@ class JpegSource:
         """What decoding takes at its peak, besides the file, in bytes; about."""
         structure = self.structure
         pixels = structure.width * structure.height // factor**2
-        each = 3 * (1 + (self.orientation != 1)) + 4 * (structure.components == 4)
-        return pixels * each + structure.blocks * _BLOCK_BYTES * structure.buffered
+        each = 3 * (1 + (self.orientation != 1))
+        coefficients = structure.blocks * _BLOCK_BYTES * structure.buffered
+        if structure.components == 4:
+            return pixels * (4 + each) + strip_bytes(pixels) + coefficients
+        return pixels * each + coefficients
 
     def pixels(self, factor: int) -> npt.NDArray[np.uint8]:
         """uint8 RGB [H,W,3], reduced by 1, 2, 4 or 8 and as stored. Raises CorruptImage."""

@@ -38,9 +38,9 @@ def cgroup_limits(root: Path) -> list[int]:
     folders: set[Path] = set()
     for line in lines:
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
-        mounts = {"0": ("", "unified")}.get(number, ())
+        mounts = ["", "unified"] if number == "0" else []
         if "memory" in controllers.split(","):
-            mounts = ("memory",)
+            mounts = ["memory"]
         # Inside a container the group's own path may not exist; its root then is the mount itself.
         parts = PurePosixPath(path.lstrip("/"))
         for mount in mounts:
