@@ -34,8 +34,7 @@ class JpegSource:
         """Raises PayloadTooLarge or CorruptImage."""
         structure = walk(data, max_scans=limits.max_scans, max_segments=limits.max_segments)
         if structure.strays:
-            data = without_strays(data, structure)
-            structure = walk(data, max_scans=limits.max_scans, max_segments=limits.max_segments)
+            data, structure = without_strays(data, structure)
         try:
             height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         except ValueError as error:

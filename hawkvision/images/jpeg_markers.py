@@ -9,12 +9,13 @@ ITU-T T.81, annex B.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hawkvision.errors import CorruptImage, PayloadTooLarge
 from hawkvision.images.limits import too_many_segments
 
-_SOI, _EOI, _SOS, _DRI, _APP1 = 0xD8, 0xD9, 0xDA, 0xDD, 0xE1
+_SOI, _EOI, _SOS, _DRI = 0xD8, 0xD9, 0xDA, 0xDD
+_APP0, _APP1, _APP2 = 0xE0, 0xE1, 0xE2
 _DHT, _JPG, _DAC = 0xC4, 0xC8, 0xCC
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, _JPG, _DAC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -24,6 +25,8 @@ _ALONE = frozenset({*range(0xC0), *range(0xD0, 0xD8)})
 _NEXT = re.compile(rb"\xff[^\x00\xff]")
 _NEXT_BUT_RST = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _EXIF = b"Exif\x00\x00"
+_JFIF = b"JFIF\x00"
+_PROFILE = b"ICC_PROFILE\x00"
 _FEW_BLOCKS = 100_000
 """So many visits of blocks are always allowed: some milliseconds."""
 
@@ -36,7 +39,8 @@ class JpegStructure:
     go through. `buffered` says that coefficients of the whole image are kept while it is decoded:
     it is progressive, or its scans are not interleaved. `exif` is the TIFF part of the first EXIF
     block, empty without one. The first scan's data begin at `data_at` and have so many `restarts`.
-    `strays` are ranges of bytes between the segments before that, which belong to none.
+    `strays` are ranges of bytes before that which belong to no segment, or change no pixel but may
+    be faults to a strict decoder.
     """
 
     width: int
@@ -107,6 +111,8 @@ def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
             buffered = marker in _PROGRESSIVE
         elif marker == _APP1 and not exif and data.startswith(_EXIF, body):
             exif = data[body + len(_EXIF) : at]
+        elif not data_at and _is_idle(marker, data, body):
+            strays.append((body - 4, min(at, len(data))))
         elif marker == _DRI:
             interval = int.from_bytes(data[body : body + 2])
         elif marker == _SOS:
@@ -182,10 +188,19 @@ def is_whole(data: bytes, structure: JpegStructure) -> bool:
     return False
 
 
-def without_strays(data: bytes, structure: JpegStructure) -> bytes:
-    """The same JPEG without the bytes that lie between its segments."""
+def _is_idle(marker: int, data: bytes, body: int) -> bool:
+    """Whether it is a colour profile, or a JFIF header of a version that nobody knows."""
+    if marker == _APP2:
+        return data.startswith(_PROFILE, body)
+    return marker == _APP0 and data.startswith(_JFIF, body) and data[body + 5 : body + 6] != b"\x01"
+
+
+def without_strays(data: bytes, structure: JpegStructure) -> tuple[bytes, JpegStructure]:
+    """The same JPEG without its strays."""
     pieces, at = [], 0
     for start, end in structure.strays:
         pieces.append(data[at:start])
         at = end
-    return b"".join([*pieces, data[at:]])
+    removed = sum(end - start for start, end in structure.strays)
+    whole = replace(structure, data_at=structure.data_at - removed, strays=())
+    return b"".join([*pieces, data[at:]]), whole
