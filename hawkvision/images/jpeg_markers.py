@@ -56,25 +56,48 @@ class JpegStructure:
     strays: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
 class _Frame:
-    width: int
-    height: int
-    sampling: dict[int, tuple[int, int]]
+    """A frame header (T.81, B.2.2), and how many blocks its scans go through (A.2)."""
 
-    def units(self, selectors: list[int]) -> int:
-        """MCUs of a scan of these components; of one alone, its blocks (T.81, A.2)."""
-        high = 8 * max(v for _, v in self.sampling.values())
-        wide = 8 * max(h for h, _ in self.sampling.values())
+    __slots__ = ("blocks", "height", "high", "sampling", "wide", "width")
+
+    def __init__(self, segment: bytes) -> None:
+        """From a segment without its length. Raises CorruptImage."""
+        count = segment[5] if len(segment) > 5 else 0
+        self.height, self.width = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
+        if not self.width or not self.height or not count:
+            raise CorruptImage(
+                f"the JPEG declares {self.width}x{self.height} pixels of {count} components",
+                hint="Save it again with its size in the frame header.",
+            )
+        # Component, and how many of its blocks lie across and down one MCU.
+        self.sampling = {
+            one: (hv >> 4, hv & 15)
+            for one, hv in zip(
+                segment[6 : 6 + 3 * count : 3], segment[7 : 6 + 3 * count : 3], strict=False
+            )
+        }
+        across, down = zip(*self.sampling.values(), strict=True) if self.sampling else ((), ())
+        if len(self.sampling) != count or not {*across, *down} <= {1, 2, 3, 4}:
+            raise CorruptImage("the JPEG's frame header is broken", hint="Encode the image again.")
+        self.wide, self.high = 8 * max(across), 8 * max(down)
+        self.blocks = self.visits(bytes(self.sampling))
+
+    def units(self, selectors: bytes) -> int:
+        """MCUs of a scan of these components; of one alone, its blocks."""
         h, v = self.sampling.get(selectors[0], (1, 1)) if len(selectors) == 1 else (1, 1)
-        return -(-self.width * h // wide) * -(-self.height * v // high)
+        return -(-self.width * h // self.wide) * -(-self.height * v // self.high)
 
-    def visits(self, selectors: list[int]) -> int:
+    def visits(self, selectors: bytes) -> int:
         """Blocks that a scan of these components goes through."""
+        units = self.units(selectors)
         if len(selectors) == 1:
-            return self.units(selectors)
-        sizes = [self.sampling.get(one, (1, 1)) for one in selectors]
-        return self.units(selectors) * sum(h * v for h, v in sizes)
+            return units
+        each = 0
+        for one in selectors:
+            h, v = self.sampling.get(one, (1, 1))
+            each += h * v
+        return units * each
 
 
 def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
@@ -87,7 +110,7 @@ def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
     frame: _Frame | None = None
     exif, at, segments = b"", 2, 0
     strays: list[tuple[int, int]] = []
-    scans = visits = blocks = data_at = interval = restarts = 0
+    scans = visits = data_at = interval = restarts = 0
     buffered = False
     pattern = _NEXT
     while found := pattern.search(data, at):
@@ -106,8 +129,7 @@ def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
         body = at + 2
         at += length
         if marker in _FRAMES and frame is None:
-            frame = _frame(data[body:at])
-            blocks = frame.visits(list(frame.sampling))
+            frame = _Frame(data[body:at])
             buffered = marker in _PROGRESSIVE
         elif marker == _APP1 and not exif and data.startswith(_EXIF, body):
             exif = data[body + len(_EXIF) : at]
@@ -119,7 +141,7 @@ def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
             if frame is None:
                 break
             count = data[body] if body < len(data) else 0
-            selectors = list(data[body + 1 : body + 1 + 2 * count : 2])
+            selectors = data[body + 1 : body + 1 + 2 * count : 2]
             scans += 1
             if not selectors:
                 break
@@ -130,7 +152,7 @@ def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
             if not buffered and len(selectors) >= len(frame.sampling):
                 break
             buffered = True
-            if visits > max(max_scans * blocks, _FEW_BLOCKS):
+            if visits > max(max_scans * frame.blocks, _FEW_BLOCKS):
                 raise PayloadTooLarge(
                     f"the JPEG's scans go through each block more than {max_scans} times",
                     hint="Save it again as a baseline JPEG.",
@@ -144,7 +166,7 @@ def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
         frame.width,
         frame.height,
         len(frame.sampling),
-        blocks,
+        frame.blocks,
         visits,
         scans,
         buffered,
@@ -153,25 +175,6 @@ def walk(data: bytes, *, max_scans: int, max_segments: int) -> JpegStructure:
         restarts,
         tuple(strays),
     )
-
-
-def _frame(segment: bytes) -> _Frame:
-    """A frame header (T.81, B.2.2) without its length. Raises CorruptImage."""
-    count = segment[5] if len(segment) > 5 else 0
-    height, width = int.from_bytes(segment[1:3]), int.from_bytes(segment[3:5])
-    sampling = {
-        segment[at]: (segment[at + 1] >> 4, segment[at + 1] & 15)
-        for at in range(6, 6 + 3 * count, 3)
-        if at + 1 < len(segment)
-    }
-    if len(sampling) != count or not all(1 <= n <= 4 for hv in sampling.values() for n in hv):
-        raise CorruptImage("the JPEG's frame header is broken", hint="Encode the image again.")
-    if not width or not height or not count:
-        raise CorruptImage(
-            f"the JPEG declares {width}x{height} pixels of {count} components",
-            hint="Save it again with its size in the frame header.",
-        )
-    return _Frame(width, height, sampling)
 
 
 def is_whole(data: bytes, structure: JpegStructure) -> bool:
