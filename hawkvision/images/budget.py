@@ -17,7 +17,7 @@ class DecodeBudget:
     """Bytes held by decodes, estimated before they begin. For several threads at once."""
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._changed = threading.Condition()
         self.held = 0
 
@@ -45,7 +45,7 @@ class DecodeBudget:
                 self._changed.notify_all()
 
     def _wait(self, size: int, limit: int) -> None:
-        until = time.monotonic() + self._patience_s
+        until = time.monotonic() + self.patience_s
         while self.held + size > limit:
             left = until - time.monotonic()
             if left <= 0:

@@ -30,8 +30,9 @@ async def test_a_heavy_image_of_a_batch_is_named(serve: Serve) -> None:
 
 
 async def test_one_after_another_a_batch_fits_and_beside_others_it_is_an_overload(
-    serve: Serve,
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(BUDGET, "patience_s", 0.0)
     batch = infer_request(*[png(1000, 1000)] * 8)
     async with serve(limits=LIMITS) as served:
         assert list((await served.stub.ModelInfer(batch)).outputs[0].shape) == [8, 4]

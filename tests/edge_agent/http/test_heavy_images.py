@@ -51,7 +51,10 @@ async def test_a_heavy_image_is_too_large(tiny_repository: Path, image: bytes, s
         assert good.json["label"] == "red"
 
 
-async def test_while_others_hold_the_memory_it_is_an_overload(tiny_repository: Path) -> None:
+async def test_while_others_hold_the_memory_it_is_an_overload(
+    tiny_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BUDGET, "patience_s", 0.0)
     async with started(tiny_repository, limits=LIMITS) as agent:
         with BUDGET.hold(5_000_000, LIMITS.max_decode_bytes):
             reply = await exchange(agent, request("POST", "/v1/classify", png(1000, 1000)))
