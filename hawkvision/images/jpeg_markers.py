@@ -71,7 +71,7 @@ class _Frame:
                 hint="Save it again with its size in the frame header.",
             )
         # Component, and how many of its blocks lie across and down one MCU.
-        self.sampling = {
+        self.sampling: dict[int, tuple[int, int]] = {
             one: (hv >> 4, hv & 15)
             for one, hv in zip(
                 segment[6 : 6 + 3 * count : 3], segment[7 : 6 + 3 * count : 3], strict=False
