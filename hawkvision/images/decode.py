@@ -2,8 +2,8 @@
 
 What is accepted costs at most about 0.1 s of CPU for a megapixel and 0.05 s for a megabyte of file,
 on one core of a server of 2020, whatever its inside holds; `tests/images/test_costs.py` holds that
-against the cost of a plain photo. Memory: at most 16 bytes a pixel besides the file, and that of
-all decodes of the process together is bounded (`budget.py`).
+against the cost of a plain photo. Memory: at most 16 bytes a pixel besides the file,
+and that of all decodes of the process together is bounded (`budget.py`).
 """
 
 from __future__ import annotations

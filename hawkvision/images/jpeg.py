@@ -58,11 +58,11 @@ class JpegSource:
         """What decoding takes at its peak, besides the file, in bytes; about."""
         structure = self.structure
         pixels = structure.width * structure.height // factor**2
-        each = 3 * (1 + (self.orientation != 1))
         coefficients = structure.blocks * _BLOCK_BYTES * structure.buffered
+        turned = 3 * pixels * (self.orientation != 1)
         if structure.components == 4:
-            return pixels * (4 + each) + strip_bytes(pixels) + coefficients
-        return pixels * each + coefficients
+            return pixels * 4 + max(coefficients, 3 * pixels + turned) + strip_bytes(pixels)
+        return pixels * 3 + max(coefficients, turned)
 
     def pixels(self, factor: int) -> npt.NDArray[np.uint8]:
         """uint8 RGB [H,W,3], reduced by 1, 2, 4 or 8 and as stored. Raises CorruptImage."""
