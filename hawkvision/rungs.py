@@ -21,6 +21,7 @@ from hawkvision.images import (
     InputGeometry,
     Placement,
     fit,
+    place,
     prepare,
 )
 from hawkvision.repository.references import RungReference
@@ -106,7 +107,7 @@ class LoadedRung:
 
     def prepare(self, image: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
         """An encoded image as the network takes it, uint8 [H,W,3]. Raises the image errors."""
-        return prepare(image, self.geometry, limits)[0]
+        return prepare(image, self.geometry, limits)
 
     def fit(self, image: Pixels) -> Pixels:
         """A decoded image, uint8 RGB of any size, as the network takes it."""
@@ -114,7 +115,7 @@ class LoadedRung:
 
     def place(self, image: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Pixels, Placement]:
         """As `prepare`, and where the network's pixels lie in the image that was sent."""
-        return prepare(image, self.geometry, limits)
+        return place(image, self.geometry, limits)
 
     def outputs(self, batch: Sequence[Pixels]) -> Outputs:
         """The network's raw outputs for prepared images. Raises EngineError."""

@@ -35,7 +35,7 @@ def add_tab(web_ui: Any, delivered: DeliveredAccuracy) -> None:
         ],
     }
 
-    @web_ui.app.after_request
+    @web_ui.app.after_request  # type: ignore[untyped-decorator]
     def _add_rows(response: Any) -> Any:
         from flask import request
 

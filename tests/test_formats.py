@@ -35,7 +35,7 @@ def test_what_is_not_listed_is_neither_answered_nor_data(suffix: str, tmp_path: 
     (tmp_path / "red" / f"a{suffix}").write_bytes(saved(suffix))
     with pytest.raises(UnsupportedImage, match="not an image"):
         decode(saved(suffix))
-    with pytest.raises(DatasetError, match="1 images .* formats that are not read") as refused:
+    with pytest.raises(DatasetError, match=r"1 images .* formats that are not read") as refused:
         open_labelled(tmp_path)
     assert "JPEG, PNG or WebP" in refused.value.hint
     (tmp_path / "red" / "b.PNG").write_bytes(saved(".png"))

@@ -1,6 +1,6 @@
 """Encoded image bytes in, network input out; limits are checked before pixels are decoded."""
 
-from hawkvision.images.decode import decode, prepare
+from hawkvision.images.decode import decode, place, prepare
 from hawkvision.images.geometry import InputGeometry, fit
 from hawkvision.images.limits import DEFAULT_LIMITS, ImageLimits
 from hawkvision.images.placement import Placement
@@ -12,5 +12,6 @@ __all__ = [
     "Placement",
     "decode",
     "fit",
+    "place",
     "prepare",
 ]

@@ -2,14 +2,14 @@
 
 What is accepted costs at most about 0.1 s of CPU for a megapixel and 0.05 s for a megabyte of file,
 on one core of a server of 2020, whatever its inside holds; `tests/images/test_costs.py` holds that
-against the cost of a plain photo. Memory: at most 16 bytes a pixel besides the file, and that of
-all decodes of the process together is bounded (`budget.py`).
+against the cost of a plain photo. Memory: at most 16 bytes a pixel besides the file,
+and that of all decodes of the process together is bounded (`budget.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from hawkvision.images.webp import WebpSource
 
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
+Result = TypeVar("Result")
 
 
 def decode(data: bytes, limits: ImageLimits = DEFAULT_LIMITS, *, min_side: int = 0) -> Pixels:
@@ -36,39 +37,51 @@ def decode(data: bytes, limits: ImageLimits = DEFAULT_LIMITS, *, min_side: int =
     it. An animation gives its first frame. Raises PayloadTooLarge (limits), UnsupportedImage (no
     format we read), CorruptImage (does not decode), Overloaded (no memory for it now).
     """
-    with _decoded(data, limits, min_side) as (image, _):
-        return image
+    return _read(data, limits, min_side, lambda image, _: image)
 
 
-def prepare(
-    data: bytes, geometry: InputGeometry, limits: ImageLimits = DEFAULT_LIMITS
-) -> tuple[Pixels, Placement]:
+def prepare(data: bytes, geometry: InputGeometry, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
     """An encoded image as a network takes it, uint8 [geometry.height, geometry.width, 3].
 
-    And where its pixels lie in the upright image that was sent. Raises as `decode`.
+    Raises as `decode`.
     """
     side = max(geometry.width, geometry.height)
-    with _decoded(data, limits, side) as (image, full):
+    return _read(data, limits, side, lambda image, _: fit(image, geometry))
+
+
+def place(
+    data: bytes, geometry: InputGeometry, limits: ImageLimits = DEFAULT_LIMITS
+) -> tuple[Pixels, Placement]:
+    """As `prepare`, and where these pixels lie in the upright image that was sent."""
+
+    def fitted_and_placed(image: Pixels, full: Size) -> tuple[Pixels, Placement]:
         height, width = image.shape[:2]
         placement = fitted(width, height, geometry).within(reduced(width, height, *full))
         return fit(image, geometry), placement
 
+    return _read(data, limits, max(geometry.width, geometry.height), fitted_and_placed)
 
-@contextmanager
-def _decoded(data: bytes, limits: ImageLimits, min_side: int) -> Iterator[tuple[Pixels, Size]]:
-    """Upright pixels, and (width, height) in px of the whole image before any reduction.
 
-    Their memory is held in the process's budget as long as the context lasts.
+def _read(
+    data: bytes, limits: ImageLimits, min_side: int, use: Callable[[Pixels, Size], Result]
+) -> Result:
+    """What `use` makes of upright pixels and the (width, height) of the image before reduction.
+
+    The pixels' memory is held in the process's budget until then.
     """
     source = open_source(data, limits)
     width, height = source.size
-    factor = 1
+    factor, least = 1, min(width, height)
     if min_side > 0:
-        while factor < 8 and min(height, width) >= 2 * factor * min_side:
+        while factor < 8 and least >= 2 * factor * min_side:
             factor *= 2
+    orientation = source.orientation
     with BUDGET.hold(source.peak_bytes(factor), limits.max_decode_bytes):
-        image = upright(source.pixels(factor), source.orientation)
-        yield image, (height, width) if turns(source.orientation) else (width, height)
+        image = source.pixels(factor)
+        if orientation == 1:
+            return use(image, (width, height))
+        full = (height, width) if turns(orientation) else (width, height)
+        return use(upright(image, orientation), full)
 
 
 def open_source(data: bytes, limits: ImageLimits) -> JpegSource | PngSource | WebpSource:

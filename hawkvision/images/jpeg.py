@@ -40,14 +40,14 @@ class JpegSource:
         except ValueError as error:
             raise broken(str(error)) from error
         check_pixels(width, height, limits)
-        if (width, height) != (structure.width, structure.height):
+        if (width, height) != (structure.frame.width, structure.frame.height):
             raise CorruptImage("the JPEG's size is ambiguous", hint="Encode the image again.")
         return cls(data, structure)
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in px as stored, not turned."""
-        return self.structure.width, self.structure.height
+        return self.structure.frame.width, self.structure.frame.height
 
     @property
     def orientation(self) -> int:
@@ -57,16 +57,17 @@ class JpegSource:
     def peak_bytes(self, factor: int) -> int:
         """What decoding takes at its peak, besides the file, in bytes; about."""
         structure = self.structure
-        pixels = structure.width * structure.height // factor**2
-        each = 3 * (1 + (self.orientation != 1))
-        coefficients = structure.blocks * _BLOCK_BYTES * structure.buffered
-        if structure.components == 4:
-            return pixels * (4 + each) + strip_bytes(pixels) + coefficients
-        return pixels * each + coefficients
+        frame = structure.frame
+        pixels = frame.width * frame.height // factor**2
+        coefficients = frame.blocks * _BLOCK_BYTES if structure.buffered else 0
+        turned = 3 * pixels * (self.orientation != 1)
+        if frame.components == 4:
+            return pixels * 4 + max(coefficients, 3 * pixels + turned) + strip_bytes(pixels)
+        return pixels * 3 + max(coefficients, turned)
 
     def pixels(self, factor: int) -> npt.NDArray[np.uint8]:
         """uint8 RGB [H,W,3], reduced by 1, 2, 4 or 8 and as stored. Raises CorruptImage."""
-        if self.structure.components == 4:
+        if self.structure.frame.components == 4:
             return self._four_colours(factor)
         try:
             return self._decode(factor, strict=True)
@@ -87,7 +88,7 @@ class JpegSource:
         found = _STRAY_BYTES.search(fault)
         if found is None:
             return False
-        if found[1] == "d9" and not self.structure.restarts:
+        if found[1] == "d9" and not self.structure.interval:
             return True
         return is_whole(self.data, self.structure)
 

@@ -1,6 +1,6 @@
-"""The attackers' process: `python -m tests.attack.attacker NAMES SECONDS TARGET`.
+"""The attackers' process: `python -m tests.attack.attacker NAMES SECONDS NICE TARGET`.
 
-It is niced to 19, so that what it computes is not taken from the services. It prints `ready` when
+It is niced, so that what it computes is not taken from the services. It prints `ready` when
 all that is dear to make is made, begins at a line on its input, and ends with its tally as JSON.
 """
 
@@ -42,7 +42,7 @@ async def attack(attacks: Sequence[Attack], target: Target, seconds: float) -> T
     return counted
 
 
-def main(names: str, seconds: str, target: str) -> None:
+def main(names: str, seconds: str, nice: str, target: str) -> None:
     """Prepare, wait for leave, attack, tell."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -50,7 +50,7 @@ def main(names: str, seconds: str, target: str) -> None:
     for one in attacks:
         one.prepare()
     picture()  # which many send; dear to draw
-    os.nice(19)
+    os.nice(int(nice))
     print("ready", flush=True)
     sys.stdin.readline()
     tally = asyncio.run(attack(attacks, Target(**json.loads(target)), float(seconds)))

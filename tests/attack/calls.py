@@ -73,6 +73,7 @@ async def _large(target: Target, tally: Tally) -> None:
         stub = services.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
 
         async def once() -> None:
+            tally.add("sent")
             await stub.ModelInfer(request, timeout=20)
             tally.add("grpc OK")
 

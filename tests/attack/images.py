@@ -66,6 +66,7 @@ async def _to_the_gateway(target: Target, tally: Tally) -> None:
         stub = services.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
 
         async def once() -> None:
+            tally.add("sent")
             await stub.ModelInfer(build_request("roadsigns", "", "bomb", next(turns)), timeout=30)
             tally.add("grpc OK")
 

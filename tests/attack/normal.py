@@ -28,7 +28,7 @@ from hawkvision.oip.inference import build_request
 HTTP_RATE, GRPC_RATE, STREAM_RATE = 25.0, 4.0, 4.0
 TARGETS = ("0.79", "0.85", "0.91", "0.97", "relative:0.05")
 TIMEOUT_S = 5.0
-_IMAGES = 16
+_IMAGES = 8
 
 Outcome = tuple[str, str | None]
 

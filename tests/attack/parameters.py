@@ -60,7 +60,7 @@ async def _unknown(target: Target, tally: Tally) -> None:
 
 
 async def _labels(target: Target, tally: Tally) -> None:
-    """One and the same accuracy in endless writings, under endless names of apps."""
+    """One and the same accuracy in endless writings, and endless accuracies beside it."""
     image, count = picture(), itertools.count()
     async with session(target) as client:
 
@@ -73,7 +73,7 @@ async def _labels(target: Target, tally: Tally) -> None:
                 f"0.79{'0' * (number % 40)}",
                 f"relative:2e-{2 + number % 3}",
             )[number % 5]
-            path = f"/v1/classify?accuracy={asked}&app=app-{number}"
+            path = f"/v1/classify?accuracy={asked}"
             await send(client, tally, "POST", path, data=image)
 
         await crew(8, once, tally, Pace(100))
@@ -228,7 +228,7 @@ async def _stalled_readers(target: Target, tally: Tally) -> None:
 ATTACKS = (
     Attack("deadlines", "HTTP", "100 requests/s with deadlines of 1 µs to 12 ms", _tiny_deadlines),
     Attack("unknown", "HTTP", "tasks, apps, streams, versions, methods nobody knows", _unknown),
-    Attack("labels", "HTTP", "endless writings of targets and names of apps", _labels),
+    Attack("labels", "HTTP", "endless writings of targets, and endless targets", _labels),
     Attack("apps", "HTTP", "300 apps x 60 targets, stored and asked for", _apps),
     Attack("oversized", "HTTP", "parameters and JSON: long, deep, huge, not finite", _oversized),
     Attack("reports", "HTTP", "60 curves, metrics, reports and lists a second", _reports),

@@ -19,16 +19,18 @@ _FAULTS = ("Traceback (most recent call last)", "unexpected error", "never retri
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """Seconds around an attack.
+class Pauses:
+    """Seconds around an attack, and who goes first in it.
 
     Memory and descriptors have `settle_s` to come back, and `least_quiet_s` pass at least. The
     first `calm_s` are neither attacked nor quiet. Errors after an attack count as the attack's.
+    Attackers are niced by `nice`.
     """
 
     settle_s: float = 30.0
     least_quiet_s: float = TIMEOUT_S + 4.0
     calm_s: float = 4.0
+    nice: int = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Window:
 class Runner:
     """Runs phases on a deployment."""
 
-    def __init__(self, deployment: Deployment, times: Times | None = None) -> None:
-        self._times = times or Times()
+    def __init__(self, deployment: Deployment, pauses: Pauses | None = None) -> None:
+        self._pauses = pauses or Pauses()
         self._deployment = deployment
         self._quiets: list[Window] = []
         self._lines = {service.name: 0 for service in deployment.services}
@@ -130,7 +132,7 @@ class Runner:
 
     def _attacked(self, name: str, seconds: float) -> tuple[Window, dict[str, int], list[float]]:
         words = [sys.executable, "-m", "tests.attack.attacker", ",".join(names_of(name))]
-        words += [str(seconds), json.dumps(asdict(self._deployment.target))]
+        words += [str(seconds), str(self._pauses.nice), json.dumps(asdict(self._deployment.target))]
         with subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process:
@@ -154,11 +156,11 @@ class Runner:
 
     def _settled(self, before: Mapping[str, Size]) -> Window:
         begun = time.monotonic()
-        while time.monotonic() - begun < self._times.settle_s:
+        while time.monotonic() - begun < self._pauses.settle_s:
             time.sleep(0.5)
-            if time.monotonic() - begun >= self._times.least_quiet_s and self._back(before):
+            if time.monotonic() - begun >= self._pauses.least_quiet_s and self._back(before):
                 break
-        window = Window(begun + self._times.calm_s, time.monotonic())
+        window = Window(begun + self._pauses.calm_s, time.monotonic())
         if not errors(window.of(self._results)):  # else what the attack left goes on
             self._quiets.append(window)
         return window

@@ -50,8 +50,8 @@ def _line(phase: Phase) -> str:
     http = phase.served["http"]
     answered = ", ".join(f"{one.answered}/{one.sent}" for one in phase.served.values())
     peaks = ", ".join(f"{one.peak - one.before:.0f}" for one in phase.services.values())
-    wrong = "; ".join(f"{one.criterion}: {one.why}" for one in failed(phase))
-    held = f"no: {wrong}".replace("|", "/") if wrong else "yes"
+    wrong = ", ".join(one.criterion for one in failed(phase))
+    held = f"no: {wrong}" if wrong else "yes"
     cells = (
         f"`{phase.name}`",
         does(phase.name),

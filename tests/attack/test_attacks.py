@@ -107,7 +107,8 @@ def aborted(heard: Heard) -> bool:
 
 
 def stuck(heard: Heard) -> bool:
-    return any(len(said.split(b"\r\n\r\n", 1)[1]) == 33_554_431 for said in heads(heard))
+    head = len(b"POST /v1/classify HTTP/1.1\r\nHost: attacked\r\nContent-Length: 33554432\r\n\r\n")
+    return any(len(said) == head + 33_554_431 for said in heard.connections)
 
 
 def unread(heard: Heard) -> bool:

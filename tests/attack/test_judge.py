@@ -76,6 +76,10 @@ def test_under_overload_refusals_are_fine_but_not_late_answers_or_other_errors()
     assert broken(phase) == set()
     assert broken(replace(phase, overload={**sums, "goodput": 84})) == {"goodput"}
     assert broken(replace(phase, overload={**sums, "admitted_p99_ms": 1201})) == {"admitted P99"}
+    after = {"503 overloaded": 3, "timeout": 1}
+    assert broken(replace(phase, aftermath=after)) == {"answered after it"}
+    del after["timeout"]
+    assert broken(replace(phase, aftermath=after)) == set()
     other = replace(refused, errors={"503 overloaded, no Retry-After": 80})
     assert broken(replace(with_http(other), overload=sums)) == {"refused at once"}
 

@@ -40,28 +40,28 @@ def saved(mode: str = "RGB", size: tuple[int, int] = (61, 47), **options: object
 def test_what_encoders_write(mode: str, subsampling: int, progressive: bool) -> None:
     data = saved(mode, subsampling=subsampling, progressive=progressive)
     found = walked(data)
-    assert (found.width, found.height) == (61, 47)
-    assert found.components == len(Image.new(mode, (1, 1)).getbands())
+    assert (found.frame.width, found.frame.height) == (61, 47)
+    assert found.frame.components == len(Image.new(mode, (1, 1)).getbands())
     assert found.buffered == progressive
     assert found.scans == (data.count(b"\xff\xda") if progressive else 1)
-    assert 1 <= found.visits / found.blocks < 10
-    assert not found.strays and not found.restarts
+    assert 1 <= found.visits / found.frame.blocks < 10 if progressive else not found.visits
+    assert not found.strays and not found.interval
 
 
 def test_every_scan_of_the_longest_progression_is_counted() -> None:
     found = walked(progressive_jpeg(64, 64))
-    assert (found.blocks, found.scans) == (192, 1 + 3 * 63 * 14)
+    assert (found.frame.blocks, found.scans) == (192, 1 + 3 * 63 * 14)
     assert found.visits == 192 + 3 * 63 * 14 * 64
 
 
 def test_one_scan_for_each_component_is_as_much_as_one_for_all() -> None:
     found = walked(baseline_jpeg(64, 48, separate=True))
-    assert (found.scans, found.visits, found.blocks) == (3, 144, 144)
+    assert (found.scans, found.visits, found.frame.blocks) == (3, 144, 144)
     assert found.buffered
 
 
 def test_arithmetic_coding_is_walked_alike() -> None:
-    assert walked(arithmetic_jpeg(80, 80, b"ab")).blocks == 300
+    assert walked(arithmetic_jpeg(80, 80, b"ab")).frame.blocks == 300
 
 
 @pytest.mark.parametrize("between", [b"\xff", b"\xff" * 1000, b"\x00\x12", b"\xff\x00\xab"])
@@ -82,14 +82,14 @@ def test_a_thumbnail_is_no_frame() -> None:
     inside = segment(0xE1, b"Exif\x00\x00" + progressive_jpeg(8, 8, 30))
     plain = coloured_jpeg("red")
     found = walked(plain[:2] + inside + plain[2:])
-    assert (found.width, found.height, found.scans) == (48, 48, 1)
+    assert (found.frame.width, found.frame.height, found.scans) == (48, 48, 1)
 
 
 def test_only_the_first_frame_counts_as_no_decoder_takes_two() -> None:
     plain = coloured_jpeg("red")
     start = plain.index(b"\xff\xda")
     twice = plain[:start] + frame(0xC0, 9000, 9000) + plain[start:]
-    assert walked(twice).width == 48
+    assert walked(twice).frame.width == 48
     with pytest.raises(ValueError):
         simplejpeg.decode_jpeg(twice)
 
@@ -116,7 +116,7 @@ def test_a_bomb_is_refused_at_the_scan_that_is_too_many() -> None:
 def test_segments_are_bounded(marker: int) -> None:
     plain = coloured_jpeg("red")
     one = bytes([0xFF, marker]) if marker < 0xD8 else segment(marker, b"")
-    assert walked(plain[:2] + one * 50 + plain[2:], max_segments=70).width == 48
+    assert walked(plain[:2] + one * 50 + plain[2:], max_segments=70).frame.width == 48
     with pytest.raises(PayloadTooLarge, match="more than 70 segments"):
         walked(plain[:2] + one * 71 + plain[2:], max_segments=70)
 
@@ -167,7 +167,7 @@ def test_whatever_libjpeg_reads_the_walk_reads_alike(
         assert not width
         return
     if width:
-        assert (found.width, found.height) == (width, height)
+        assert (found.frame.width, found.frame.height) == (width, height)
 
 
 @given(st.binary(max_size=400))
@@ -176,4 +176,4 @@ def test_any_bytes_are_read_or_refused(noise: bytes) -> None:
         found = walked(b"\xff\xd8" + noise)
     except HawkVisionError:
         return
-    assert found.blocks > 0 and found.visits > 0
+    assert found.frame.width > 0 and found.frame.height > 0 and found.scans > 0

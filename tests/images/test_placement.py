@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hawkvision.images import InputGeometry, prepare
+from hawkvision.images import InputGeometry, place
 from hawkvision.images.placement import Placement, fitted, reduced
 
 sides = st.integers(8, 400)
@@ -85,7 +85,7 @@ def test_a_spot_is_found_where_it_was_sent(
     out = io.BytesIO()
     stored.save(out, "JPEG", quality=95, exif=exif)
     geometry = InputGeometry(96, 96, fit_name)  # type: ignore[arg-type]
-    pixels, placement = prepare(out.getvalue(), geometry)
+    pixels, placement = place(out.getvalue(), geometry)
     back = placement.to_source(*found(pixels))
     assert back == pytest.approx((x, y), abs=3)
 
@@ -93,5 +93,5 @@ def test_a_spot_is_found_where_it_was_sent(
 def test_an_image_that_fits_is_where_it_is() -> None:
     image = np.zeros((32, 32, 3), np.uint8)
     data = bytes(simplejpeg.encode_jpeg(image))
-    pixels, placement = prepare(data, InputGeometry(32, 32))
+    pixels, placement = place(data, InputGeometry(32, 32))
     assert pixels.shape == (32, 32, 3) and placement == Placement()
