@@ -20,8 +20,11 @@ from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyLimits, BodyReader
 from edge_agent.http.classify import ClassifyRoutes
+from edge_agent.http.connection import Connection
+from edge_agent.http.connections import Book, ConnectionLimits, Seat
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.health import HealthRoutes
+from edge_agent.http.listener import Listener
 from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.http.tasks import TaskRoutes
@@ -33,7 +36,7 @@ from edge_agent.upstream import Answered, Call, GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError
 from hawkvision.lossy.assembler import AssemblyLimits
-from hawkvision.serving import service
+from hawkvision.serving import descriptors, service
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
@@ -47,6 +50,9 @@ _ASIDE_S = 2.0
 
 _ACCEPTED_S = 0.1
 """How long connections accepted last have to send their request, seconds."""
+
+_SAID_S = 0.25
+"""How long clients have to take the last answers, seconds; for each of two steps."""
 
 _LINGER_S = 2.0
 """How long the rest of a refused body is read and dropped, so that the client sees why."""
@@ -99,10 +105,11 @@ class Agent:
         )
         self.streams = StreamRegistry(self.classifier, _stream_settings(config))
         self.bodies = BodyReader(_body_limits(config))
+        self.connections = Book(_connection_limits(config))
         self.entrance = Entrance(keys, self.metrics)
         self.routes = self._table()
         self._runner: web.AppRunner | None = None
-        self._site: web.TCPSite | None = None
+        self._listener: Listener | None = None
         self._port = config.port
         self._watch()
 
@@ -131,6 +138,18 @@ class Agent:
             self.streams.packets,
         )
         counts("hawkvision_streams_ended", "Lossy streams ended.", "reason", lambda: totals.ended)
+        counts(
+            "hawkvision_connections_refused",
+            "HTTP connections refused: no room in total, for a peer, or no descriptor.",
+            "reason",
+            lambda: self.connections.refused,
+        )
+        counts(
+            "hawkvision_connections_ended",
+            "HTTP connections that the agent ended before their clients did.",
+            "reason",
+            lambda: self.connections.ended,
+        )
         for name, local in self.tasks.items():
             if isinstance(local.engine, Measuring):
                 self.metrics.watch_engine(name, local.engine)
@@ -142,6 +161,7 @@ class Agent:
                 lambda: self.streams.unknown,
             ),
             ("queue_images", "Images waiting or at work.", lambda: self.pool.pending),
+            ("connections", "HTTP connections open.", lambda: self.connections.open),
             ("body_bytes", "Bytes of request bodies held.", lambda: self.bodies.held),
             (
                 "gateway_breaker_open",
@@ -194,22 +214,17 @@ class Agent:
             application(self.routes, self.entrance),
             access_log=None,
             handle_signals=False,
-            shutdown_timeout=config.drain_timeout_s,
-            auto_decompress=False,
-            lingering_time=_LINGER_S,
+            shutdown_timeout=_SAID_S,
         )
         await self._runner.setup()
-        self._site = web.TCPSite(
-            self._runner, config.host, config.port, backlog=512, ssl_context=self._tls
-        )
+        self._listener = Listener(self.connections, self._connection, self._tls)
         try:
-            await self._site.start()
+            self._port = await self._listener.start(config.host, config.port)
         except OSError as error:
             raise HawkVisionError(
                 f"cannot listen on {config.host}:{config.port}: {error.strerror or error}",
                 hint="Choose another --port, or stop what holds it.",
             ) from error
-        self._port = int(self._runner.addresses[0][1])
         rtp_port = self._port if config.rtp_port is None else config.rtp_port
         await self.streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
         self.fleet.start(self.url)
@@ -218,23 +233,46 @@ class Agent:
         self.jobs.repeat("export", self._export, _EXPORT_S)
         return self._port
 
+    def _connection(self, seat: Seat) -> Connection:
+        assert self._runner is not None and self._runner.server is not None
+        return Connection(
+            self._runner.server,
+            seat,
+            self.metrics.refused,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            auto_decompress=False,
+            lingering_time=_LINGER_S,
+        )
+
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
         self.entrance.draining = True
         await asyncio.sleep(self.config.drain_notice_s)
         self.streams.close()
-        if self._site is not None:
-            await self._site.stop()
+        if self._listener is not None:
+            self._listener.stop()
         await asyncio.sleep(_ACCEPTED_S)
+        if self._listener is not None:
+            self._listener.close_silent()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.drain_timeout_s):
                 await self.entrance.idle.wait()
 
     async def close(self) -> None:
-        """Stop; requests under way have the rest of the drain's time."""
+        """Stop; who still waits for an answer is told that there will be none."""
         self.streams.close()
+        self.entrance.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SAID_S):
+                await self.entrance.idle.wait()
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener.dismiss()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._listener is not None:
+            self._listener.close()
         await self.fleet.close()
         await self.upstream.close()
         self.pool.close()
@@ -252,6 +290,17 @@ def _body_limits(config: EdgeConfig) -> BodyLimits:
         timeout_s=config.body_timeout_s,
         least_rate=config.body_least_rate,
         max_batch=config.max_batch,
+    )
+
+
+def _connection_limits(config: EdgeConfig) -> ConnectionLimits:
+    return ConnectionLimits.fitting(
+        descriptors.limit(),
+        config.max_connections,
+        config.max_connections_per_peer,
+        head_s=config.head_timeout_s,
+        idle_s=config.idle_timeout_s,
+        write_s=config.write_timeout_s,
     )
 
 

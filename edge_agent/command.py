@@ -51,6 +51,36 @@ _DEFAULT = EdgeConfig()
     type=click.FloatRange(0, min_open=True),
     help="Bytes a second.",
 )
+@click.option(
+    "--max-connections",
+    default=_DEFAULT.max_connections,
+    type=click.IntRange(1),
+    show_default="as descriptors allow, <= 4096",
+)
+@click.option(
+    "--max-connections-per-peer",
+    default=_DEFAULT.max_connections_per_peer,
+    type=click.IntRange(1),
+    show_default="a quarter; on loopback all",
+)
+@click.option(
+    "--head-timeout-s",
+    default=_DEFAULT.head_timeout_s,
+    type=click.FloatRange(0.01),
+    help="For a request's line and headers, and for a TLS handshake.",
+)
+@click.option(
+    "--idle-timeout-s",
+    default=_DEFAULT.idle_timeout_s,
+    type=click.FloatRange(0.01),
+    help="Between the requests of a connection.",
+)
+@click.option(
+    "--write-timeout-s",
+    default=_DEFAULT.write_timeout_s,
+    type=click.FloatRange(0.01),
+    help="For a client to read what it asked for.",
+)
 @click.option("--deadline-ms", default=_DEFAULT.deadline_ms, type=click.FloatRange(1))
 @click.option("--delta", default=_DEFAULT.delta, type=click.FloatRange(1e-6, 0.5))
 @click.option(

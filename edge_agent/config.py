@@ -17,7 +17,11 @@ class EdgeConfig:
     `tasks` empty means every task of the repository; the first one serves requests that name
     none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
     `max_buffered_bytes` the bytes of all bodies that are held at once; a body must keep up with
-    `body_least_rate` bytes a second. `store` is `memory`, a Redis URL, or `off`;
+    `body_least_rate` bytes a second. `max_connections` None is as many as descriptors allow, at
+    most 4096; `max_connections_per_peer` None is a quarter of them, and all for loopback. A
+    request's head must come within `head_timeout_s`, the next one within `idle_timeout_s`, and a
+    client must read what it asked for within `write_timeout_s`. `store` is `memory`, a Redis URL,
+    or `off`;
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `app_keys` is a JSON file of apps and their keys.
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
@@ -40,6 +44,11 @@ class EdgeConfig:
     max_buffered_bytes: int = 256 * 1024 * 1024
     body_timeout_s: float = 10.0
     body_least_rate: float = 1000.0
+    max_connections: int | None = None
+    max_connections_per_peer: int | None = None
+    head_timeout_s: float = 10.0
+    idle_timeout_s: float = 75.0
+    write_timeout_s: float = 20.0
     deadline_ms: float = 1000.0
     delta: float = 0.05
     store: str = "memory"
@@ -57,4 +66,4 @@ class EdgeConfig:
     tls_key: Path | None = None
     probe_every_s: float = 5.0
     drain_notice_s: float = 1.0
-    drain_timeout_s: float = 2.5
+    drain_timeout_s: float = 1.5

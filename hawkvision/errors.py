@@ -12,9 +12,11 @@
     │   ├── CorruptImage          a known format that does not decode
     │   ├── UnknownStream         no such lossy stream, or it has expired
     │   └── TargetUnreachable     the accuracy target cannot be certified
-    ├── BodyTimeout               the client sends its body too slowly
+    ├── BodyTimeout               the client sends its request too slowly
     ├── MalformedPacket           a datagram that the lossy transport cannot read
     ├── Overloaded                a bounded queue is full; try again later
+    │   ├── TooManyConnections    no more connections fit, in total or of this peer
+    │   └── ShuttingDown          the service ends; ask again, or another one
     ├── DeadlineExceeded          the answer would come too late
     ├── AgentUnreachable          no edge agent answers at this address
     ├── UnexpectedReply           a reply that is not of HawkVision's contract
@@ -121,7 +123,7 @@ class TargetUnreachable(InvalidRequest):
 
 
 class BodyTimeout(HawkVisionError):
-    """The client took too long to send its body, or sent it too slowly."""
+    """The client took too long to send its request, or sent its body too slowly."""
 
     code = "request_timeout"
 
@@ -140,6 +142,18 @@ class Overloaded(HawkVisionError):
     def __init__(self, message: str, *, retry_after_s: int = 1, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
+
+
+class TooManyConnections(Overloaded):
+    """No more connections fit, in total or of this peer."""
+
+    code = "too_many_connections"
+
+
+class ShuttingDown(Overloaded):
+    """The service ends; what was asked is not answered any more."""
+
+    code = "shutting_down"
 
 
 class DeadlineExceeded(HawkVisionError):

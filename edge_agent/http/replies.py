@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from hawkvision.errors import (
     InvalidRequest,
     Overloaded,
     PayloadTooLarge,
+    ShuttingDown,
     StoreUnavailable,
     TargetUnreachable,
     Unauthorized,
@@ -77,3 +79,23 @@ def error_reply(error: HawkVisionError) -> web.Response:
 def plain_error(status: int, code: str, message: str, hint: str = "") -> web.Response:
     """An error that HTTP itself knows (404, 405), or one of ours (500)."""
     return json_reply({"error": {"code": code, "message": message, "hint": hint}}, status)
+
+
+def raw_error(error: HawkVisionError) -> bytes:
+    """An error as a whole HTTP/1.1 reply, for whom no request stands; the connection then ends."""
+    status = HTTPStatus(status_of(error))
+    body = orjson.dumps(error_body(error))
+    head = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    if isinstance(error, Overloaded):
+        head.append(f"Retry-After: {error.retry_after_s}")
+    return "\r\n".join([*head, "", ""]).encode("ascii") + body
+
+
+def shutting_down() -> ShuttingDown:
+    """What is left to say when the agent ends."""
+    return ShuttingDown("the agent shuts down", hint="Ask another agent, or retry later.")

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, cast
 
 from aiohttp import web
 
 from edge_agent.http.auth import AppKeys, Caller
-from edge_agent.http.replies import error_reply, plain_error
+from edge_agent.http.connection import Connection
+from edge_agent.http.replies import error_reply, plain_error, shutting_down
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import HawkVisionError
 
@@ -47,13 +49,15 @@ class Route:
 class Entrance:
     """What every request passes on its way to a handler.
 
-    `draining` closes connections after their answers; `idle` is set while nothing is in flight.
+    `draining` closes connections after their answers; `idle` is set while nothing is in flight;
+    after `stop` whatever is in flight, and whatever comes, is told that the agent shuts down.
     """
 
     def __init__(self, keys: AppKeys, metrics: AgentMetrics) -> None:
         self._keys = keys
         self._metrics = metrics
-        self._in_flight = 0
+        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._stopped = False
         self.draining = False
         self.idle = asyncio.Event()
         self.idle.set()
@@ -63,9 +67,14 @@ class Entrance:
         handler = route.handler if route.scope is Scope.PUBLIC else self._with_key(route.handler)
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            self._begin()
+            task = self._begin(request)
             try:
                 reply = await handler(request)
+            except asyncio.CancelledError:
+                if not self._stopped:
+                    raise
+                task.uncancel()
+                reply = self._refused(shutting_down(), request)
             except HawkVisionError as error:
                 reply = self._refused(error, request)
             except (ConnectionError, web.HTTPException):
@@ -75,7 +84,7 @@ class Entrance:
                 self._metrics.refused("internal")
                 reply = plain_error(500, "internal", "internal error", "See the agent's log.")
             finally:
-                self._end()
+                self._end(task)
             if self.draining:
                 reply.force_close()
             return reply
@@ -100,14 +109,26 @@ class Entrance:
             reply.force_close()  # nobody waits for the rest of the body
         return reply
 
-    def _begin(self) -> None:
-        self._in_flight += 1
-        if self._in_flight == 1:
-            self.idle.clear()
+    def stop(self) -> None:
+        """Refuse what is in flight, which is `idle` a moment later, and all that comes."""
+        self.draining = self._stopped = True
+        for task in self._in_flight:
+            task.cancel()
 
-    def _end(self) -> None:
-        self._in_flight -= 1
-        if self._in_flight == 0:
+    def _begin(self, request: web.Request) -> asyncio.Task[Any]:
+        if isinstance(request.protocol, Connection):
+            request.protocol.answering()
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._in_flight.add(task)
+        if len(self._in_flight) == 1:
+            self.idle.clear()
+        if self._stopped:
+            task.cancel()
+        return task
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._in_flight.discard(task)
+        if not self._in_flight:
             self.idle.set()
 
 

@@ -87,7 +87,7 @@ class StreamRoutes:
             await reply.write(b"retry: 1000\n\n")
             while (event := await _next(queue)) is not None:
                 await reply.write(event)
-        except (ConnectionError, asyncio.CancelledError):
+        except ConnectionError:
             pass
         finally:
             stream.unlisten(queue)

@@ -47,10 +47,10 @@ def parse_error(body: object, retry_after: str | None = None) -> HawkVisionError
         return unnamed
     if kind is TargetUnreachable:
         return TargetUnreachable(message, highest=_highest(body), hint=hint)
-    if kind is Overloaded:
+    if issubclass(kind, Overloaded):
         given = retry_after is not None and retry_after.isascii() and retry_after.isdigit()
         after = int(retry_after[:6]) if retry_after and given else 1
-        return Overloaded(message, retry_after_s=after, hint=hint)
+        return kind(message, retry_after_s=after, hint=hint)
     return kind(message, hint=hint)
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from hawkvision.serving import descriptors
 from hawkvision.serving.event_loop import new_event_loop
 
 Settings = TypeVar("Settings")
 Loaded = TypeVar("Loaded")
 
-_LEFT_BEHIND_S = 2.0
+_LEFT_BEHIND_S = 1.0
+"""How long tasks, and then threads of the loop's executor, have to end, seconds."""
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Service(Protocol):
@@ -56,11 +63,22 @@ class ServiceKind(Generic[Settings, Loaded]):
 
 
 async def serve(service: Service) -> None:
-    """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
+    """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError.
+
+    A second signal ends the process without draining.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+
+    def told() -> None:
+        """Drain; whoever says it twice means at once, even if this loop hangs."""
+        stop.set()
+        for number in _STOPS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in _STOPS:
+        loop.add_signal_handler(number, told)
     try:
         await service.start()
         print(service.ready_line, flush=True)
@@ -71,24 +89,41 @@ async def serve(service: Service) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a service in a new event loop to its end, as `asyncio.run` does.
+    """Run a service in a new event loop to its end, as `asyncio.run` does, with all descriptors.
 
-    A task that swallows its cancellation is left behind after two seconds.
+    A task that swallows its cancellation is left behind after a second, and so is a thread that
+    hangs (in a name server's silence, say), which would otherwise hold up the interpreter's end.
     """
+    descriptors.raise_limit()
     loop = new_event_loop()
     try:
         loop.run_until_complete(main)
     finally:
-        close_loop(loop)
+        ended = close_loop(loop)
+    if not ended:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
-def close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what still runs in a loop that has stopped, wait a bounded time for it, and close."""
+def close_loop(loop: asyncio.AbstractEventLoop) -> bool:
+    """Cancel what still runs in a loop that has stopped, wait a bounded time for it, and close.
+
+    Whether every thread of the loop's executor has ended.
+    """
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()
     if left:
         loop.run_until_complete(asyncio.wait(left, timeout=_LEFT_BEHIND_S))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.run_until_complete(_within(loop.shutdown_asyncgens()))
+    ended = loop.run_until_complete(_within(loop.shutdown_default_executor()))
     loop.close()
+    return ended
+
+
+async def _within(work: Coroutine[Any, Any, None]) -> bool:
+    """Whether it ended within the time that what is left behind has."""
+    done, _ = await asyncio.wait({asyncio.ensure_future(work)}, timeout=_LEFT_BEHIND_S)
+    return bool(done)

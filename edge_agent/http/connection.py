@@ -1,0 +1,175 @@
+"""One HTTP connection: aiohttp's, with times for what aiohttp waits for without end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+
+from edge_agent.http.connections import ConnectionLimits, Seat
+from edge_agent.http.replies import error_reply, plain_error, raw_error, shutting_down
+from hawkvision.errors import BodyTimeout, InvalidRequest
+
+_log = logging.getLogger(__name__)
+_LEAST_QUIET_S = 1.0
+"""Who is silent for less may be about to speak, and is not sent away to make room."""
+
+
+class Connection(web.RequestHandler):
+    """Says how long it has waited for its client; `overdue` is asked now and then.
+
+    aiohttp knows an idle timeout only, which a head that comes byte by byte passes and a client
+    that does not read its answers outlives.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_begun_at",
+        "_body",
+        "_busy",
+        "_line",
+        "_quiet_at",
+        "_refused",
+        "_stalled_at",
+        "seat",
+    )
+
+    def __init__(
+        self,
+        manager: web.Server,
+        seat: Seat,
+        refused: Callable[[str], None],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        **options: Any,
+    ) -> None:
+        super().__init__(manager, loop=loop, **options)
+        self.seat = seat
+        self._refused = refused
+        self._line: asyncio.Transport | None = None
+        self._busy = False
+        self._body: StreamReader = EMPTY_PAYLOAD
+        self._answered = False
+        self._begun_at: float | None = None
+        self._quiet_at = loop.time()
+        self._stalled_at: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._line = cast(asyncio.Transport, transport)
+        self._quiet_at = self._loop.time()
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """See asyncio.Protocol."""
+        self._line = None
+        self.seat.leave()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol; the first byte of a head starts its time."""
+        if self._begun_at is None and data and self.waits:
+            self._begun_at = self._loop.time()
+        super().data_received(data)
+
+    def answering(self) -> None:
+        """A request's head is here, and its handler begins."""
+        self._busy = True
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """See aiohttp; from its end on the client's next request is waited for."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._busy = False
+            self._answered = True
+            self._body = request.content
+            self._begun_at = None
+            self._quiet_at = self._loop.time()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What a client gets whose request cannot be read, or that aiohttp itself fails on."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        if status == 400:
+            self._refused(InvalidRequest.code)
+            said = next(iter((message or "").split("\n")), "")[:120].rstrip(":")
+            reply = error_reply(
+                InvalidRequest(
+                    f"the request cannot be read: {said}", hint="Send HTTP/1.1 (RFC 9112)."
+                )
+            )
+        else:
+            _log.error("unexpected error", exc_info=exc)
+            self._refused("internal")
+            reply = plain_error(500, "internal", "internal error", "See the agent's log.")
+        reply.force_close()
+        return reply
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a request, and neither answers one nor reads what is left of it."""
+        return self._line is not None and not self._busy and self._body.is_eof()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it waits, and not even a head has begun."""
+        return self.waits and self._begun_at is None
+
+    def evictable(self, now: float) -> bool:
+        """Whether it may be sent away to make room for somebody who has something to say."""
+        return self.waits and now - self._quiet_at >= _LEAST_QUIET_S
+
+    @property
+    def worth(self) -> tuple[bool, float]:
+        """Sorts first who has not asked anything yet, then who is silent for longest."""
+        return (self._answered, self._quiet_at)
+
+    def overdue(self, limits: ConnectionLimits, now: float) -> str | None:
+        """Why it is to be ended now; None where its client keeps its time."""
+        line = self._line
+        if line is None:
+            return None
+        if line.get_write_buffer_size() == 0:
+            self._stalled_at = None
+        elif self._stalled_at is None:
+            self._stalled_at = now
+        elif now - self._stalled_at >= limits.write_s:
+            return "write_timeout"
+        if not self.waits or line.is_closing():
+            return None
+        if self._begun_at is not None:
+            return "head_timeout" if now - self._begun_at >= limits.head_s else None
+        if self._answered:
+            return "idle" if now - self._quiet_at >= limits.idle_s else None
+        return "head_timeout" if now - self._quiet_at >= limits.head_s else None
+
+    def end(self, reason: str) -> None:
+        """Close, whatever the client does; a client that sent half a head is told why."""
+        line = self._line
+        if line is None:
+            return
+        half = self.waits and self._begun_at is not None and not line.is_closing()
+        if half and reason == "head_timeout":
+            line.write(raw_error(BodyTimeout("the request's head did not come in time")))
+            self.force_close()
+        elif half and reason == "stop":
+            line.write(raw_error(shutting_down()))
+            self.force_close()
+        elif reason == "idle":
+            self.force_close()
+        else:
+            self.seat.leave()
+            line.abort()
