@@ -45,6 +45,7 @@ from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
 
 _EXPORT_S = 5.0
+_GIVE_BACK_S = 10.0
 _ASIDE_S = 2.0
 """So long an audit or a probe waits for the data center, seconds."""
 
@@ -231,6 +232,7 @@ class Agent:
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
         self.jobs.repeat("export", self._export, _EXPORT_S)
+        self.jobs.repeat("memory", self.bodies.give_back, _GIVE_BACK_S)
         return self._port
 
     def _connection(self, seat: Seat) -> Connection:

@@ -20,11 +20,15 @@ from hawkvision.errors import (
     PayloadTooLarge,
     UnsupportedCoding,
 )
+from hawkvision.serving import memory
 
 _MULTIPART = "multipart/form-data"
 _MAX_JSON = 64 * 1024
 _GRACE_S = 2.0
 """So long a body may take to begin; from then on its least rate counts."""
+
+_MUCH = 64 * 2**20
+"""So many bytes of bodies were released before it is worth while to give memory back."""
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
@@ -83,6 +87,7 @@ class BodyReader:
         self._limits = limits
         self.held = 0
         """Bytes of all bodies that are being read or answered."""
+        self._released = 0
 
     def claim(self) -> Claim:
         """To be held (`with`) as long as the bytes of a body are needed."""
@@ -97,6 +102,13 @@ class BodyReader:
     def release(self, size: int) -> None:
         """Give bytes back to the budget."""
         self.held -= size
+        self._released += size
+
+    async def give_back(self) -> None:
+        """Return memory to the system where much of it was released since the last time."""
+        if self._released >= _MUCH:
+            self._released = 0
+            await asyncio.to_thread(memory.give_back)
 
     async def images(self, request: web.Request, claim: Claim) -> list[bytes]:
         """The encoded images of a raw or multipart body.
@@ -170,15 +182,18 @@ class BodyReader:
         start = asyncio.get_running_loop().time()
         chunks: list[bytes] = []
         size = 0
-        async with asyncio.timeout_at(start + self._limits.due_s(0)) as patience:
-            while chunk := await content.readany():
-                size += len(chunk)
-                if size > most:
-                    raise _too_large(most)
-                claim.add(len(chunk))
-                chunks.append(chunk)
-                patience.reschedule(start + self._limits.due_s(size))
-        return b"".join(chunks)
+        try:
+            async with asyncio.timeout_at(start + self._limits.due_s(0)) as patience:
+                while chunk := await content.readany():
+                    size += len(chunk)
+                    if size > most:
+                        raise _too_large(most)
+                    claim.add(len(chunk))
+                    chunks.append(chunk)
+                    patience.reschedule(start + self._limits.due_s(size))
+            return b"".join(chunks)
+        finally:
+            chunks.clear()  # a client that goes leaves an error, whose traceback keeps this frame
 
 
 def _coding(request: web.Request) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from edge_agent.http.connections import ConnectionLimits, Seat
@@ -15,6 +16,16 @@ from edge_agent.http.replies import error_reply, plain_error, raw_error, shuttin
 from hawkvision.errors import BodyTimeout, InvalidRequest
 
 _log = logging.getLogger(__name__)
+_SLICE = 16 * 1024
+_SHORT_LINE = 64
+"""A read of shorter lines than this, on average, is parsed in slices: it may hold tiny chunks."""
+
+_FREE_OVERHEAD = 16 * 1024
+"""A chunked body may take this and twice its content on the wire, bytes."""
+
+_PART_S = 0.5
+"""What still comes after a request that cannot be read is thrown away for so long, seconds."""
+
 _LEAST_QUIET_S = 1.0
 """Who is silent for less may be about to speak, and is not sent away to make room."""
 
@@ -31,10 +42,14 @@ class Connection(web.RequestHandler):
         "_begun_at",
         "_body",
         "_busy",
+        "_chunked",
+        "_deaf",
         "_line",
         "_quiet_at",
         "_refused",
         "_stalled_at",
+        "_weighed",
+        "_wire",
         "seat",
     )
 
@@ -52,6 +67,10 @@ class Connection(web.RequestHandler):
         self._refused = refused
         self._line: asyncio.Transport | None = None
         self._busy = False
+        self._chunked: StreamReader | None = None
+        self._weighed: StreamReader | None = None
+        self._wire = 0
+        self._deaf = False
         self._body: StreamReader = EMPTY_PAYLOAD
         self._answered = False
         self._begun_at: float | None = None
@@ -74,24 +93,63 @@ class Connection(web.RequestHandler):
         """See asyncio.Protocol; the first byte of a head starts its time."""
         if self._begun_at is None and data and self.waits:
             self._begun_at = self._loop.time()
-        super().data_received(data)
+        if self._deaf:
+            return
+        plain = len(data) <= _SLICE or data.count(b"\n") * _SHORT_LINE < len(data)
+        if not data or (self._chunked is None and plain):
+            super().data_received(data)
+            return
+        for start in range(0, len(data), _SLICE):
+            if not self._deaf:
+                super().data_received(data[start : start + _SLICE])
+                self._weigh(min(_SLICE, len(data) - start))
 
-    def answering(self) -> None:
+    def _weigh(self, size: int) -> None:
+        """Refuse a chunked body of tiny chunks or long extensions: each costs the event loop.
+
+        A chunk of one byte costs as much time as one of 100 kB does.
+        """
+        body = self._messages[-1][1] if self._messages else self._chunked
+        if body is not self._weighed:
+            self._weighed, self._wire = body, 0
+            return
+        self._wire += size
+        if body is None or body.is_eof() or self._wire <= _FREE_OVERHEAD + 2 * body.total_bytes:
+            return
+        self._deaf = True
+        body.set_exception(web.RequestPayloadError("its chunks are too small"))
+
+    def answering(self, request: web.BaseRequest) -> None:
         """A request's head is here, and its handler begins."""
         self._busy = True
+        if "Transfer-Encoding" in request.headers:
+            self._chunked = request.content
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """See aiohttp; from its end on the client's next request is waited for."""
         try:
-            return await super().finish_response(request, resp, start_time)
+            done = await super().finish_response(request, resp, start_time)
+            if self._deaf:
+                await self._part()
+            return done
         finally:
             self._busy = False
+            self._chunked = None
             self._answered = True
             self._body = request.content
             self._begun_at = None
             self._quiet_at = self._loop.time()
+
+    async def _part(self) -> None:
+        """Give the client a moment to read why: closing with unread data would reset the line."""
+        line = self._line
+        if line is None or line.is_closing():
+            return
+        if line.can_write_eof():
+            line.write_eof()
+        await asyncio.sleep(_PART_S)
 
     def handle_error(
         self,
@@ -103,7 +161,10 @@ class Connection(web.RequestHandler):
         """What a client gets whose request cannot be read, or that aiohttp itself fails on."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
-        if status == 400:
+        if isinstance(exc, ConnectionError):
+            reply = web.Response(status=499)  # nobody reads it
+        elif status == 400:
+            self._deaf = True
             self._refused(InvalidRequest.code)
             said = next(iter((message or "").split("\n")), "")[:120].rstrip(":")
             reply = error_reply(
@@ -117,6 +178,11 @@ class Connection(web.RequestHandler):
             reply = plain_error(500, "internal", "internal error", "See the agent's log.")
         reply.force_close()
         return reply
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """See aiohttp; a body that breaks off while it is thrown away is nobody's fault here."""
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError | HttpProcessingError):
+            super().log_exception(*args, **kw)
 
     @property
     def waits(self) -> bool:

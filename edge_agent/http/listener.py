@@ -122,6 +122,8 @@ class Listener:
             except OSError as error:
                 if error.errno not in _NO_ROOM:
                     continue  # the client has gone already
+                if self._make_room(None):
+                    return  # to accept who waits when the descriptor is free
                 if not self._refuse_with_the_spare(listening, error):
                     self._pause(listening)
                     return
@@ -176,7 +178,7 @@ class Listener:
 
     def _refuse(self, sock: socket.socket, peer: str) -> None:
         book = self._book
-        if book.full_for(peer):
+        if not book.full:
             reason, text = "peer", f"{book.limits.of_peer(peer)} connections of one peer are open"
         else:
             reason, text = "total", f"{book.limits.most} connections are open"
@@ -204,7 +206,6 @@ class Listener:
         """Without a free descriptor, answer with the one that is kept for this."""
         if self._book.refuse("descriptors", self._loop.time()):
             _log.warning("connections are refused: %s (ulimit -n)", error.strerror)
-        self._make_room(None)
         if self._spare is None:
             return False
         os.close(self._spare)

@@ -117,7 +117,7 @@ class Entrance:
 
     def _begin(self, request: web.Request) -> asyncio.Task[Any]:
         if isinstance(request.protocol, Connection):
-            request.protocol.answering()
+            request.protocol.answering(request)
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._in_flight.add(task)
         if len(self._in_flight) == 1:
