@@ -129,6 +129,11 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """See aiohttp; from its end on the client's next request is waited for."""
+        if isinstance(resp, web.HTTPException):  # of aiohttp's router: a target without a path
+            resp = plain_error(
+                resp.status, "not_found", "no such target", "POST images to /v1/classify."
+            )
+            resp.force_close()
         try:
             done = await super().finish_response(request, resp, start_time)
             if self._deaf:

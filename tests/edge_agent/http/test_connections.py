@@ -1,0 +1,321 @@
+"""Connections over real sockets: silence, half heads and unread answers cost others nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import resource
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.agent import Agent
+from edge_agent.http.connections import LOOPBACK, Book, ConnectionLimits, Seat, peer_of
+from tests.certificates import Authority
+from tests.edge_agent.agents import Reply, exchange, read_reply, request, started
+
+LIVE = request("GET", "/v2/health/live")
+Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+_OPENED: list[Line] = []
+
+
+@pytest.fixture(autouse=True)
+async def hang_up() -> AsyncIterator[None]:
+    """Close every connection of a test."""
+    yield
+    for _, writer in _OPENED:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    _OPENED.clear()
+
+
+async def connect(agent: Agent, tls: ssl.SSLContext | None = None) -> Line:
+    port = int(agent.url.rpartition(":")[2])
+    _OPENED.append(await asyncio.open_connection("127.0.0.1", port, ssl=tls))
+    return _OPENED[-1]
+
+
+async def ask(line: Line, data: bytes = LIVE) -> Reply:
+    line[1].write(data)
+    return await read_reply(line[0])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def end_of(line: Line) -> bytes:
+    """What comes until the agent closes."""
+    async with asyncio.timeout(60):
+        try:
+            return await line[0].read()
+        except ConnectionError:
+            return b""
+
+
+async def metric(agent: Agent, name: str) -> float:
+    text = (await exchange(agent, request("GET", "/metrics"))).body.decode()
+    return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+
+async def test_who_says_nothing_is_sent_away(tiny_repository: Path) -> None:
+    async with started(tiny_repository, head_timeout_s=0.1) as agent:
+        assert await end_of(await connect(agent)) == b""
+        await until(lambda: agent.connections.open == 0)
+        assert agent.connections.ended["head_timeout"] == 1
+
+
+@pytest.mark.parametrize("first", [b"", LIVE])
+async def test_a_head_that_comes_byte_by_byte_has_a_time(
+    tiny_repository: Path, first: bytes
+) -> None:
+    async with started(tiny_repository, head_timeout_s=0.3) as agent:
+        line = await connect(agent)
+        if first:
+            assert (await ask(line, first)).status == 200
+
+        async def dribble() -> None:
+            line[1].write(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    line[1].write(b"y")
+                    await line[1].drain()
+                    await asyncio.sleep(0.01)
+
+        dribbling = asyncio.create_task(dribble())
+        async with asyncio.timeout(60):
+            reply = await read_reply(line[0])
+        assert (reply.status, reply.code) == (408, "request_timeout")
+        dribbling.cancel()
+
+
+async def test_between_requests_a_connection_may_be_silent_for_a_time(
+    tiny_repository: Path,
+) -> None:
+    async with started(tiny_repository, idle_timeout_s=0.1) as agent:
+        line = await connect(agent)
+        assert (await ask(line)).status == 200
+        assert await end_of(line) == b""
+        assert agent.connections.ended["idle"] == 1
+
+
+async def test_a_request_under_way_outlives_the_times_of_heads_and_silence(
+    tiny_repository: Path,
+) -> None:
+    async with started(tiny_repository, head_timeout_s=0.05, idle_timeout_s=0.05) as agent:
+        line = await connect(agent)
+        opened = await ask(line, request("POST", "/v1/streams"))
+        line = await connect(agent)
+        line[1].write(request("GET", f"/v1/streams/{opened.json['id']}/results"))
+        await line[0].readuntil(b"retry: 1000")
+        await asyncio.sleep(0.3)
+        await exchange(agent, request("DELETE", f"/v1/streams/{opened.json['id']}"))
+        assert b"event: end" in await end_of(line)
+
+
+async def test_a_client_that_never_reads_its_answers_is_cut_off(tiny_repository: Path) -> None:
+    async with started(tiny_repository, write_timeout_s=0.2) as agent:
+        port = int(agent.url.rpartition(":")[2])
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", port))
+            deaf.setblocking(False)
+            asked = request("GET", "/v1/tasks") * 500
+            loop = asyncio.get_running_loop()
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(60):
+                    while not agent.connections.ended["write_timeout"]:
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(0.1):
+                                await loop.sock_sendall(deaf, asked)
+            await until(lambda: agent.connections.ended["write_timeout"] == 1)
+        await until(lambda: agent.connections.open == 0 and agent.entrance.idle.is_set())
+
+
+async def test_a_listener_that_stops_reading_is_cut_off(tiny_repository: Path) -> None:
+    async with started(tiny_repository, write_timeout_s=0.2) as agent:
+        opened = (await exchange(agent, request("POST", "/v1/streams"))).json
+        stream = agent.streams.get(opened["id"])
+        line = await connect(agent)
+        line[1].write(request("GET", f"/v1/streams/{opened['id']}/results"))
+        await line[0].readuntil(b"retry: 1000")
+        line[1].transport.pause_reading()  # type: ignore[attr-defined]
+        queue = next(iter(stream._listeners))
+
+        class Long:
+            number, name, data = 1, "result", {"text": "x" * 200_000}
+
+        async with asyncio.timeout(60):
+            while stream.listeners:
+                if not queue.full():
+                    queue.put_nowait(Long())  # type: ignore[arg-type]
+                await asyncio.sleep(0.01)
+        assert agent.connections.ended["write_timeout"] == 1
+
+
+async def test_who_is_silent_makes_room_for_who_speaks(tiny_repository: Path) -> None:
+    async with started(tiny_repository, max_connections=20) as agent:
+        spoke = await connect(agent)
+        assert (await ask(spoke)).status == 200
+        for _ in range(19):
+            await connect(agent)
+        await until(lambda: agent.connections.open == 20)
+        await asyncio.sleep(1.1)
+        for _ in range(3):
+            assert (await exchange(agent, LIVE)).status == 200
+        assert (await ask(spoke)).status == 200  # the least silent goes last
+        assert 1 <= agent.connections.ended["room"] <= 3
+        assert await metric(agent, 'hawkvision_connections_ended_total{reason="room"}') >= 1
+
+
+async def test_beyond_the_bound_the_answer_is_immediate_and_said_once(
+    tiny_repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started(tiny_repository, max_connections=2) as agent:
+        opened = (await exchange(agent, request("POST", "/v1/streams"))).json
+        busy = [await connect(agent) for _ in range(2)]
+        for line in busy:
+            line[1].write(request("GET", f"/v1/streams/{opened['id']}/results"))
+            await line[0].readuntil(b"retry: 1000")
+        for _ in range(5):
+            reply = await exchange(agent, LIVE)
+            assert (reply.status, reply.code) == (503, "too_many_connections")
+            assert (reply.headers["retry-after"], reply.headers["connection"]) == ("1", "close")
+        assert agent.connections.refused == {"total": 5}
+        assert caplog.text.count("are refused") == 1
+        busy[0][1].close()
+        await until(lambda: agent.connections.open == 1)
+        assert (await exchange(agent, LIVE)).status == 200
+
+
+async def test_one_peer_does_not_take_what_others_need(tiny_repository: Path) -> None:
+    async with started(tiny_repository, max_connections=9, max_connections_per_peer=3) as agent:
+        for _ in range(3):
+            await connect(agent)
+        await until(lambda: agent.connections.open == 3)
+        refused = await ask(await connect(agent))
+        assert (refused.status, refused.code) == (503, "too_many_connections")
+        assert agent.connections.refused == {"peer": 1}
+
+
+async def test_handshakes_that_never_end_are_counted_and_ended(
+    tiny_repository: Path, tmp_path: Path
+) -> None:
+    one = Authority.make(tmp_path)
+    async with started(
+        tiny_repository,
+        tls_cert=one.certificate,
+        tls_key=one.key,
+        head_timeout_s=0.3,
+        max_connections=3,
+    ) as agent:
+        silent = [await connect(agent) for _ in range(3)]
+        await until(lambda: agent.connections.open == 3)
+        assert await end_of(await connect(agent)) == b""
+        assert agent.connections.refused == {"total": 1}
+        for line in silent:
+            await end_of(line)
+        await until(lambda: agent.connections.open == 0)
+        assert agent.connections.ended["handshake"] == 3
+        trusting = ssl.create_default_context(cafile=str(one.ca))
+        assert (await ask(await connect(agent, trusting))).status == 200
+
+
+async def test_without_descriptors_the_listener_neither_spins_nor_ends(
+    tiny_repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started(tiny_repository) as agent:
+        line = await connect(agent)
+        assert (await ask(line)).status == 200
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        client = socket.socket()
+        client.setblocking(False)
+        used = []
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1024), hard))
+            with pytest.raises(OSError) as full:
+                while True:
+                    used.append(os.open(os.devnull, os.O_RDONLY))
+            assert full.value.errno == errno.EMFILE
+            port = int(agent.url.rpartition(":")[2])
+            await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+            received = await asyncio.get_running_loop().sock_recv(client, 4096)
+            assert received.startswith(b"HTTP/1.1 503 ")
+            assert json.loads(received.partition(b"\r\n\r\n")[2])["error"]["code"] == (
+                "too_many_connections"
+            )
+            assert (await ask(line)).status == 200
+        finally:
+            for one in used:
+                os.close(one)
+            client.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert caplog.text.count("Too many open files") == 1
+        assert (await exchange(agent, LIVE)).status == 200
+
+
+def limits(**options: Any) -> ConnectionLimits:
+    given = {"descriptors": 1024, "most": None, "most_each": None}
+    times = {"head_s": 1.0, "idle_s": 1.0, "write_s": 1.0}
+    return ConnectionLimits.fitting(**(given | times | options))
+
+
+def test_limits_leave_descriptors_for_the_rest() -> None:
+    assert limits().most == 1024 - 128
+    assert limits(most=5000).most == 1024 - 128
+    assert limits(most=50).most == 50
+    assert limits(descriptors=100).most == 50
+    assert limits(descriptors=2**20).most == 4096
+    assert limits().of_peer("192.0.2.1") == 224
+    assert limits().of_peer(LOOPBACK) == 896
+    assert limits(most_each=7).of_peer(LOOPBACK) == 7
+
+
+@pytest.mark.parametrize(
+    ("host", "peer"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", LOOPBACK),
+        ("127.9.9.9", LOOPBACK),
+        ("::1", LOOPBACK),
+        ("::ffff:127.0.0.1", LOOPBACK),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("no address", "no address"),
+    ],
+)
+def test_an_address_belongs_to_a_peer(host: str, peer: str) -> None:
+    assert peer_of(host) == peer
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=60))
+def test_the_book_knows_who_is_here(steps: list[tuple[bool, str]]) -> None:
+    book = Book(limits(most=12))
+    seats: list[Seat] = []
+    for comes, peer in steps:
+        if comes and not book.full and not book.full_for(peer):
+            seats.append(book.enter(peer, seats.remove))
+        elif seats:
+            seat = seats[0]
+            seat.leave()
+            seat.leave()
+        assert book.open == len(seats) <= 12
+        for one in "abc":
+            held = sum(seat.peer == one for seat in seats)
+            assert held <= 3
+            assert book.full_for(one) is (held == 3)
