@@ -45,7 +45,7 @@ from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
 
 _EXPORT_S = 5.0
-_GIVE_BACK_S = 10.0
+_GIVE_BACK_S = 5.0
 _ASIDE_S = 2.0
 """So long an audit or a probe waits for the data center, seconds."""
 
@@ -271,13 +271,16 @@ class Agent:
         if self._listener is not None:
             self._listener.stop()
             self._listener.dismiss()
+        await asyncio.gather(self._hang_up(), self.fleet.close())
+        await self.upstream.close()
+        self.pool.close()
+
+    async def _hang_up(self) -> None:
+        """End all connections, after a moment in which clients take the last answers."""
         if self._runner is not None:
             await self._runner.cleanup()
         if self._listener is not None:
             self._listener.close()
-        await self.fleet.close()
-        await self.upstream.close()
-        self.pool.close()
 
 
 def audit_settings(share: float) -> AuditSettings:
