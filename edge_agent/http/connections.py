@@ -6,6 +6,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _MOST = 4096
 """Connections unless told otherwise: an idle one costs about 20 kB."""
@@ -63,6 +64,7 @@ LOOPBACK = "loopback"
 """The peer that all of this machine's own addresses are."""
 
 
+@lru_cache(maxsize=1024)
 def peer_of(host: str) -> str:
     """Whom an address belongs to: an IPv4 address, an IPv6 network of 64 bits, or `LOOPBACK`."""
     try:
