@@ -254,3 +254,57 @@ async def test_odd_forms_are_read_or_refused(agent: Agent, sent: bytes, status: 
     reply = await exchange(agent, sent)
     assert reply.status == status
     assert status != 200 or reply.json["label"] == "red"
+
+
+def chunked(chunks: list[bytes], extension: bytes = b"") -> bytes:
+    head = f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    body = b"".join(b"%x%s\r\n%s\r\n" % (len(one), extension, one) for one in chunks)
+    return head + body + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        chunked([b"x"] * 200_000),
+        chunked([b"x"] * 500, b";" + b"e" * 8000),
+    ],
+    ids=["chunks of a byte", "long extensions"],
+)
+@pytest.mark.parametrize("piece", [1400, 10_000_000])
+async def test_chunks_that_waste_the_loop_s_time_are_refused_early(
+    agent: Agent, sent: bytes, piece: int
+) -> None:
+    upload = await Upload.begin(agent, sent[:100])
+    for start in range(100, len(sent), piece):
+        upload.writer.write(sent[start : start + piece])
+    reply = await read_reply(upload.reader)
+    assert (reply.status, reply.code) == (400, "invalid_request")
+    assert "chunks are too small" in reply.json["error"]["message"]
+    upload.abort()
+
+
+async def test_small_chunks_that_carry_something_are_read(agent: Agent) -> None:
+    image = coloured_jpeg("red", size=(900, 700))
+    assert len(image) > 2 * 16 * 1024 / 20
+    pieces = [image[start : start + 20] for start in range(0, len(image), 20)]
+    reply = await exchange(agent, chunked(pieces))
+    assert (reply.status, reply.json["label"]) == (200, "red")
+
+
+async def test_what_cannot_be_read_is_told_in_json_and_fills_no_log(
+    agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    for sent in (
+        b"nonsense\r\n\r\n",
+        request("GET", "/" + "x" * 9000),
+        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    ):
+        reply = await exchange(agent, sent)
+        assert 400 <= reply.status < 500
+        assert reply.json["error"]["hint"]
+    upload = await Upload.begin(agent, declared(CLASSIFY, 60_000))
+    await upload.send(bytes(1000))
+    await until(lambda: agent.bodies.held == 1000)
+    upload.abort()
+    await until(lambda: agent.connections.open == 0 and agent.entrance.idle.is_set())
+    assert not caplog.records
