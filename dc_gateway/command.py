@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from dc_gateway.config import GatewayConfig
-from hawkvision.errors import HawkVisionError
 from hawkvision.images import ImageLimits
+from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 
 _DEFAULT = GatewayConfig()
@@ -41,12 +41,13 @@ _DEFAULT = GatewayConfig()
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
 @click.option("--max-image-bytes", default=_DEFAULT.limits.max_bytes, type=click.IntRange(1))
 @click.option("--max-pixels", default=_DEFAULT.limits.max_pixels, type=click.IntRange(1))
-def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:
+@logs.log_options
+def command(
+    max_image_bytes: int, max_pixels: int, log_level: str, log_format: str, **options: Any
+) -> None:
     """Serve the larger models over gRPC, Open Inference Protocol v2."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
-    from dc_gateway.server import run
+    with logs.configured(log_level, log_format):
+        from dc_gateway.server import run
 
-    try:
         run(GatewayConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))
-    except HawkVisionError as error:
-        raise click.ClickException(f"{error.message}. {error.hint}".strip()) from error

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edge_agent.config import EdgeConfig
+from hawkvision.errors import InvalidRequest
 from hawkvision.images import ImageLimits
+from hawkvision.serving import logs
+from hawkvision.serving.address import check_target
 from hawkvision.serving.config_file import read_config
 
 _DEFAULT = EdgeConfig()
+
+
+def _gateway(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        return check_target(value)
+    except InvalidRequest as error:
+        raise click.BadParameter(f"{error.message}. {error.hint}") from error
 
 
 @click.command("edge", context_settings={"show_default": True})
@@ -25,7 +36,12 @@ _DEFAULT = EdgeConfig()
 )
 @click.option("--host", default=_DEFAULT.host)
 @click.option("--port", default=_DEFAULT.port, type=click.IntRange(0, 65535), help="0: any free.")
-@click.option("--gateway", default=_DEFAULT.gateway, help="HOST:PORT of the data-center gateway.")
+@click.option(
+    "--gateway",
+    default=_DEFAULT.gateway,
+    callback=_gateway,
+    help="HOST:PORT of the data-center gateway.",
+)
 @click.option("--task", "tasks", multiple=True, help="Serve only these; the first is default.")
 @click.option(
     "--model-repository",
@@ -102,8 +118,13 @@ _DEFAULT = EdgeConfig()
 @click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)
 )
-def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:
+@logs.log_options
+def command(
+    max_image_bytes: int, max_pixels: int, log_level: str, log_format: str, **options: Any
+) -> None:
     """Serve images over HTTP: answer at the edge, escalate what is doubtful."""
-    from edge_agent.agent import run
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
+    with logs.configured(log_level, log_format):
+        from edge_agent.agent import run
 
-    run(EdgeConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))
+        run(EdgeConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))

@@ -164,7 +164,10 @@ class GrpcUpstream:
             self._count_failure(call, breaker, f"its answer cannot be read: {error}")
             return Refused("dc_unreachable")
         breaker.succeeded(took_s)
-        self._mismatched.discard((call.task.name, call.task.version))
+        model = (call.task.name, call.task.version)
+        if model in self._mismatched:
+            self._mismatched.discard(model)
+            _log.warning("gateway %s has task %s version %s now", self._gateway, *model)
         return Answered(prediction, parsed.agrees)
 
     def _failed(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 
+from edge_agent.fleet.changes import changes
 from hawkvision.cascade import AccuracyTarget, CascadePolicy
 from hawkvision.errors import StaleFence
 from hawkvision.tracking.control.steering import ALL_APPS, FROZEN, TaskSteering
@@ -12,7 +14,9 @@ from hawkvision.tracking.counts import counted_target
 from hawkvision.tracking.records import ThresholdState
 from hawkvision.tracking.store.base import Store
 
+_log = logging.getLogger(__name__)
 _LEAD_S = 3.0
+_LEVELS = {"alarm": logging.WARNING, "frozen": logging.WARNING}
 
 
 class Leading:
@@ -54,7 +58,10 @@ class Leading:
         """
         if self._control:
             await self._lead(task, now)
-        self._in_force[task] = await self._store.thresholds(task)
+        found = await self._store.thresholds(task)
+        for state, who in changes(self._in_force[task], found):
+            _log.log(_LEVELS.get(state, logging.INFO), "task %s: %s: %s", task, state, who)
+        self._in_force[task] = found
 
     async def _lead(self, task: str, now: float) -> None:
         fence = await self._store.take_lead(task, self._agent_id, _LEAD_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -10,6 +11,7 @@ import hawkvision
 from hawkvision import extensions
 from hawkvision.cli.output import plain_where_needed
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving import environment
 
 
 class _Commands(click.Group):
@@ -26,6 +28,7 @@ class _Commands(click.Group):
             command: click.Command = entry.load()
         except ModuleNotFoundError as error:
             return _unavailable(cmd_name, str(error.name))
+        environment.name_options(command, _prefix(cmd_name))
         return command
 
 
@@ -46,13 +49,26 @@ def _unavailable(name: str, module: str) -> click.Command:
     )
 
 
+def _prefix(name: str) -> str:
+    return f"{environment.PREFIX}_{name.replace('-', '_').upper()}"
+
+
 @click.command(
     cls=_Commands,
     context_settings={"auto_envvar_prefix": "HAWKVISION", "help_option_names": ["-h", "--help"]},
 )
 @click.version_option(hawkvision.__version__, prog_name="hawkvision")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Modeless vision at the edge: an image and an accuracy target in, a label out."""
+    name = context.invoked_subcommand
+    group = context.command
+    if name is None or not isinstance(group, click.Group):
+        return
+    command = group.get_command(context, name)
+    if command is not None:
+        others = [_prefix(other) for other in group.list_commands(context) if other != name]
+        environment.check(os.environ, command, _prefix(name), others)
 
 
 def main() -> None:

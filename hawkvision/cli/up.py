@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
+import shlex
 import signal
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from hawkvision import extensions
 from hawkvision.cli.processes import Child, StartInterrupted, stop_all
-from hawkvision.repository import shipped_repository
+from hawkvision.errors import HawkVisionError
+from hawkvision.repository import Repository, shipped_repository
+from hawkvision.serving import environment, logs
+from hawkvision.serving.address import ANY, bracketed
+from hawkvision.serving.service import stop_signals
+from hawkvision.taskbuild.traffic import DRAWN
 
+_log = logging.getLogger(__name__)
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)
 _STABLE_S = 30.0
+_COMMANDS = extensions.COMMANDS
 
 
 class _Kept:
@@ -38,14 +51,14 @@ class _Kept:
             self._failures += 1
             self._again_at = now + pause
             status = self.child.process.returncode
-            click.echo(f"{self.child.name} ended with status {status}; again in {pause:g} s")
+            _log.warning("%s ended with status %s; again in %g s", self.child.name, status, pause)
         elif now >= self._again_at:
             self.child = Child(self.child.name, self.options)
             self._started = now
             self._again_at = None
 
 
-@click.command("up", context_settings={"show_default": True})
+@click.command("up", context_settings={"show_default": True, "ignore_unknown_options": True})
 @click.option("--task", "tasks", multiple=True, help="Serve only these; the first is default.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Of the edge; 0: free.")
 @click.option("--gateway-port", type=click.IntRange(0, 65535), default=8001)
@@ -55,33 +68,126 @@ class _Kept:
     default=shipped_repository,
     show_default="the tasks that ship",
 )
-def command(tasks: tuple[str, ...], port: int, gateway_port: int, model_repository: Path) -> None:
-    """Run an edge agent and a data-center gateway here, until Ctrl-C or SIGTERM."""
+@logs.log_options
+@click.argument("edge_options", nargs=-1, type=click.UNPROCESSED, metavar="[EDGE OPTIONS]")
+@click.pass_context
+def command(
+    context: click.Context, /, edge_options: tuple[str, ...], gateway_port: int, **_: Any
+) -> None:
+    """Run an edge agent and a data-center gateway here, until Ctrl-C or SIGTERM.
+
+    Options of `hawkvision edge` (--host, --store, --config, ...; see its --help) are passed on to
+    it.
+    """
+    options = [*_given(context), *edge_options]
+    edge = edge_settings(options)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in stop_signals():
         signal.signal(number, lambda *_: stop.set())
-    with contextlib.suppress(StartInterrupted):
-        _keep(list(tasks), port, gateway_port, model_repository, stop)
+    with (
+        logs.configured(edge["log_level"], edge["log_format"]),
+        contextlib.suppress(StartInterrupted),
+    ):
+        _keep(options, edge, gateway_port, stop)
+
+
+_OWN = ("tasks", "port", "model_repository", "log_level", "log_format")
+
+
+def _given(context: click.Context) -> list[str]:
+    """Those of our own options that somebody gave, as the edge takes them."""
+    options: list[str] = []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if name not in _OWN or source is click.core.ParameterSource.DEFAULT:
+            continue
+        options += _option(parameter.opts[0], context.params[name])
+    return options
+
+
+def _option(name: str, value: Any) -> list[str]:
+    values = value if isinstance(value, tuple) else (value,)
+    return [f"{name}={one}" for one in values]
+
+
+def edge_settings(options: Sequence[str]) -> Mapping[str, Any]:
+    """What the edge makes of its options, its environment and its file.
+
+    Raises click.UsageError as it would, before anything is started.
+    """
+    edge: click.Command = extensions.load(_COMMANDS, "edge")
+    prefix = f"{environment.PREFIX}_EDGE"
+    environment.name_options(edge, prefix)
+    others = [f"{environment.PREFIX}_{name.upper()}" for name in extensions.registered(_COMMANDS)]
+    environment.check(os.environ, edge, prefix, others)
+    with edge.make_context("up", list(options), auto_envvar_prefix=prefix) as context:
+        if context.get_parameter_source("gateway") is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                "up starts a gateway of its own; with another one, run `hawkvision edge --gateway`"
+            )
+        return dict(context.params)
+
+
+_SHARED = {
+    "tasks": "--task",
+    "model_repository": "--model-repository",
+    "max_image_bytes": "--max-image-bytes",
+    "max_pixels": "--max-pixels",
+    "log_level": "--log-level",
+    "log_format": "--log-format",
+}
+"""Settings that both sides must agree on, or should."""
 
 
 def _keep(
-    tasks: list[str], port: int, gateway_port: int, model_repository: Path, stop: threading.Event
+    options: Sequence[str], edge: Mapping[str, Any], gateway_port: int, stop: threading.Event
 ) -> None:
     """Start both, keep them running until `stop`, and drain them whatever happens."""
-    common = ["--model-repository", str(model_repository)]
-    common += [option for task in tasks for option in ("--task", task)]
+    common = [word for key, name in _SHARED.items() for word in _option(name, edge[key])]
     kept: list[_Kept] = []
     try:
         kept.append(_Kept("dc", ["--port", str(gateway_port), *common]))
         gateway = kept[0].child.wait_ready(stop)
         kept[0].options = ["--port", gateway.rsplit(":", 1)[1], *common]
-        kept.append(_Kept("edge", ["--port", str(port), "--gateway", gateway, *common]))
+        kept.append(_Kept("edge", [*options, "--gateway", gateway]))
         url = kept[1].child.wait_ready(stop)
-        edge_port = url.rsplit(":", 1)[1]
-        kept[1].options = ["--port", edge_port, "--gateway", gateway, *common]
-        click.echo(f"try: curl --data-binary @photo.jpg '{url}/v1/classify?accuracy=0.90'")
+        kept[1].options = [*options, "--port", url.rsplit(":", 1)[1], "--gateway", gateway]
+        for line in to_try(url, edge):
+            click.echo(line)
         while not stop.wait(0.1):
             for one in kept:
                 one.look(time.monotonic())
     finally:
         stop_all([one.child for one in kept])
+
+
+def to_try(url: str, edge: Mapping[str, Any]) -> list[str]:
+    """Commands that work as they are printed, once `photo.jpg` is there."""
+    scheme, _, rest = url.partition("://")
+    port = rest.rsplit(":", 1)[1]
+    url = f"{scheme}://{bracketed(ANY.get(edge['host'], edge['host']))}:{port}"
+    trust = [] if edge["tls_cert"] is None else ["--cacert", str(edge["tls_cert"])]
+    task, accuracy = _default(edge)
+    asked = f"{url}/v1/classify?accuracy={accuracy:g}"
+    lines = [
+        f"try: {shlex.join(['curl', *trust])} --data-binary @photo.jpg '{asked}'",
+    ]
+    if task == DRAWN:
+        prefix = f"SSL_CERT_FILE={shlex.quote(trust[1])} " if trust else ""
+        lines.append(
+            f"or, with drawn images: {prefix}hawkvision evaluate --data {DRAWN}:100 "
+            f"--accuracy {accuracy:g} --url '{url}'"
+        )
+    return lines
+
+
+def _default(edge: Mapping[str, Any]) -> tuple[str, float]:
+    """The task that is asked where a client names none, and its own target."""
+    repository = Repository(edge["model_repository"])
+    names = list(edge["tasks"]) or repository.tasks()
+    name = edge["tasks"][0] if edge["tasks"] else (DRAWN if DRAWN in names else names[0])
+    try:
+        return name, repository.open(name).default_accuracy
+    except HawkVisionError:  # a version that came or went meanwhile
+        return name, 0.5

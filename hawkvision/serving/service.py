@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from hawkvision.serving.event_loop import new_event_loop
 Settings = TypeVar("Settings")
 Loaded = TypeVar("Loaded")
 
+_log = logging.getLogger(__name__)
 _LEFT_BEHIND_S = 2.0
 
 
@@ -55,17 +57,26 @@ class ServiceKind(Generic[Settings, Loaded]):
     compose: Callable[[Settings, Loaded], Service]
 
 
+def stop_signals() -> list[signal.Signals]:
+    """What ends a service: SIGTERM, SIGINT, and SIGHUP unless it is ignored (nohup)."""
+    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([] if kept else [signal.SIGHUP])]
+
+
 async def serve(service: Service) -> None:
-    """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
+    """Serve until one of `stop_signals`; print one line when ready. Raises HawkVisionError."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         loop.add_signal_handler(number, stop.set)
     try:
         await service.start()
+        _log.info("ready, at %s", service.address)
         print(service.ready_line, flush=True)
         await stop.wait()
+        _log.info("drain begins: not ready, what runs is finished")
         await service.drain()
+        _log.info("drain ends")
     finally:
         await service.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -52,9 +53,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_tiny_repository(tmp_path_factory.mktemp("repository"))
 
 
-def start(repository: Path, port: int) -> subprocess.Popen[bytes]:
+def words(repository: Path, port: int, *more: str) -> list[str]:
     command = [sys.executable, "-m", "hawkvision.cli", "up", "--port", str(port)]
-    command += ["--gateway-port", "0", "--model-repository", str(repository)]
+    return [*command, "--gateway-port", "0", "--model-repository", str(repository), *more]
+
+
+def start(repository: Path, port: int) -> subprocess.Popen[bytes]:
+    command = words(repository, port)
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -92,7 +97,7 @@ def test_it_serves_and_escalates(pair: Pair) -> None:
         assert escalates(client)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_both_within_five_seconds(pair: Pair, number: signal.Signals) -> None:
     children = pair.children()
     assert set(children) == {"edge", "dc"}
@@ -146,3 +151,55 @@ def test_the_url_is_free_again_after_the_end(pair: Pair) -> None:
     pair.process.wait(10)
     with Client(pair.url) as client, pytest.raises(HawkVisionError, match="no agent answers"):
         client.tasks()
+
+
+def test_what_it_prints_works_as_printed_and_options_reach_the_edge(tmp_path: Path) -> None:
+    """In a folder with a space and a comma, on all addresses, with a file of the edge's options."""
+    folder = tmp_path / "a folder, with"
+    folder.mkdir()
+    repository = build_tiny_repository(folder / "tasks")
+    (folder / "edge.toml").write_text('max-body-bytes = 5000\nlog-format = "json"\n')
+    (folder / "photo.jpg").write_bytes(coloured_jpeg("red"))
+    options = ("--host", "::", "--store", "off", "--config", str(folder / "edge.toml"))
+    process = subprocess.Popen(
+        words(repository, 0, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None and process.stderr is not None
+        printed = next(line for line in process.stdout if line.startswith("try: "))
+        command = printed.removeprefix("try: ").strip()
+        done = subprocess.run(
+            command, shell=True, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert json.loads(done.stdout)["label"] == "red", (printed, done.stderr)
+        url = command.rsplit("'", 2)[1].partition("/v1/")[0]
+        with Client(url) as client, pytest.raises(HawkVisionError, match="5000"):
+            client.classify(b"x" * 5001)
+        with Client(url) as client, pytest.raises(HawkVisionError):
+            client.delivered()
+    finally:
+        process.terminate()
+        _, said = process.communicate(timeout=30)
+    lines = [json.loads(line) for line in said.splitlines()]
+    told = [line["message"] for line in lines]
+    assert sum(text.startswith("ready, at ") for text in told) == 2
+    assert told.count("drain ends") == 2 and {line["level"] for line in lines} == {"info"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--max-que", "3"), "No such option '--max-que'"),
+        (("--gateway", "dc:1"), "a gateway of its own"),
+        (("--max-queue", "0"), "'--max-queue'"),
+        (("something",), "unexpected extra argument"),
+    ],
+)
+def test_options_that_the_edge_refuses_start_nothing(
+    repository: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = subprocess.run(
+        words(repository, 0, *options), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
