@@ -22,6 +22,7 @@ from edge_agent.http.bodies import BodyLimits, BodyReader
 from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.health import HealthRoutes
+from edge_agent.http.log import SERVER_LOG
 from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.http.tasks import TaskRoutes
@@ -193,6 +194,7 @@ class Agent:
         self._runner = web.AppRunner(
             application(self.routes, self.entrance),
             access_log=None,
+            logger=SERVER_LOG,
             handle_signals=False,
             shutdown_timeout=config.drain_timeout_s,
             auto_decompress=False,
