@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -18,6 +19,8 @@ from hawkvision.contract.answer import Answer
 from hawkvision.taskbuild.evaluation import Row
 
 _PLAIN = {"…": "...", "–": "-", "×": "x", "≥": ">=", "≤": "<=", "→": "->"}
+_BESIDE_CELL = 3
+"""A space on each side and a line."""
 _ERRORS = "hawkvision.plain"
 
 
@@ -43,9 +46,32 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     return "".join(_PLAIN.get(character, "?") for character in missing), error.end
 
 
+class Screen(Console):
+    """A console on which a table is never cut: where it is too narrow, lines are longer."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """See rich."""
+        tables = [one for one in objects if isinstance(one, Table)]
+        if tables:
+            needed = max(self._least_width(one) for one in tables)
+            how = {"crop": False, "width": max(needed, self.width), **how}
+        super().print(*objects, **how)
+
+    @staticmethod
+    def _least_width(table: Table) -> int:
+        """So wide that no word and no number of a table has to be broken."""
+        for column in table.columns:
+            text = "\n".join(str(cell) for cell in (column.header, *column.cells))
+            whole = text.splitlines() if column.no_wrap else text.split()
+            if column.overflow != "fold":
+                column.min_width = max(map(cell_len, whole), default=0)
+        edges = _BESIDE_CELL * len(table.columns) + 1
+        return sum(column.min_width or 0 for column in table.columns) + edges
+
+
 def screen() -> Console:
     """Standard output, 80 columns where it is no terminal; texts are shown as they are."""
-    return Console(markup=False, emoji=False)
+    return Screen(markup=False, emoji=False)
 
 
 def add_numbers(table: Table, *names: str) -> None:
@@ -56,9 +82,7 @@ def add_numbers(table: Table, *names: str) -> None:
 
 def add_target(table: Table) -> None:
     """The column of accuracy targets; on a narrow screen `relative:0.02` takes two lines."""
-    table.add_column(
-        "accuracy\nasked", justify="right", min_width=len("relative:"), overflow="fold"
-    )
+    table.add_column("accuracy\nasked", justify="right", min_width=len("accuracy"), overflow="fold")
 
 
 def said(answer: Answer) -> str:

@@ -103,6 +103,21 @@ def test_models_list_keeps_every_number(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("columns", ["30", "60"])
+@pytest.mark.parametrize(
+    "words", [("models", "list"), ("models", "show", "roadsigns"), ("models", "show", "cifar10")]
+)
+def test_a_narrower_screen_loses_nothing_either(words: tuple[str, ...], columns: str) -> None:
+    wide = CliRunner(env={"COLUMNS": "200"}).invoke(cli, words)
+    narrow = CliRunner(env={"COLUMNS": columns}).invoke(cli, words)
+    assert narrow.exit_code == 0 and "…" not in narrow.output
+    assert sorted(_words(narrow.output)) == sorted(_words(wide.output))
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split() if any(map(str.isalnum, word))]
+
+
 def test_accuracy_keeps_every_number() -> None:
     with serving() as agent:
         text = run("accuracy", "--url", agent.url).output
