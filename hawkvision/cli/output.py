@@ -52,10 +52,12 @@ class Screen(Console):
     def print(self, *objects: Any, **how: Any) -> None:
         """See rich."""
         tables = [one for one in objects if isinstance(one, Table)]
-        if tables:
-            needed = max(self._least_width(one) for one in tables)
-            how = {"crop": False, "width": max(needed, self.width), **how}
-        super().print(*objects, **how)
+        narrow = self.width
+        self.width = max([narrow, *(self._least_width(one) for one in tables)])
+        try:
+            super().print(*objects, **how)
+        finally:
+            self.width = narrow
 
     @staticmethod
     def _least_width(table: Table) -> int:
