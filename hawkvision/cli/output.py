@@ -12,6 +12,7 @@ import orjson
 from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 
 from hawkvision.calibration import shown
@@ -55,9 +56,16 @@ class Screen(Console):
         narrow = self.width
         self.width = max([narrow, *(self._least_width(one) for one in tables)])
         try:
+            for one in tables:
+                self.width = max(self.width, self._drawn_width(one))
             super().print(*objects, **how)
         finally:
             self.width = narrow
+
+    def _drawn_width(self, table: Table) -> int:
+        """Rich does not always come down to the width that it is given."""
+        lines = Segment.split_lines(self.render(table))
+        return max((Segment.get_line_length(line) for line in lines), default=0)
 
     @staticmethod
     def _least_width(table: Table) -> int:
