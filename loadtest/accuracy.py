@@ -46,6 +46,10 @@ class DeliveredAccuracy:
         counts.escalated += escalated
         counts.degraded += degraded
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self._counts.clear()
+
     def rows(self) -> list[dict[str, Any]]:
         """One row for each target that was answered, by target."""
         return [counts.as_row(target) for target, counts in sorted(self._counts.items())]

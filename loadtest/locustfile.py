@@ -11,55 +11,64 @@ import itertools
 import json
 import os
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
 import gevent
-import requests
 from locust import FastHttpUser, between, events, task
+from locust.exception import StopUser
 
 from hawkvision.calibration import shown
 from hawkvision.contract.answer import Answer
-from hawkvision.contract.task import parse_tasks
-from hawkvision.errors import UnexpectedReply
-from loadtest.accuracy import DeliveredAccuracy, spread
-from loadtest.traffic import TrafficSettings, cycle, load_traffic
+from hawkvision.errors import HawkVisionError, UnexpectedReply
+from loadtest import web
+from loadtest.accuracy import DeliveredAccuracy
+from loadtest.plan import Plan
+from loadtest.traffic import cycle
 
 _JSON = os.environ.get("HAWKVISION_LOADTEST_JSON")
-_TARGETS = os.environ.get("HAWKVISION_LOADTEST_TARGETS")
-_TASK = os.environ.get("HAWKVISION_LOADTEST_TASK")
 _REQUESTS = int(os.environ.get("HAWKVISION_LOADTEST_REQUESTS", 0))
+_STOP_AFTER_S = 1.0
+"""Stopping while users are being started is more than Locust can do, seconds."""
 
 delivered = DeliveredAccuracy()
 _users = itertools.count()
-
-
-class Plan:
-    """What all users share: the task, its targets and the images."""
-
-    def __init__(self, host: str) -> None:
-        reply = requests.get(f"{host}/v1/tasks", timeout=30)
-        reply.raise_for_status()
-        tasks = parse_tasks(reply.json())
-        chosen = next(one for one in tasks if _TASK in (None, one.name))
-        self.task, self.aliases = chosen.name, chosen.aliases
-        if _TARGETS:
-            self.targets = [float(part) for part in _TARGETS.split(",")]
-        else:
-            self.targets = spread(chosen.highest_certifiable)
-        self.images = load_traffic(TrafficSettings.from_environment(os.environ))
 
 
 _plan: list[Plan] = []
 _environments: list[Any] = []
 
 
+@events.init.add_listener
+def _look(environment: Any, **_: Any) -> None:
+    """Without a page, end at once where no run is possible; with one, add a tab to it."""
+    if environment.web_ui is not None:
+        web.add_tab(environment.web_ui, delivered)
+    elif not _plan_for(environment):
+        sys.exit(1)
+
+
 @events.test_start.add_listener
 def _prepare(environment: Any, **_: Any) -> None:
-    """Draw or read the images before any user starts."""
+    """Draw or read the images before any user starts; counts begin anew with each run."""
+    delivered.clear()
     _environments[:] = [environment]
-    host = environment.host or environment.parsed_options.host
-    _plan[:] = [Plan(host.rstrip("/"))]
+    if environment.web_ui is not None and not _plan_for(environment):
+        gevent.spawn_later(_STOP_AFTER_S, environment.runner.stop)
+
+
+def _plan_for(environment: Any) -> bool:
+    """Make the plan; whether that was possible, otherwise the reason is said in one line."""
+    _plan.clear()
+    options = environment.parsed_options
+    try:
+        _plan.append(Plan.make(environment.host or (options and options.host), os.environ))
+    except (HawkVisionError, OSError, ValueError) as error:
+        hint = error.hint if isinstance(error, HawkVisionError) else ""
+        print(f"error: {error}. {hint}".strip(), file=sys.stderr, flush=True)
+        environment.process_exit_code = 1
+    return bool(_plan)
 
 
 @events.request.add_listener
@@ -76,6 +85,8 @@ def _enough(**_: Any) -> None:
 
 @events.quitting.add_listener
 def _report(environment: Any, **_: Any) -> None:
+    if not _plan:
+        return
     print("\nDelivered accuracy\n" + delivered.table())
     if _JSON:
         total = environment.stats.total
@@ -96,6 +107,8 @@ class AccuracyUser(FastHttpUser):
 
     def on_start(self) -> None:
         """Start at another image than the other users."""
+        if not _plan:
+            raise StopUser
         plan = _plan[0]
         self._images = cycle(plan.images, next(_users) * 37)
 

@@ -9,12 +9,19 @@ import json
 import os
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from hawkvision.errors import HawkVisionError
 from hawkvision.repository import shipped_repository
-from tests.processes import edge, gateway
+from loadtest.plan import Plan
+from tests.client.agent import serving
+from tests.models import coloured_jpeg
+from tests.processes import edge, free_port, gateway
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +59,94 @@ def test_users_with_mixed_targets_are_all_answered(tmp_path: Path) -> None:
     assert 0 <= sum(row["n"] for row in body["results"]) - body["requests"] <= 4
     assert body["requests"] >= 120
     assert all(row["degraded_rate"] < 1 for row in body["results"])
+
+
+def locust(*options: str, **variables: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "locust", "-f", "loadtest/locustfile.py", "-u", "1", *options]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "HAWKVISION_LOADTEST_IMAGES": "10", **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_what_cannot_be_is_one_line() -> None:
+    cases = [
+        (locust("--headless"), "error: no agent is named. Give --host"),
+        (locust("--headless", "--host", "http://127.0.0.1:9"), "error: no agent answers at"),
+    ]
+    for process, said in cases:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 1, output
+        assert output.count("error: ") == 1 and said in output, output
+        assert "Traceback" not in output and "Delivered accuracy" not in output
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "the drawn road signs: no labels of task tiny: "),
+        ({"TASK": "none"}, "the agent has no task 'none'"),
+        ({"TARGETS": "high"}, "could not convert"),
+        ({"DATA": "no/such/folder"}, "no/such/folder"),
+    ],
+)
+def test_what_does_not_fit_the_agent_is_refused(
+    variables: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    environment = {f"HAWKVISION_LOADTEST_{name}": value for name, value in variables.items()}
+    if "DATA" not in variables:
+        environment["HAWKVISION_LOADTEST_IMAGES"] = "3"
+    if "TARGETS" in variables:
+        folder = tmp_path / "val" / "red"
+        folder.mkdir(parents=True)
+        (folder / "red.jpg").write_bytes(coloured_jpeg("red"))
+        environment["HAWKVISION_LOADTEST_DATA"] = str(folder.parent)
+    with serving() as agent, pytest.raises(HawkVisionError, match=said) as refused:
+        Plan.make(agent.url, environment)
+    assert refused.value.hint
+
+
+def test_the_page_shows_the_accuracy_of_the_run() -> None:
+    port = free_port()
+    with edge(shipped_repository(), "127.0.0.1:9", "--task", "roadsigns") as agent:
+        url, at = f"http://127.0.0.1:{port}", f"http://{agent.address}"
+        process = locust("--web-host", "127.0.0.1", "--web-port", str(port), "--host", at)
+        try:
+            page = _get(f"{url}/")
+            assert '"extended_tabs": [{"key": "accuracy"' in page or "Accuracy asked" in page
+            first = _run(url)
+            assert sum(first.values()) > 20
+            second = _run(url, least=1)
+            assert sum(second.values()) < sum(first.values())
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _run(url: str, least: int = 21) -> dict[str, int]:
+    """One run, from the page; its answers by target."""
+    urllib.request.urlopen(f"{url}/swarm", b"user_count=1&spawn_rate=1", timeout=60).read()
+    found: dict[str, int] = {}
+    while sum(found.values()) < least:
+        stats = json.loads(_get(f"{url}/stats/requests"))["extended_stats"]
+        found = {row["target"]: int(row["n"]) for row in stats[0]["data"]}
+        time.sleep(0.05)
+    urllib.request.urlopen(f"{url}/stop", b"", timeout=60).read()
+    return found
+
+
+def _get(url: str) -> str:
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return str(urllib.request.urlopen(url, timeout=60).read(), "utf-8")
+        except urllib.error.URLError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
 
 
 @pytest.mark.timeout(900)
