@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import click
 from fpga.network.profiles import PROFILES
 from fpga.tools.cache import cache_folder
 from fpga.tools.needs import SIMULATION, SYNTHESIS, naming_missing_modules
+from fpga.tools.progress import telling
 from hawkvision.cli.output import progress_bar, screen, write_json
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import HawkVisionError
@@ -63,21 +65,25 @@ def compile_(
     stalls: int,
     seed: int,
 ) -> None:
-    """Compile SOURCE, a QONNX file, into a build folder; every step checks its own result."""
-    from fpga.steps import Build, check_tools, run_step
+    """Compile SOURCE, a QONNX file, into a build folder; every step checks its own result.
+
+    QONNX is ONNX with Quant nodes, as Brevitas exports it. Minutes the first time: Verilator, g++
+    and yosys build every layer; results are kept for the next time.
+    """
+    from fpga.steps import DOES, Build, check_tools, run_step
 
     build = Build(source, out, profile, cache_folder(), side, images, stalls, seed)
     check_tools(steps or _STEPS)
     for name in steps or _STEPS:
         start = time.monotonic()
-        click.echo(f"{name} …", nl=False)
-        try:
-            said = run_step(name, build)
-        except HawkVisionError:
-            click.echo()
-            raise
+        with telling(f"{name}: {DOES[name]}", _progress) as doing:
+            said = run_step(name, replace(build, say=doing))
         shown = ", ".join(f"{key} {_brief(value)}" for key, value in said.items())
-        click.echo(f"\r{name}: {shown} ({time.monotonic() - start:.0f} s)")
+        click.echo(f"{name}: {shown} ({time.monotonic() - start:.0f} s)")
+
+
+def _progress(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _brief(value: object) -> str:
@@ -97,12 +103,18 @@ def simulate(plan: Path, images: int, stalls: int, seed: int, json_file: Path | 
     from fpga.network.plan import load_plan
     from fpga.tools.measure import simulate as measured
 
-    result = measured(
-        load_plan(plan), cache_folder(), pictures=None, images=images, stalls=stalls, seed=seed
-    )
+    loaded = load_plan(plan)
+    SIMULATION.check()
+    with telling(_SIMULATES, _progress):
+        result = measured(
+            loaded, cache_folder(), pictures=None, images=images, stalls=stalls, seed=seed
+        )
     click.echo(_simulated_line(result))
     write_json(json_file, result)
     _require_exact(result)
+
+
+_SIMULATES = "building the simulation with Verilator and g++, then running pictures through it"
 
 
 def _simulated_line(result: dict[str, Any]) -> str:
@@ -148,9 +160,9 @@ def _say_tool(tool: str) -> None:
 def _sized(plan: Any) -> Any:
     from fpga.tools.measure import size as measured
 
-    with progress_bar() as bar:
-        line = bar.add_task("synthesis", total=None)
-        return measured(plan, cache_folder(), lambda _name: bar.advance(line))
+    SYNTHESIS.check()
+    with telling("synthesis of each part with yosys", _progress) as doing:
+        return measured(plan, cache_folder(), lambda name: doing(f"synthesis: {name} is done"))
 
 
 @command.command("report", context_settings=_show)
@@ -205,9 +217,10 @@ def report(
         order = np.random.default_rng(seed).permutation(len(photos))[:images]
         chosen = photos.part([photos.members[index] for index in sorted(order)])
         pictures = np.concatenate([part for part, _ in prepared(network, chosen, task.kind.truth)])
-    result = measured(
-        plan, cache_folder(), pictures=pictures, images=images, stalls=stalls, seed=seed
-    )
+    with telling(_SIMULATES, _progress):
+        result = measured(
+            plan, cache_folder(), pictures=pictures, images=images, stalls=stalls, seed=seed
+        )
     click.echo(_simulated_line(result))
     sized = _sized(plan)
     rows = layer_rows(plan, sized)

@@ -39,7 +39,10 @@ LEFT_FREE = 0.15
 
 @dataclass(frozen=True)
 class Build:
-    """One compilation. `side` of the pictures; `images` that are simulated."""
+    """One compilation. `side` of the pictures; `images` that are simulated.
+
+    `say` is told what a long step is at.
+    """
 
     source: Path
     folder: Path
@@ -49,6 +52,7 @@ class Build:
     images: int = 100
     stalls: int = 30
     seed: int = 1
+    say: Callable[[str], None] = lambda _what: None
 
     @property
     def network_file(self) -> Path:
@@ -143,7 +147,7 @@ def simulate_step(build: Build) -> Said:
 
 def size_step(build: Build) -> Said:
     """Synthesize every part; refuse what leaves too little of the chip."""
-    sized = size(build.plan(), build.cache)
+    sized = size(build.plan(), build.cache, lambda name: build.say(f"size: {name} is done"))
     for name, share in sized.shares.items():
         if share > 1 - LEFT_FREE:
             raise EngineError(
@@ -160,6 +164,18 @@ def package_step(build: Build) -> Said:
     files = write_project(build.plan(), build.folder)
     return {"files": [str(path.relative_to(build.folder)) for path in files]}
 
+
+DOES = {
+    "import": "reading the QONNX file",
+    "streamline": "folding scales into integers, and comparing with the floats",
+    "fold": "choosing how parallel each layer is",
+    "fifos": "building two simulations with Verilator and g++, to see how full the FIFOs get",
+    "generate": "writing Verilog",
+    "simulate": "building the simulation of the accelerator with Verilator and g++, and running it",
+    "size": "synthesis of each part with yosys",
+    "package": "writing the Vivado project",
+}
+"""What each step is at, for people who wait."""
 
 STEPS: dict[str, Callable[[Build], Said]] = {
     "import": import_step,

@@ -83,8 +83,24 @@ def import_qonnx(path: Path) -> QuantModel:
     try:
         model = onnx.load(str(path))
     except Exception as error:  # onnx raises whatever protobuf does
-        raise RepositoryError(f"{path.name} is not an ONNX file: {error}") from error
+        raise RepositoryError(f"{path.name} is not an ONNX file: {error}", hint=_WANTED) from error
+    _check_quantized(model.graph, path.name)
     return _Reader(model.graph, path.name).model()
+
+
+_QUANTIZERS = frozenset({"Quant", "IntQuant", "BipolarQuant"})
+_WANTED = (
+    "The compiler wants QONNX, ONNX with Quant nodes: train with quantization in Brevitas and "
+    "write it with brevitas.export.export_qonnx; docs/fpga.md says which networks fit."
+)
+
+
+def _check_quantized(graph: Any, name: str) -> None:
+    nodes = {node.op_type for node in graph.node}
+    if nodes & _QUANTIZERS:
+        return
+    what = "QDQ, as ONNX Runtime quantizes" if "QuantizeLinear" in nodes else "floats"
+    raise RepositoryError(f"{name} is a network in {what}, not QONNX", hint=_WANTED)
 
 
 class _Reader:

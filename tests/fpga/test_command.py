@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ import pytest
 from fpga import command
 from fpga.network.files import network_beside
 from fpga.network.plan import save_plan
+from fpga.tools.progress import telling
 from hawkvision.cli.main import cli
 from hawkvision.repository import Repository
 from tests.fpga.marks import needs_verilator
 from tests.fpga.networks import SMALL_PLAN, plan_for, random_network
-from tests.models import LABELS, SIDE, build_tiny_repository
+from tests.models import LABELS, SIDE, build_tiny_repository, classifier
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ("compile", "simulate", "size", "report", "package")
@@ -164,7 +166,53 @@ def test_a_simulation_says_what_it_found(
     assert not cli(arguments, standalone_mode=False)
     found = json.loads(report.read_text())
     assert found["bit_exact_images"] == found["bit_exact_images_stalled"] == 4
-    assert f"{found['latency_cycles']:,}" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"{found['latency_cycles']:,}" in printed.out
+    assert "building the simulation with Verilator and g++" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("float", "is a network in floats, not QONNX"),
+        ("qdq", "is a network in QDQ, as ONNX Runtime quantizes, not QONNX"),
+        ("text", "is not an ONNX file"),
+    ],
+)
+def test_a_file_that_is_no_qonnx_says_what_is_wanted(tmp_path: Path, kind: str, said: str) -> None:
+    pytest.importorskip("amaranth", reason="amaranth is not installed (extra fpga)")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra fpga)")
+    path = tmp_path / "network.onnx"
+    onnx.save(classifier(9), path)
+    if kind == "qdq":
+        model = onnx.load(path)
+        model.graph.node.add(op_type="QuantizeLinear")
+        onnx.save(model, path)
+    elif kind == "text":
+        path.write_text("no network")
+    words = ("fpga", "compile", "network.onnx", "--out", "build", "--step", "import")
+    done = hawkvision(tmp_path, *words)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"error: network.onnx {said}" in done.stderr
+    assert "QONNX" in done.stderr and "brevitas.export.export_qonnx" in done.stderr
+
+
+def test_long_work_says_what_it_is_at_and_that_it_goes_on() -> None:
+    lines: list[str] = []
+    reminded = threading.Event()
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if "so far" in line:
+            reminded.set()
+
+    with telling("a step", say, again_s=0.01) as doing:
+        assert reminded.wait(60)
+        doing("the next part")
+    before = list(lines)
+    assert lines[0] == "  a step ..." and "  the next part ..." in lines
+    assert any(line.startswith("  a step: ") for line in lines)
+    assert lines == before
 
 
 def test_the_steps_that_can_be_chosen_are_those_of_the_compiler() -> None:
