@@ -15,12 +15,10 @@ from hawkvision.calibration import CalibrationScores
 from hawkvision.datasets import LabelledSet
 from hawkvision.errors import InvalidRequest
 from hawkvision.images import decode
-from hawkvision.tasks import TaskKind
 
 SHOWN = 12
 _SIDE = 120
 _QUALITY = 75
-Kind = TaskKind[object, object]
 
 
 @dataclass(frozen=True, slots=True)

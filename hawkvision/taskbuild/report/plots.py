@@ -176,7 +176,7 @@ def reliability_plot(
         size = 12 + 220 * count / count.sum()
         axis.scatter(mean, share, s=size, color=BLUE, alpha=0.75)
         axis.plot(mean, share, color=BLUE, linewidth=1)
-        axis.set(title=f"{title} temperature", xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
+        axis.set(title=f"{title} temperature", xlabel="confidence", xlim=(0, 1.03), ylim=(0, 1.05))
     axes[0].set_ylabel("right")
     return themed(figure, f"reliability-{name}")
 
