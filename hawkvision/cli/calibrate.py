@@ -22,11 +22,11 @@ MODEL = "FILE.onnx[,KEY=VALUE...]"
 _KEYS = """
 \b
 KEY=VALUE says what a model's file does not, and is not to be found by trial:
-  labels=FILE             its labels, a line each, or JSON
+  labels=FILE             its labels: a line each, CSV, JSON, or config.json
   normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B
   size=SIDE or WxH        of an input that the file leaves open
   fit=cover|stretch       a centre crop, or the whole image
-  channels=RGB|BGR, output=logits|probabilities, name=NAME
+  channels=RGB|BGR, output=logits|probabilities or the name of an output, name=NAME
 """
 
 
@@ -67,7 +67,7 @@ def _numbers(_context: click.Context, parameter: click.Parameter, text: str | No
     type=click.Path(path_type=Path),
     help="Folder or tar of class folders, or Hugging Face parquet; unseen by both models.",
 )
-@click.option("--split", help="Folder above the class folders, e.g. val.")
+@click.option("--split", help="Folder above the class folders, e.g. val, or several: a,b.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model repository.")
 @click.option("--name", help="Of the task.", show_default="the name of the folder --data")
 @click.option("--description", default="", help="For people.")
@@ -133,7 +133,8 @@ def command(
         click.echo(f"note: {note}", err=True)
     summary = summarise_task(built.task, built.scores, delta=delta, link_ms=link_ms)
     show(built.task, summary)
-    write_json(json_file, {**summary.as_dict(), "notes": list(built.notes)})
+    trials = [trial.as_dict() for trial in built.trials]
+    write_json(json_file, {**summary.as_dict(), "notes": list(built.notes), "trials": trials})
     write_report(built, summary, report)
 
 

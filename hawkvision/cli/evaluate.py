@@ -36,7 +36,9 @@ async def evaluate(
     """Run an evaluation with a progress bar; the task's name and the rows."""
     async with AsyncClient(url) as client:
         info = await choose_task(client, task)
-        images = load_images(data, split, info, limit, seed)
+        images = load_images(
+            data, split, info, limit, seed, lambda note: click.echo(f"note: {note}", err=True)
+        )
         with progress_bar() as bar:
             line = bar.add_task(f"{info.name}", total=len(images) * len(targets))
             run = Evaluation(

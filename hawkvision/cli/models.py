@@ -121,7 +121,9 @@ def rung_row(task: Task, rung: Rung) -> dict[str, Any]:
         "name": rung.name,
         "precision": rung.model.precision,
         "input": f"{geometry.width}x{geometry.height} {geometry.fit}",
-        "bytes": rung.model.path.stat().st_size if rung.present else None,
+        "bytes": sum(file.stat().st_size for file in rung.files if file.is_file())
+        if rung.present
+        else None,
         "outputs": head,
         **{key: value for key, value in head.items() if key == "temperature"},
         "measured": dict(rung.measured),

@@ -20,14 +20,15 @@ from hawkvision.engines import ModelSpec
 from hawkvision.errors import CalibrationError
 from hawkvision.images import decode, fit
 from hawkvision.repository.task import Kind
+from hawkvision.repository.weights import stored_bytes
 from hawkvision.taskbuild.build import readable, split_images
 from hawkvision.taskbuild.cost import Cost, measure_cost
-from hawkvision.taskbuild.fitting import FittedRung, Fitting, fit_rung, plan_rung
-from hawkvision.taskbuild.inspect import inspect_onnx
+from hawkvision.taskbuild.fitting import FittedRung, Fitting, fit_rung
+from hawkvision.taskbuild.planning import plan_task
 from hawkvision.taskbuild.quantization import Answers, Changes, compare, quantize
 from hawkvision.taskbuild.runs import outputs_of
-from hawkvision.taskbuild.sources import ModelSource, read_aliases, read_labels
-from hawkvision.tasks import ModelOutputs, Outputs, kind_named
+from hawkvision.taskbuild.sources import ModelSource, read_aliases
+from hawkvision.tasks import Outputs
 
 
 @click.command("quantize", context_settings={"show_default": True})
@@ -56,20 +57,16 @@ def command(
     found = open_labelled(data, split)
     ranging, comparing = split_images(found, images + compare_images)
     names = read_aliases(aliases) if aliases else {}
-    facts = inspect_onnx(model.path)
-    if facts.dtype != "float32":
+    planned = plan_task("classification", ["model"], [model], found, names)
+    kind, plan = planned.kind, planned.rungs[0]
+    if plan.spec.dtype != "float32":
         raise CalibrationError(
-            f"{model.path.name} takes {facts.dtype} pixels and is quantized already",
+            f"{model.path.name} takes {plan.spec.dtype} pixels and is quantized already",
             hint="Give the float32 network.",
         )
-    labels = read_labels(model.labels) if model.labels else facts.labels
-    settings = {} if model.output is None else {"output": model.output}
-    outputs = ModelOutputs("model", facts.outputs, labels, model.labels is None, settings)
-    planned = kind_named("classification").plan([outputs], found.labels, names, restrict=False)
-    kind = planned.kind
     held = _fitting(kind, ranging, threads)
-    before, _, notes = fit_rung(plan_rung("model", model, facts), planned.heads[0], held)
-    for note in notes:
+    before, _, notes, _ = fit_rung(plan, planned.heads[0], held)
+    for note in (*found.notes, *planned.notes, *notes):
         click.echo(f"note: {note}", err=True)
     quantize(model.path, path, _inputs(before, held.images[:images]))
     after = replace(before, spec=replace(before.spec, path=path, precision="int8"))
@@ -82,7 +79,7 @@ def command(
     body = {"model": str(model.path), "int8": str(path), **changes.as_dict()}
     for name, cost, file in zip(("before", "after"), costs, (model.path, path), strict=True):
         body[f"milliseconds_{name}"] = cost.milliseconds
-        body[f"kilobytes_{name}"] = file.stat().st_size / 1000
+        body[f"kilobytes_{name}"] = stored_bytes(file) / 1000
     write_json(json_file, body)
 
 
@@ -134,7 +131,7 @@ def show(before: Path, after: Path, changes: Changes, costs: Sequence[Cost]) -> 
     table = Table("", before.name, after.name, title="int8")
     right = (changes.accuracy_before, changes.accuracy_after)
     table.add_row("accuracy", *(f"{share:.3%}" for share in right))
-    table.add_row("kB", *(f"{path.stat().st_size / 1000:,.0f}" for path in (before, after)))
+    table.add_row("kB", *(f"{stored_bytes(path) / 1000:,.0f}" for path in (before, after)))
     table.add_row("ms", *(f"{cost.milliseconds:.3f}" for cost in costs))
     table.add_row("memory MB", *(f"{cost.memory_mb:.1f}" for cost in costs))
     console = screen()

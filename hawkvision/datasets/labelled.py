@@ -13,9 +13,9 @@ from hawkvision.errors import DatasetError
 def open_labelled(source: Path, split: str | None = None) -> LabelledSet:
     """Index a folder or tar of class folders, or parquet as Hugging Face data sets keep it.
 
-    `split` names the folder above the class folders (of parquet: the start of the file names);
-    without it any depth is taken, the class being an image's parent folder. Raises DatasetError
-    where nothing fits.
+    `split` names the folder above the class folders (of parquet: the split in the file names), or
+    several, `a,b`; without it any depth is taken, the class being an image's parent folder. Raises
+    DatasetError where nothing fits, or where several splits do and none is named.
     """
     if not source.exists():
         raise DatasetError(

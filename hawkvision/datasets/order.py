@@ -16,7 +16,12 @@ Member = tuple[str, str]
 
 def name_hash(name: str) -> bytes:
     """SHA-256 of a file's name, without the folders above it."""
-    return hashlib.sha256(PurePath(name).name.encode()).digest()
+    return hashlib.sha256(_bytes(PurePath(name).name)).digest()
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8, also of a file's name that is none itself."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def by_name(members: Iterable[Member]) -> list[Member]:
@@ -29,7 +34,7 @@ def by_name_and_label(members: Iterable[Member]) -> list[Member]:
     return sorted(
         members,
         key=lambda member: hashlib.sha256(
-            PurePath(member[0]).name.encode() + member[1].encode()
+            _bytes(PurePath(member[0]).name) + _bytes(member[1])
         ).digest(),
     )
 

@@ -8,6 +8,7 @@ huggingface.co/docs/datasets, "Image" and "ClassLabel" features.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,45 @@ from hawkvision.errors import DatasetError
 
 _IMAGE_COLUMNS = ("image", "img", "jpg", "png", "bytes")
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "cls", "target")
+_SPLITS = frozenset({"train", "val", "valid", "validation", "dev", "test", "eval"})
 _ROWS = 256
 
 
 def find_files(source: Path, split: str | None) -> list[Path]:
-    """Parquet files in a folder (those whose names start with `split`), or the file itself."""
+    """Parquet files in a folder (those of `split`, or of several, `a,b`), or the file itself.
+
+    Raises DatasetError where a split has no files, or several have and none is named.
+    """
     if source.is_file():
         return [source] if source.suffix == ".parquet" else []
-    found = sorted(source.rglob("*.parquet"))
+    found = sorted(path for path in source.rglob("*.parquet") if not path.name.startswith("."))
+    splits = sorted({_split_of(path) for path in found})
+    if split is None and len(splits) > 1 and _SPLITS & set(splits):
+        raise DatasetError(
+            f"the parquet files in {source} are of several splits: {', '.join(splits[:10])}",
+            hint=f"Say which is meant, --split {splits[-1]}; take several with "
+            f"--split {','.join(splits[:2])}.",
+        )
     if split is None or not found:
         return found
-    chosen = [path for path in found if path.name.startswith(split)]
-    if not chosen:
-        raise DatasetError(
-            f"no parquet file of split {split!r} in {source}",
-            hint=f"There are {', '.join(path.name for path in found[:5])}.",
-        )
-    return chosen
+    chosen = []
+    for part in split.split(","):
+        of_part = [path for path in found if _split_of(path) == part] or [
+            path for path in found if part and path.name.startswith(part)
+        ]
+        if not of_part:
+            raise DatasetError(
+                f"no parquet file of split {part!r} in {source}",
+                hint=f"There are {', '.join(path.name for path in found[:5])}.",
+            )
+        chosen += of_part
+    return sorted(set(chosen))
+
+
+def _split_of(path: Path) -> str:
+    """`train` of `train-00000-of-00002.parquet` and of `train/0000.parquet`."""
+    named = re.match(r"[A-Za-z]+(?:_[A-Za-z]+)*", path.name.removesuffix(".parquet"))
+    return named[0] if named else path.parent.name
 
 
 def open_parquet(source: Path, files: list[Path]) -> LabelledSet:
@@ -56,21 +79,22 @@ def open_parquet(source: Path, files: list[Path]) -> LabelledSet:
             raise DatasetError(f"{path} cannot be read as parquet: {error}") from error
         for row, value in enumerate(values):
             if value is not None:
-                members.append((_member(path, row), _text(value, names, path)))
+                members.append((_member(source, path, row), _text(value, names, path)))
     labels = tuple(sorted({label for _, label in members}))
     if not labels:
         raise DatasetError(f"no labelled rows in {source}", hint="The label column is empty.")
-    by_name = {path.name: path for path in files}
 
     def read(_source: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-        for path in by_name.values():
-            yield from _read(path, wanted)
+        for path in files:
+            yield from _read(source, path, wanted)
 
     return LabelledSet(source, labels, tuple(sorted(members)), read)
 
 
-def _member(path: Path, row: int) -> str:
-    return f"{path.name}#{row:07d}"
+def _member(source: Path, path: Path, row: int) -> str:
+    """A row's name: files of one name may lie in several folders."""
+    name = path.relative_to(source).as_posix() if path != source else path.name
+    return f"{name}#{row:07d}"
 
 
 def _columns(path: Path, schema: Any) -> tuple[str, str]:
@@ -103,7 +127,7 @@ def _text(value: Any, names: list[str] | None, path: Path) -> str:
     return names[value]
 
 
-def _read(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+def _read(source: Path, path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     import pyarrow.parquet
 
     table = pyarrow.parquet.ParquetFile(path)
@@ -111,7 +135,7 @@ def _read(path: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     row = 0
     for batch in table.iter_batches(batch_size=_ROWS, columns=[image]):
         for value in batch.column(0).to_pylist():
-            name = _member(path, row)
+            name = _member(source, path, row)
             row += 1
             if name in wanted:
                 data = value["bytes"] if isinstance(value, dict) else value

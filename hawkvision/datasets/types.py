@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -24,13 +24,18 @@ Reader = Callable[[Path, Mapping[str, str]], Iterator[tuple[str, bytes]]]
 class LabelledSet:
     """A labelled set whose members are known and whose bytes are read on iteration.
 
-    `labels` are the classes in sorted order; `members` are (name, label), sorted by name.
+    `labels` are the classes in sorted order; `members` are (name, label), sorted by name; `others`
+    those of other splits, that this set is not. `sizes` of both are in bytes, where they are known
+    without reading. `notes` say what was noticed.
     """
 
     source: Path
     labels: tuple[str, ...]
     members: tuple[tuple[str, str], ...]
     read: Reader
+    others: tuple[tuple[str, str], ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.members)

@@ -71,7 +71,7 @@ class OnnxEngine:
                 hint=f"Its outputs: {', '.join(present)}.",
             )
         fixed = inputs[0].shape[0]
-        self._fixed_batch: int | None = fixed if isinstance(fixed, int) else None
+        self._fixed_batch: int | None = fixed if isinstance(fixed, int) and fixed > 0 else None
         self._metadata = self._describe(inputs[0].shape, str(ort.__version__))
 
     def _describe(self, input_shape: list[Any], version: str) -> EngineMetadata:
@@ -118,9 +118,22 @@ class OnnxEngine:
                 f"{self._metadata.dtype}.",
             ) from error
         return {
-            name: out.astype(np.float32, copy=False)
+            name: self._rows(name, out, len(x))
             for name, out in zip(self._outputs, found, strict=True)
         }
+
+    def _rows(self, name: str, out: Any, count: int) -> Any:
+        """An output as float32 [N,…], also of a file that leaves N out. Raises EngineError."""
+        if not isinstance(out, np.ndarray) or out.size == 0 or out.size % count:
+            shape = out.shape if isinstance(out, np.ndarray) else type(out).__name__
+            raise EngineError(
+                f"output {name!r} of {self._spec.path.name} is {shape}, no numbers for {count} "
+                "images",
+                hint="Name another output in task.toml, or export the model again.",
+            )
+        if out.ndim == 0 or len(out) != count:
+            out = out.reshape(count, -1)
+        return out.astype(np.float32, copy=False)
 
     def _parts(self, x: Batch) -> list[Batch]:
         """Split into the fixed batch size, the last part padded by repetition."""

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from hawkvision.errors import RepositoryError
-from hawkvision.repository.task import digest
+from hawkvision.repository.task import digest, read_task
 
 SCHEMA = 1
 INDEX = "index.json"
@@ -44,6 +44,14 @@ def build_index(root: Path) -> dict[str, dict[str, tuple[IndexedFile, ...]]]:
             for file in sorted(folder.iterdir())
             if file.is_file() and _NAME.fullmatch(file.name)
         )
+        names = {file.name for file in files}
+        for rung in read_task(folder).rungs:
+            for file in rung.files:
+                if rung.present and file.name not in names:
+                    raise RepositoryError(
+                        f"{file} is missing, or has a name that an index cannot hold",
+                        hint="Letters, digits, '_', '-' and '.'; `hawkvision models verify`.",
+                    )
         found.setdefault(folder.parent.name, {})[folder.name] = files
     if not found:
         raise RepositoryError(f"no tasks in {root}", hint="Give the folder above the tasks.")

@@ -113,7 +113,9 @@ class Puller:
         for file in wanted:
             self._file(task, chosen, file, partial)
         _remove_unknown(partial, {file.name for file in wanted})
-        read_task(partial)
+        for rung in read_task(partial).rungs:
+            if rung.present:
+                rung.check_digest()
         _place(partial, final)
         return Pulled(task, chosen, final, fetched=True)
 
@@ -224,7 +226,10 @@ def _other_rungs(task_file: Path, rungs: Sequence[str]) -> set[str]:
         return set()
     try:
         tables = tomllib.loads(task_file.read_text("utf-8"))["rungs"]
-        files = {str(table["name"]): str(table["file"]) for table in tables}
+        files = {
+            str(table["name"]): {str(table["file"]), *map(str, table.get("weights", ()))}
+            for table in tables
+        }
     except (ValueError, KeyError, TypeError) as error:
         raise RepositoryError(f"the task's task.toml cannot be read: {error}") from error
     unknown = sorted(set(rungs) - set(files))
@@ -232,7 +237,8 @@ def _other_rungs(task_file: Path, rungs: Sequence[str]) -> set[str]:
         raise RepositoryError(
             f"the task has no rung {unknown[0]!r}", hint=f"It has {', '.join(files)}."
         )
-    return {file for name, file in files.items() if name not in rungs}
+    kept = set[str]().union(*(files[name] for name in rungs))
+    return set[str]().union(*files.values()) - kept
 
 
 def _remove_unknown(folder: Path, wanted: set[str]) -> None:

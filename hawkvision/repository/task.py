@@ -16,6 +16,7 @@ from hawkvision.engines.base import ModelSpec
 from hawkvision.errors import RepositoryError
 from hawkvision.images.geometry import InputGeometry
 from hawkvision.repository.references import References, RungReference
+from hawkvision.repository.weights import find_weights, weight_files
 from hawkvision.tasks import Itemised, TaskKind, kind_named
 from hawkvision.tasks.registry import DEFAULT
 
@@ -25,10 +26,11 @@ Kind = TaskKind[Any, Any]
 
 @dataclass(frozen=True)
 class Rung:
-    """One model of a cascade: its file, how to feed it, and how its outputs are read.
+    """One model of a cascade: its files, how to feed it, and how its outputs are read.
 
     `head` belongs to the task's kind. A middle rung has a `threshold`: at or above that confidence
-    it answers, below it hands the image on within the data center.
+    it answers, below it hands the image on within the data center. `weights` are the files beside
+    the model's in which it keeps values, with their digests.
     """
 
     name: str
@@ -38,15 +40,29 @@ class Rung:
     head: Any
     threshold: float | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def present(self) -> bool:
-        """Whether the file is here; an edge need not hold the data center's models."""
+        """Whether the model is here; an edge need not hold the data center's models."""
         return self.model.path.is_file()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The model's file, and those that it keeps weights in."""
+        return (self.model.path, *(self.model.path.with_name(name) for name in self.weights))
+
     def check_digest(self) -> None:
-        """Raise RepositoryError if the file is missing or differs from its digest."""
+        """Raise RepositoryError if a file is missing, differs from its digest, or has none."""
         check_digest(self.model.path, self.sha256)
+        for name, sha256 in self.weights.items():
+            check_digest(self.model.path.with_name(name), sha256)
+        if unknown := sorted(set(weight_files(self.model.path)) - set(self.weights)):
+            raise RepositoryError(
+                f"{self.model.path} keeps weights in {unknown[0]!r}, which task.toml has no digest "
+                "of",
+                hint='Calibrate again, or name it: [rungs.weights], "FILE" = "SHA-256".',
+            )
 
 
 @dataclass(frozen=True)
@@ -228,6 +244,10 @@ def _parse_rung(raw: dict[str, Any], folder: Path, kind: Kind) -> Rung:
         head=kind.parse_head(raw),
         threshold=float(raw["threshold"]) if "threshold" in raw else None,
         measured={key: _number(value) for key, value in raw.get("measured", {}).items()},
+        weights={
+            _inside(folder, name).name: str(sha256)
+            for name, sha256 in dict(raw.get("weights", {})).items()
+        },
     )
 
 
@@ -237,7 +257,10 @@ def _number(value: Any) -> float:
 
 
 def write_task(task: Task) -> None:
-    """Write `task.folder/task.toml`, computing the digests of the files that lie there."""
+    """Write `task.folder/task.toml`, computing the digests of the files that lie there.
+
+    Raises RepositoryError for weights that are not there.
+    """
     raw: dict[str, Any] = {"schema": SCHEMA, "name": task.name}
     if task.kind.name != DEFAULT:
         raw["kind"] = task.kind.name
@@ -284,4 +307,6 @@ def _rung_table(rung: Rung, kind: Kind) -> dict[str, Any]:
         table["threshold"] = rung.threshold
     if model.outputs:
         table["outputs"] = list(model.outputs)
+    if weights := find_weights(model.path):
+        table["weights"] = {path.name: digest(path) for path in weights}
     return table | {"input": source, "measured": dict(rung.measured)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,23 @@ import numpy as np
 
 from hawkvision.calibration import CalibrationScores, Items, shown
 from hawkvision.cascade.chain import choose_chain, of_chain
-from hawkvision.datasets import LabelledImage, LabelledSet, order
+from hawkvision.datasets import LabelledImage, LabelledSet, copies_elsewhere, order, remark_on
 from hawkvision.errors import CalibrationError, InvalidRequest
 from hawkvision.images import decode
 from hawkvision.lossy.jpeg.damage import lose_packets
 from hawkvision.repository import Rung, Task
 from hawkvision.repository.task import Kind
+from hawkvision.repository.weights import stored_bytes
 from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.cost import Cost, measure_cost
-from hawkvision.taskbuild.fitting import FittedRung, Fitting, RungPlan, fit_rung, plan_rung
-from hawkvision.taskbuild.inspect import ModelFacts, inspect_onnx
+from hawkvision.taskbuild.fitting import FittedRung, Fitting, RungPlan, fit_rung
 from hawkvision.taskbuild.numerics import make_references, numerics_of, spread_over
+from hawkvision.taskbuild.planning import plan_task
 from hawkvision.taskbuild.runs import LIMITS, Damage, Seen, answer_levels, each
-from hawkvision.taskbuild.sources import ModelSource, read_labels
+from hawkvision.taskbuild.sources import ModelSource
+from hawkvision.taskbuild.trial import Trial
 from hawkvision.taskbuild.version import Draft, write_version
-from hawkvision.tasks import Itemised, ModelOutputs, Plan, kind_named
+from hawkvision.tasks import Itemised
 
 LOSS_LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
 LEAST_IMAGES = 100
@@ -67,11 +69,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Built:
-    """The task as written, its scores, and what the user should know."""
+    """The task as written, its scores, what the user should know, and what was found by trial."""
 
     task: Task
     scores: CalibrationScores
     notes: tuple[str, ...]
+    trials: tuple[Trial, ...] = ()
 
 
 def split_images(images: LabelledSet, limit: int | None) -> tuple[LabelledSet, LabelledSet]:
@@ -94,9 +97,9 @@ def split_images(images: LabelledSet, limit: int | None) -> tuple[LabelledSet, L
 def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
     """Run everything and write `out/<name>/<next version>/`, which appears only when whole.
 
-    Raises CalibrationError, EngineError, DatasetError.
+    The version is opened as it will be served before it appears. Raises CalibrationError,
+    EngineError, DatasetError, RepositoryError.
     """
-    notes: list[str] = []
     if not _NAME.fullmatch(request.name):
         raise CalibrationError(
             f"{request.name[:80]!r} is no name for a task",
@@ -104,10 +107,21 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
         )
     fitting, certifying = split_images(request.images, request.limit)
     names = rung_names(request.models)
-    facts = [inspect_onnx(model.path) for model in request.models]
-    plan = _plan(request, names, facts)
-    kind, notes = plan.kind, [*notes, *plan.notes]
-    plans = [plan_rung(*item) for item in zip(names, request.models, facts, strict=True)]
+    plan = plan_task(
+        request.kind,
+        names,
+        request.models,
+        request.images,
+        request.aliases,
+        restrict=request.restrict_to_data,
+    )
+    kind, notes = plan.kind, [*request.images.notes, *plan.notes]
+    if copies := copies_elsewhere(request.images):
+        notes.append(f"{remark_on(copies)}; they were left out")
+        fitting, certifying = (
+            part.part(member for member in part.members if member[0] not in copies)
+            for part in (fitting, certifying)
+        )
     images = readable(fitting)
     held = Fitting(
         kind,
@@ -116,10 +130,11 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
         request.engine,
         request.threads,
     )
-    rungs, chain = _fit(plans, plan.heads, held, progress, notes)
+    rungs, chain, trials = _fit(plan.rungs, plan.heads, held, progress, notes)
     loaded = [rung.load(kind, request.engine) for rung in rungs]
     try:
-        scores = _certify(request, loaded, chain, certifying, progress, notes)
+        fitted = {_digest(image) for image in images}
+        scores = _certify(request, loaded, chain, certifying, fitted, progress, notes)
         shown = spread_over(images)
         references = make_references(
             loaded,
@@ -132,8 +147,8 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
             rung.close()
     progress.stage("measuring cost", len(rungs))
     costs = []
-    for fitted in rungs:
-        costs.append(measure_cost(fitted.spec, fitted.geometry, request.engine))
+    for fitted_rung in rungs:
+        costs.append(measure_cost(fitted_rung.spec, fitted_rung.geometry, request.engine))
         progress.step()
     notes += remarks(scores, request.delta)
     served = [_rung(*item) for item in zip(rungs, [None, *chain, None], costs, strict=True)]
@@ -148,7 +163,7 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
         references,
         numerics,
     )
-    return Built(write_version(draft, out), scores, tuple(notes))
+    return Built(write_version(draft, out), scores, tuple(notes), trials)
 
 
 def rung_names(models: Sequence[ModelSource]) -> list[str]:
@@ -166,20 +181,8 @@ def rung_names(models: Sequence[ModelSource]) -> list[str]:
     return names
 
 
-def _plan(request: BuildRequest, names: list[str], facts: list[ModelFacts]) -> Plan:
-    """The kind and the heads for these models and this data."""
-    models = []
-    for name, model, fact in zip(names, request.models, facts, strict=True):
-        labels = read_labels(model.labels) if model.labels else fact.labels
-        settings = {} if model.output is None else {"output": model.output}
-        models.append(ModelOutputs(name, fact.outputs, labels, model.labels is None, settings))
-    return kind_named(request.kind).plan(
-        models, request.images.labels, request.aliases, restrict=request.restrict_to_data
-    )
-
-
 def readable(images: LabelledSet) -> list[LabelledImage]:
-    """The images that decode, in memory."""
+    """The images that decode, in memory, in the order that mixes classes."""
     found = []
     for image in images:
         try:
@@ -187,7 +190,13 @@ def readable(images: LabelledSet) -> list[LabelledImage]:
         except InvalidRequest:
             continue
         found.append(image)
-    return found
+    places = order.by_name_and_label((image.name, image.label) for image in found)
+    ranks = {member: rank for rank, member in enumerate(places)}
+    return sorted(found, key=lambda image: ranks[image.name, image.label])
+
+
+def _digest(image: LabelledImage) -> bytes:
+    return hashlib.sha256(image.data).digest()
 
 
 def _fit(
@@ -196,13 +205,14 @@ def _fit(
     fitting: Fitting,
     progress: Progress,
     notes: list[str],
-) -> tuple[list[FittedRung], list[float]]:
-    """The rungs as they are served, and the thresholds of the data center's middle ones."""
+) -> tuple[list[FittedRung], list[float], tuple[Trial, ...]]:
+    """The rungs as they are served, the thresholds of the data center's middle ones, and trials."""
     progress.stage("fitting", len(plans))
-    rungs, losses, confidence = [], [], []
+    rungs, losses, confidence, trials = [], [], [], []
     for plan, head in zip(plans, heads, strict=True):
-        rung, predictions, found = fit_rung(plan, head, fitting)
+        rung, predictions, found, trial = fit_rung(plan, head, fitting)
         notes += found
+        trials += [] if trial is None else [trial]
         rungs.append(rung)
         losses.append(
             [
@@ -213,7 +223,7 @@ def _fit(
         confidence.append([prediction.confidence for prediction in predictions])
         progress.step()
     chain = choose_chain(np.array(losses[1:], np.float32), np.array(confidence[1:], np.float32))
-    return rungs, chain
+    return rungs, chain, tuple(trials)
 
 
 def _certify(
@@ -221,26 +231,39 @@ def _certify(
     rungs: list[LoadedRung],
     chain: list[float],
     certifying: LabelledSet,
+    fitted: set[bytes],
     progress: Progress,
     notes: list[str],
 ) -> CalibrationScores:
     kind, levels = rungs[0].kind, request.loss_levels
     progress.stage("certifying", len(certifying))
 
-    def work(image: LabelledImage) -> tuple[str, Seen]:
+    def work(image: LabelledImage) -> tuple[LabelledImage, Seen]:
         seen = answer_levels(rungs, levels, request.damage, image, kind.truth(image.label))
-        return hashlib.sha256(image.data).hexdigest(), seen
+        return replace(image, data=_digest(image)), seen
 
-    found: dict[str, Seen] = {}
-    answered = 0
-    for digest, one in each(certifying, work, request.threads, progress.step):
+    found: dict[bytes, tuple[LabelledImage, Seen]] = {}
+    answered = copies = fitted_too = 0
+    disputed: list[str] = []
+    for image, one in each(certifying, work, request.threads, progress.step):
         answered += 1
-        found.setdefault(digest, one)
+        first, _ = found.setdefault(image.data, (image, one))
+        if image.data in fitted:
+            fitted_too += 1
+            del found[image.data]
+        elif first is not image:
+            copies += 1
+            if first.label != image.label:
+                disputed.append(f"{first.name} and {image.name}")
     if unread := len(certifying) - answered:
         notes.append(f"{unread} images do not decode and were left out")
-    if twice := answered - len(found):
-        notes.append(f"{twice} images are copies of others and were left out")
-    return assemble(kind, [found[digest] for digest in sorted(found)], levels, chain)
+    if copies or fitted_too:
+        notes.append(f"{copies + fitted_too} images are copies of others and were left out")
+    if disputed:
+        notes.append(
+            f"{len(disputed)} images stand under two labels, first {disputed[0]}: the first counts"
+        )
+    return assemble(kind, [found[digest][1] for digest in sorted(found)], levels, chain)
 
 
 def assemble(
@@ -315,6 +338,6 @@ def _rung(rung: FittedRung, threshold: float | None, cost: Cost) -> Rung:
         "milliseconds": cost.milliseconds,
         "p99_milliseconds": cost.p99_milliseconds,
         "memory_mb": cost.memory_mb,
-        "kilobytes": round(rung.spec.path.stat().st_size / 1000, 1),
+        "kilobytes": round(stored_bytes(rung.spec.path) / 1000, 1),
     }
     return Rung(rung.name, rung.spec, "", rung.geometry, rung.head, threshold, measured)

@@ -15,10 +15,11 @@ from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.inspect import ModelFacts
 from hawkvision.taskbuild.runs import outputs_of
 from hawkvision.taskbuild.sources import NORMALIZATIONS, ModelSource, Normalization
+from hawkvision.taskbuild.trial import Trial, compare
 from hawkvision.tasks import Outputs
 
 _TRIAL_IMAGES = 200
-_CLEAR = 0.02
+_MOST_TRIAL_IMAGES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,13 @@ class RungPlan:
     output_known: bool
 
 
-def plan_rung(name: str, source: ModelSource, facts: ModelFacts) -> RungPlan:
-    """Combine both. Raises CalibrationError where the size is unknown or contradicts the file."""
+def plan_rung(
+    name: str, source: ModelSource, facts: ModelFacts, outputs: tuple[str, ...] = ()
+) -> RungPlan:
+    """Combine both; `outputs` are those that are read, none meaning the file's only one.
+
+    Raises CalibrationError where the size is unknown or contradicts the file.
+    """
     wanted = source.size
     width = facts.width or (wanted[0] if wanted else None)
     height = facts.height or (wanted[1] if wanted else None)
@@ -52,6 +58,7 @@ def plan_rung(name: str, source: ModelSource, facts: ModelFacts) -> RungPlan:
         facts.layout,
         facts.dtype,
         channels=source.channels,
+        outputs=outputs,
     )
     if facts.dtype == "uint8":
         if source.normalization is not None:
@@ -85,7 +92,7 @@ class FittedRung:
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What rungs are fitted on: labelled images that decode, and who runs them."""
+    """What rungs are fitted on: labelled images that decode, classes mixed, and who runs them."""
 
     kind: Kind
     images: Sequence[LabelledImage]
@@ -96,51 +103,68 @@ class Fitting:
 
 def fit_rung(
     plan: RungPlan, head: Any, fitting: Fitting
-) -> tuple[FittedRung, list[Any], list[str]]:
-    """Find out what is not known yet; the rung, its predictions, and notes on what was found.
+) -> tuple[FittedRung, list[Any], list[str], Trial | None]:
+    """Find out what is not known yet.
 
-    Normalisation: the one under which the model errs least. Raises CalibrationError where the
-    kind finds the model unfit for this data.
+    The rung, its predictions, notes on what was found, and how the normalisation was, where it was
+    not given. Raises CalibrationError where the kind finds the model unfit for this data.
     """
     kind, notes = fitting.kind, []
-    trials = fitting.images[:_TRIAL_IMAGES]
-    spec = replace(plan.spec, outputs=kind.outputs_read(head))
-    if not plan.output_known:
-        head = kind.recognise(_run(plan, spec, head, fitting, trials), head)
-    candidates = [_normalised(spec, choice) for choice in plan.normalizations]
-    if len(candidates) > 1:
-        shares = [_accuracy(plan, candidate, head, fitting, trials) for candidate in candidates]
-        ranked = sorted(range(len(shares)), key=lambda index: (-shares[index], index))
-        spec = candidates[ranked[0]]
-        found = ", ".join(
-            f"{plan.normalizations[index].name} {shares[index]:.0%}" for index in ranked
-        )
-        doubt = shares[ranked[0]] - shares[ranked[1]] < _CLEAR
-        notes.append(
-            f"{plan.name}: normalisation {plan.normalizations[ranked[0]].name!r} was found by "
-            f"trial (right on: {found})"
-            + ("; too close to be sure, give normalize=" if doubt else "")
-        )
-    else:
-        spec = candidates[0]
+    trial = None
+    spec = _normalised(plan.spec, plan.normalizations[0])
+    if len(plan.normalizations) > 1:
+        trial = _trial(plan, head, fitting)
+        by_name = {choice.name: choice for choice in plan.normalizations}
+        spec = _normalised(plan.spec, by_name[trial.chosen])
+        notes.append(str(trial))
     outputs = _run(plan, spec, head, fitting, fitting.images)
+    if not plan.output_known:
+        head = kind.recognise(outputs, head)
     head, note = kind.fit(outputs, head, fitting.truths, plan.name)
     predictions = kind.read(outputs, head, ())
-    return FittedRung(plan.name, spec, plan.geometry, head), predictions, [*notes, note]
+    return FittedRung(plan.name, spec, plan.geometry, head), predictions, [*notes, note], trial
+
+
+def _trial(plan: RungPlan, head: Any, fitting: Fitting) -> Trial:
+    """Which normalisation errs least; the best two on more images where they are close."""
+    choices = plan.normalizations
+    for count in (_TRIAL_IMAGES, _MOST_TRIAL_IMAGES):
+        images = fitting.images[:count]
+        losses: dict[str, list[float]] = {}
+        fault: CalibrationError | None = None
+        for choice in choices:
+            try:
+                losses[choice.name] = _losses(plan, choice, head, fitting, images)
+            except CalibrationError as error:  # NaN: float16 may overflow under a wrong one
+                fault = error
+        if not losses:
+            raise fault or CalibrationError(f"{plan.name} could not be tried")
+        trial = compare(plan.name, losses)
+        if trial.sure or count >= len(fitting.images):
+            break
+        choices = tuple(
+            choice for choice in choices if choice.name in (trial.chosen, trial.runner_up)
+        )
+    return trial
 
 
 def _normalised(spec: ModelSpec, choice: Normalization) -> ModelSpec:
     return replace(spec, mean=choice.mean, std=choice.std) if spec.dtype == "float32" else spec
 
 
-def _accuracy(
-    plan: RungPlan, spec: ModelSpec, head: Any, fitting: Fitting, images: Sequence[LabelledImage]
-) -> float:
-    """One minus the mean loss."""
+def _losses(
+    plan: RungPlan,
+    choice: Normalization,
+    head: Any,
+    fitting: Fitting,
+    images: Sequence[LabelledImage],
+) -> list[float]:
     kind = fitting.kind
-    predictions = kind.read(_run(plan, spec, head, fitting, images), head, ())
-    losses = [kind.loss(*pair) for pair in zip(predictions, fitting.truths, strict=False)]
-    return 1 - sum(losses) / len(losses)
+    outputs = _run(plan, _normalised(plan.spec, choice), head, fitting, images)
+    if not plan.output_known:
+        head = kind.recognise(outputs, head)
+    predictions = kind.read(outputs, head, ())
+    return [kind.loss(*pair) for pair in zip(predictions, fitting.truths, strict=False)]
 
 
 def _run(

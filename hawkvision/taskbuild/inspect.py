@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hawkvision.errors import EngineError
+from hawkvision.repository.weights import find_weights
+from hawkvision.taskbuild.outputs import Output
 
 _TYPES: dict[str, Literal["uint8", "float32"]] = {
     "tensor(uint8)": "uint8",
@@ -19,22 +21,29 @@ _LABEL_KEYS = ("names", "labels", "classes", "class_names")
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """`width`, `height` and `outputs` are None where the file leaves them open."""
+    """`width` and `height` are None where the file leaves them open."""
 
     layout: Literal["NCHW", "NHWC"]
     dtype: Literal["uint8", "float32"]
     width: int | None
     height: int | None
-    outputs: int | None
+    outputs: tuple[Output, ...]
     labels: tuple[str, ...] | None
 
 
 def inspect_onnx(path: Path) -> ModelFacts:
-    """Read an ONNX classifier's input and output. Raises EngineError for anything else."""
+    """Read an ONNX network's input and outputs.
+
+    Raises EngineError for one that takes no image, RepositoryError for one whose weights are not
+    beside it.
+    """
     import onnxruntime
 
     if not path.is_file():
         raise EngineError(f"{path} is not a file", hint="Give an ONNX file.")
+    if path.suffix != ".onnx":
+        raise EngineError(f"{path.name} is no .onnx file", hint="Export the model as ONNX.")
+    find_weights(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -59,13 +68,12 @@ def inspect_onnx(path: Path) -> ModelFacts:
             f"{path.name} takes {inputs[0].type}, not uint8 or float32 pixels",
             hint="Export it with a float32 or uint8 input.",
         )
-    last = [side for side in outputs[0].shape[1:] if side != 1] or [1]
     return ModelFacts(
         layout=layout,
         dtype=_TYPES[inputs[0].type],
         width=width,
         height=height,
-        outputs=last[0] if len(last) == 1 and isinstance(last[0], int) else None,
+        outputs=tuple(Output.described(item.name, item.type, item.shape) for item in outputs),
         labels=labels_of(session.get_modelmeta().custom_metadata_map),
     )
 
@@ -73,6 +81,11 @@ def inspect_onnx(path: Path) -> ModelFacts:
 def _geometry(
     name: str, shape: list[Any]
 ) -> tuple[Literal["NCHW", "NHWC"], int | None, int | None]:
+    if 0 in shape:
+        raise EngineError(
+            f"the input of {name} has shape {shape}: a side of 0 holds nothing",
+            hint="Export it again with a real image as its example.",
+        )
     sides = [side if isinstance(side, int) and side > 0 else None for side in shape]
     if len(sides) == 4 and sides[1] == 3:
         return "NCHW", sides[2], sides[3]
@@ -81,7 +94,8 @@ def _geometry(
     raise EngineError(
         f"the input of {name} has shape {shape}; three colour channels are not where they "
         "should be",
-        hint="One input [N,3,H,W] or [N,H,W,3] is expected, its channels fixed.",
+        hint="One input [N,3,H,W] or [N,H,W,3] is expected, its channels fixed. A network of flat "
+        "rows [N,F] needs a Reshape in front (`onnx.compose.merge_models`).",
     )
 
 

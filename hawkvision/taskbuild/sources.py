@@ -39,7 +39,11 @@ NORMALIZATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """One model file and what is known of it; None where it is to be found out."""
+    """One model file and what is known of it; None where it is to be found out.
+
+    `output` is what the scores are, `output_name` the file's output that holds them; either word
+    of the first may also be a name.
+    """
 
     path: Path
     labels: Path | None = None
@@ -48,6 +52,7 @@ class ModelSource:
     fit: Fit = "cover"
     channels: Literal["RGB", "BGR"] = "RGB"
     output: Output | None = None
+    output_name: str | None = None
     name: str | None = None
 
 
@@ -55,8 +60,8 @@ def parse_source(text: str) -> ModelSource:
     """Parse `FILE[,key=value…]`. Raises CalibrationError naming the key.
 
     Keys: labels=FILE, normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B in 0…255
-    units, size=SIDE or WxH, fit=cover|stretch, channels=RGB|BGR, output=logits|probabilities,
-    name=NAME.
+    units, size=SIDE or WxH, fit=cover|stretch, channels=RGB|BGR, output=logits|probabilities or the
+    name of one of the file's outputs, name=NAME.
     """
     path, *parts = text.split(",")
     given: dict[str, str] = {}
@@ -72,6 +77,9 @@ def parse_source(text: str) -> ModelSource:
         given[key] = value
     if not path:
         raise CalibrationError("a model needs a file", hint="For example --edge small.onnx.")
+    output = given.get("output")
+    if output == "":
+        raise CalibrationError("output= names none", hint="output=probabilities, or its name.")
     return ModelSource(
         path=Path(path),
         labels=Path(given["labels"]) if "labels" in given else None,
@@ -81,9 +89,8 @@ def parse_source(text: str) -> ModelSource:
         channels="BGR"
         if _choice("channels", given.get("channels", "RGB").upper(), ("RGB", "BGR")) == "BGR"
         else "RGB",
-        output=cast(Output, _choice("output", given["output"], ("logits", "probabilities")))
-        if "output" in given
-        else None,
+        output=cast(Output, output) if output in ("logits", "probabilities") else None,
+        output_name=output,
         name=_name(given["name"]) if "name" in given else None,
     )
 
@@ -137,47 +144,6 @@ def _channels(key: str, value: str) -> tuple[float, float, float]:
             f"{key}={value[:60]} is not R/G/B", hint=f"For example {key}=123.7/116.3/103.5."
         )
     return numbers[0], numbers[1], numbers[2]
-
-
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Labels in the order of a model's outputs: one a line, or a JSON list or `{index: label}`.
-
-    Raises CalibrationError.
-    """
-    try:
-        text = path.read_text("utf-8-sig")
-        labels = _json_labels(text) if path.suffix == ".json" else _lines(text)
-    except (OSError, ValueError, TypeError) as error:
-        raise CalibrationError(
-            f"{path} holds no labels: {error}",
-            hint="One label a line in the order of the model's outputs, or a JSON list.",
-        ) from error
-    return check_labels(labels, str(path))
-
-
-def check_labels(labels: list[str], where: str) -> tuple[str, ...]:
-    """The labels, if they are at least two and all different. Raises CalibrationError."""
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if len(labels) < 2 or twice:
-        what = f"{twice[0]!r} stands twice" if twice else f"{len(labels)} labels"
-        raise CalibrationError(f"{where}: {what}; at least two different labels are needed")
-    return tuple(labels)
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _json_labels(text: str) -> list[str]:
-    raw = json.loads(text)
-    if isinstance(raw, dict):
-        indexed = {int(key): str(value) for key, value in raw.items()}
-        if sorted(indexed) != list(range(len(indexed))):
-            raise ValueError("the indices are not 0, 1, 2, …")
-        return [indexed[index] for index in range(len(indexed))]
-    if isinstance(raw, list):
-        return [str(label) for label in raw]
-    raise ValueError("neither a list nor an object")
 
 
 def read_aliases(path: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hawkvision.client import AsyncClient, TaskInfo
 from hawkvision.contract.errors import ABOUT_ONE_IMAGE
-from hawkvision.datasets import open_labelled, order
+from hawkvision.datasets import copies_elsewhere, open_labelled, order, remark_on
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded, TargetUnreachable
 from hawkvision.taskbuild.evaluation import Record, Row, summarise
 
@@ -31,18 +31,28 @@ class Labelled:
 
 
 def load_images(
-    source: str, split: str | None, task: TaskInfo, limit: int | None, seed: int = DRAWN_SEED
+    source: str,
+    split: str | None,
+    task: TaskInfo,
+    limit: int | None,
+    seed: int = DRAWN_SEED,
+    remark: Callable[[str], None] = lambda _text: None,
 ) -> list[Labelled]:
     """Labelled images of a folder or tar, or drawn ones for `roadsigns` or `roadsigns:N`.
 
-    `limit` takes a fixed, class-mixed part (ordered by the hash of the names). Raises
-    DatasetError where a class folder is no label or alias of the task.
+    `limit` takes a fixed, class-mixed part (ordered by the hash of the names). `remark` is told
+    what was noticed of them. Raises DatasetError where a class folder is no label or alias of the
+    task.
     """
     name, _, count = source.partition(":")
     if name == DRAWN and not Path(source).exists():
         wanted = _count(count) if count else DRAWN_IMAGES
         return _drawn(min(wanted, limit or wanted), task, seed)
     found = open_labelled(Path(source), split)
+    for note in found.notes:
+        remark(note)
+    if copies := copies_elsewhere(found):
+        remark(remark_on(copies))
     truths = _truths(found.labels, task)
     if limit is not None and limit < len(found):
         found = found.part(order.by_name(found.members)[:limit])

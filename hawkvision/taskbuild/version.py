@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hawkvision.calibration import CalibrationScores
-from hawkvision.repository import Numerics, References, Rung, Task, read_task, write_task
+from hawkvision.cascade import CascadePolicy
+from hawkvision.errors import EngineError
+from hawkvision.repository import (
+    Numerics,
+    References,
+    Repository,
+    Rung,
+    Task,
+    read_task,
+    write_task,
+)
+from hawkvision.repository.onnx_graph import operators, read_model
 from hawkvision.repository.task import Kind
+from hawkvision.repository.weights import copy_model
+from hawkvision.rungs import LoadedRung
 
 
 @dataclass(frozen=True)
@@ -29,17 +41,19 @@ class Draft:
 
 
 def write_version(draft: Draft, out: Path) -> Task:
-    """Write `out/<name>/<next version>/` and read it again. Raises RepositoryError."""
-    parent = out / draft.name
-    parent.mkdir(parents=True, exist_ok=True)
-    final = parent / next_version(out, draft.name)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as scratch:
-        folder = Path(scratch) / final.name
-        folder.mkdir()
+    """Write `out/<name>/<next version>/`, opened as it will be served before it appears there.
+
+    Raises RepositoryError or EngineError, and leaves nothing behind.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    final = out / draft.name / next_version(out, draft.name)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=out) as scratch:
+        folder = Path(scratch) / draft.name / final.name
+        folder.mkdir(parents=True)
         kept = []
         for rung, accuracy in zip(draft.rungs, _accuracies(draft.scores), strict=True):
             path = folder / f"{rung.name}.onnx"
-            shutil.copyfile(rung.model.path, path)
+            copy_model(rung.model.path, path)
             measured = {"accuracy": accuracy, **rung.measured}
             precision = "int8" if _is_quantized(path) else rung.model.precision
             model = replace(rung.model, path=path, precision=precision)
@@ -61,9 +75,29 @@ def write_version(draft: Draft, out: Path) -> Task:
                 numerics=replace(draft.numerics, references=folder / "references.npz"),
             )
         )
-        read_task(folder)
+        open_as_served(Path(scratch), draft.name, draft.numerics.engine)
+        final.parent.mkdir(exist_ok=True)
         folder.rename(final)
     return read_task(final)
+
+
+def open_as_served(root: Path, name: str, engine: str) -> None:
+    """Open a task of the repository `root` as the agent and the gateway do: every file, every rung.
+
+    Raises RepositoryError or EngineError where it would not serve, or not what was certified.
+    """
+    task = Repository(root).open(name)
+    CascadePolicy(task.scores(), task.default_accuracy, tiers=task.tiers)
+    for rung in task.rungs:
+        reference = task.reference(rung.name)
+        loaded = LoadedRung.open(rung, task.kind, engine=engine, reference=reference)
+        loaded.close()
+        if not loaded.agreement.agree:
+            raise EngineError(
+                f"rung {rung.name!r} answers otherwise from the repository than it did from "
+                f"{rung.model.path.name}'s own folder",
+                hint="Is the file being written to? Calibrate again.",
+            )
 
 
 def _accuracies(scores: CalibrationScores) -> list[float]:
@@ -72,9 +106,8 @@ def _accuracies(scores: CalibrationScores) -> list[float]:
 
 
 def _is_quantized(path: Path) -> bool:
-    """Whether the graph holds int8 weights, by the operator's name in the file."""
-    data = path.read_bytes()
-    return b"DequantizeLinear" in data or b"QLinearConv" in data
+    """Whether the graph holds int8 weights, by its operators."""
+    return bool({"DequantizeLinear", "QLinearConv"} & operators(read_model(path)))
 
 
 def next_version(root: Path, task: str) -> str:

@@ -32,8 +32,8 @@ class ModelOutputs:
     """What is known of one rung before its kind is chosen: its name, outputs, labels, settings.
 
     `size` is the length of the output's last axis (None: open), `labels` the names of the outputs,
-    which the user gives or (`labels_from_file`) an exporter left in the file; `settings` is what
-    the user says of the outputs, by key.
+    which the user gives or (`labels_from_file`) an exporter left in the file; `synonyms` are other
+    names of outputs, by their place; `settings` is what the user says of the outputs, by key.
     """
 
     name: str
@@ -41,6 +41,7 @@ class ModelOutputs:
     labels: tuple[str, ...] | None = None
     labels_from_file: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    synonyms: Mapping[str, int] = field(default_factory=dict)
 
 
 class Prediction(Protocol):

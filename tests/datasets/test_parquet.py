@@ -40,7 +40,18 @@ def test_images_come_with_the_names_of_their_classes(tmp_path: Path) -> None:
         row = int(name.rsplit("#", 1)[1])
         assert image.label == LABELS[row % 4]
         assert image.data == coloured_jpeg(LABELS[row % 4], seed=row)
-    assert len(open_labelled(tmp_path)) == 52
+    assert len(open_labelled(tmp_path, "train,test")) == 52
+
+
+def test_splits_are_not_mixed_unasked(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "default" / split).mkdir(parents=True)
+        write(tmp_path / "default" / split / "0000.parquet", count=20)
+    with pytest.raises(DatasetError, match="several splits: test, train") as refused:
+        open_labelled(tmp_path)
+    assert "--split" in refused.value.hint
+    both = open_labelled(tmp_path, "train,test")
+    assert len(list(both)) == len(both) == 40
 
 
 def test_a_part_reads_only_its_rows(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hawkvision.errors import CalibrationError
 from hawkvision.taskbuild.inspect import labels_of
-from hawkvision.taskbuild.sources import parse_source, read_aliases, read_labels
+from hawkvision.taskbuild.labels import read_labels
+from hawkvision.taskbuild.sources import parse_source, read_aliases
 
 KEYS = st.sampled_from(
     ["labels", "normalize", "mean", "std", "size", "fit", "channels", "output", "name", "x"]
@@ -88,7 +89,7 @@ def test_labels_in_three_forms(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text('["cat", "dog"]')
     (tmp_path / "c.json").write_text('{"1": "dog", "0": "cat"}')
     for name in ("a.txt", "b.json", "c.json"):
-        assert read_labels(tmp_path / name) == ("cat", "dog")
+        assert read_labels(tmp_path / name).labels == ("cat", "dog")
 
 
 @pytest.mark.parametrize("text", ["", "one", '["a", "a"]', '{"0": "a", "2": "b"}', "5", "{"])

@@ -12,6 +12,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Output = Literal["logits", "probabilities"]
 _LEAST = 1e-12
+_NEAR_ONE = 1e-2
+_STEPS = 256
+_ROUNDED = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,17 @@ class ClassificationHead:
 
 
 def looks_like_probabilities(output: Floats) -> bool:
-    """Whether rows [N,K] are probabilities: in [0, 1], summing to one (or a single share)."""
+    """Whether rows [N,K] are probabilities: at least 0, of one sum (or a single share in [0, 1]).
+
+    That sum is 1, or 100 (percent), or about 256 where a quantized network answers whole steps.
+    """
     rows = output.reshape(len(output), -1)
-    if rows.min() < 0 or rows.max() > 1 + 1e-4:
+    if rows.size == 0 or rows.min() < 0:
         return False
-    return rows.shape[1] == 1 or bool(np.abs(rows.sum(axis=1) - 1).max() < 1e-2)
+    if rows.shape[1] == 1:
+        return bool(rows.max() <= 1 + _NEAR_ONE)
+    sums = rows.sum(axis=1)
+    if any(np.abs(sums / whole - 1).max() < _NEAR_ONE for whole in (1.0, 100.0)):
+        return True
+    steps = bool((rows == np.round(rows)).all()) and rows.max() <= _STEPS
+    return steps and bool(np.abs(sums / _STEPS - 1).max() < _ROUNDED)

@@ -200,17 +200,17 @@ class Classification:
         restrict: bool,
     ) -> Plan:
         """See `TaskKind.plan`: one order of labels for all models, mapped by name."""
-        labels, selects, notes = plan_classification(models, folders, aliases, restrict=restrict)
+        found = plan_classification(models, folders, aliases, restrict=restrict)
         kept = {
             alias: label
-            for alias, label in aliases.items()
-            if label in labels and alias not in labels
+            for alias, label in {**aliases, **found.aliases}.items()
+            if label in found.labels and alias not in found.labels
         }
         heads = tuple(
             replace(ClassificationHead.parse({"temperature": 1.0, **model.settings}), select=chosen)
-            for model, chosen in zip(models, selects, strict=True)
+            for model, chosen in zip(models, found.selects, strict=True)
         )
-        return Plan(cls(labels, kept), heads, tuple(notes))
+        return Plan(cls(found.labels, kept), heads, found.notes)
 
     def recognise(self, outputs: Outputs, head: ClassificationHead) -> ClassificationHead:
         """See `TaskKind.recognise`: whether the file ends in probabilities."""

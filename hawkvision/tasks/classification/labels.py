@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,36 @@ from hawkvision.errors import CalibrationError
 from hawkvision.tasks.base import ModelOutputs
 
 _SUSPICIOUS_GAIN = 0.2
+_IMAGENET = 1000
+_BACKGROUND = "background"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """One rung's labels in the order of its outputs, and other names of outputs by their place."""
+
+    rung: str
+    labels: tuple[str, ...]
+    synonyms: Mapping[str, int] = field(default_factory=dict)
+
+    def find(self, name: str) -> int | None:
+        """The output that is called `name`."""
+        place = self.synonyms.get(name)
+        return self.labels.index(name) if name in self.labels else place
+
+    def all_of(self, place: int) -> list[str]:
+        """Every name of an output, its label first."""
+        return [self.labels[place], *(name for name, at in self.synonyms.items() if at == place)]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPlan:
+    """The task's labels, other names of them, each rung's columns (empty: in order), and notes."""
+
+    labels: tuple[str, ...]
+    aliases: Mapping[str, str]
+    selects: tuple[tuple[int, ...], ...]
+    notes: tuple[str, ...]
 
 
 def plan_classification(
@@ -19,27 +50,30 @@ def plan_classification(
     aliases: Mapping[str, str],
     *,
     restrict: bool,
-) -> tuple[tuple[str, ...], list[tuple[int, ...]], list[str]]:
-    """The task's labels, each model's columns for them (empty: in order), and notes.
-
-    Raises CalibrationError where a model and the data know different classes.
-    """
+) -> LabelPlan:
+    """One order of labels for models and data. Raises CalibrationError where they know others."""
     notes: list[str] = []
-    here = [aliases.get(folder, folder) for folder in folders]
+    here = {aliases.get(folder, folder) for folder in folders}
     known = []
     for model in models:
         given = model.labels
-        if given is not None and model.labels_from_file and not set(given) & set(here):
-            notes.append(
-                f"{model.name}: the labels in the file are not the data's; they are passed over"
-            )
-            given = None
-        own, warning = own_labels(model.name, given, _outputs(model, given, folders), here)
-        known.append((model.name, own))
+        if given is not None and model.labels_from_file:
+            size = _outputs(model, given, folders)
+            fit = len(given) in (size, size - 1) and (here & {*given, *model.synonyms})
+            if not fit:
+                notes.append(
+                    f"{model.name}: the labels in the file are not the data's; they are passed over"
+                )
+                given = None
+        outputs = _outputs(model, given, folders)
+        own, warning = own_labels(model.name, given, outputs, sorted(here))
+        shift = len(own) - len(given) if given is not None else 0
+        synonyms = {name: at + shift for name, at in model.synonyms.items()} if given else {}
+        known.append(Names(model.name, own, synonyms))
         if warning:
             notes.append(warning)
-    labels, selects, warnings = plan_labels(known, folders, aliases, restrict=restrict)
-    return labels, selects, notes + warnings
+    found = plan_labels(known, folders, aliases, restrict=restrict)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _outputs(model: ModelOutputs, given: tuple[str, ...] | None, folders: Sequence[str]) -> int:
@@ -55,13 +89,20 @@ def own_labels(
     """A model's labels in the order of its outputs, and a warning where they were assumed.
 
     Without known labels, the data's sorted class folders are assumed where their number fits (as
-    torchvision's ImageFolder and Keras do). Raises CalibrationError.
+    torchvision's ImageFolder and Keras do). ImageNet's 1,000 labels for 1,001 outputs leave the
+    first one to the background, as TensorFlow's models do. Raises CalibrationError.
     """
+    if known is not None and len(known) == _IMAGENET and outputs == _IMAGENET + 1:
+        return (_BACKGROUND, *known), (
+            f"{name}: 1001 outputs and 1000 labels; the first output is taken for the background"
+        )
     if known is not None:
         if len(known) != outputs:
+            hint = "Give its own labels: FILE.onnx,labels=names.txt."
+            if len(known) + 1 == outputs:
+                hint += f" An output for the background needs a line too: {_BACKGROUND}."
             raise CalibrationError(
-                f"{name} has {outputs} outputs but {len(known)} labels",
-                hint="Give its own labels: FILE.onnx,labels=names.txt.",
+                f"{name} has {outputs} outputs but {len(known)} labels", hint=hint
             )
         return known, None
     if len(folders) != outputs:
@@ -75,50 +116,93 @@ def own_labels(
 
 
 def plan_labels(
-    rungs: Sequence[tuple[str, tuple[str, ...]]],
+    rungs: Sequence[Names],
     folders: Sequence[str],
     aliases: Mapping[str, str],
     *,
     restrict: bool,
-) -> tuple[tuple[str, ...], list[tuple[int, ...]], list[str]]:
-    """Map every rung and every class folder to the first rung's labels.
+) -> LabelPlan:
+    """Map every rung and every class folder to the first rung's labels, by any of their names.
 
-    The labels, each rung's columns for them (empty: in order), and warnings.
-
-    `rungs` are (name, labels). With `restrict`, labels that the data has no images of are left
-    out. Raises CalibrationError where a rung or a folder knows another class.
+    With `restrict`, labels that the data has no images of are left out. Raises CalibrationError
+    where a rung or a folder knows another class.
     """
-    edge_name, edge = rungs[0]
-    names = {folder: aliases.get(folder, folder) for folder in folders}
-    unknown = sorted(label for label in set(names.values()) if label not in edge)
+    edge = rungs[0]
+    places = {folder: _place(rungs, aliases.get(folder, folder)) for folder in folders}
+    unknown = sorted(aliases.get(folder, folder) for folder in folders if places[folder] is None)
     if unknown:
         raise CalibrationError(
-            f"the data has images of {_some(unknown)}, which {edge_name} does not know",
-            hint="Check the model's labels= file, or map folder names with --aliases FILE.json.",
+            f"the data has images of {_some(unknown)}, which {edge.rung} does not know",
+            hint=_told_apart(unknown[0], edge)
+            or "Check the model's labels= file, or map folder names with --aliases FILE.json.",
         )
-    seen = set(names.values())
-    labels = tuple(label for label in edge if label in seen) if restrict else edge
+    seen = {edge.labels[place] for place in places.values() if place is not None}
+    labels = tuple(label for label in edge.labels if label in seen) if restrict else edge.labels
     warnings = []
-    missing = [label for label in labels if label not in seen]
+    missing = [label for label in labels if label not in seen and label != _BACKGROUND]
     if missing:
         warnings.append(
             f"no image of {_some(missing)}: the targets say nothing of "
             f"{'it' if len(missing) == 1 else 'them'}; add images, or use --restrict-to-data"
         )
     selects = []
-    for name, own in rungs:
-        lacking = [label for label in labels if label not in own]
+    for rung in rungs:
+        columns = {label: _column(rung, edge, label) for label in labels}
+        lacking = [label for label, column in columns.items() if column is None]
         if lacking:
             raise CalibrationError(
-                f"{name} does not know {_some(lacking)}, which {edge_name} does",
+                f"{rung.rung} does not know {_some(lacking)}, which {edge.rung} does",
                 hint="All rungs must know the task's classes; check the labels= files.",
             )
-        if len(own) > len(labels):
-            warnings.append(f"{name}: {len(own) - len(labels)} of its outputs are left out")
-        index = {label: position for position, label in enumerate(own)}
-        chosen = tuple(index[label] for label in labels)
-        selects.append(() if chosen == tuple(range(len(own))) else chosen)
-    return labels, selects, warnings
+        if len(rung.labels) > len(labels):
+            left_out = len(rung.labels) - len(labels)
+            warnings.append(f"{rung.rung}: {left_out} of its outputs are left out")
+        chosen = tuple(column for column in columns.values() if column is not None)
+        selects.append(() if chosen == tuple(range(len(rung.labels))) else chosen)
+    named = {
+        name: edge.labels[place]
+        for folder, place in places.items()
+        if place is not None
+        for name in (folder, aliases.get(folder, folder))
+        if name not in labels
+    }
+    return LabelPlan(labels, named, tuple(selects), tuple(warnings))
+
+
+def _place(rungs: Sequence[Names], name: str) -> int | None:
+    """The first rung's output of that name, by way of another rung's names where needed."""
+    edge = rungs[0]
+    direct = edge.find(name)
+    if direct is not None:
+        return direct
+    for rung in rungs[1:]:
+        place = rung.find(name)
+        for other in rung.all_of(place) if place is not None else ():
+            found = edge.find(other)
+            if found is not None:
+                return found
+    return None
+
+
+def _column(rung: Names, edge: Names, label: str) -> int | None:
+    """The column of a rung for a label of the first one."""
+    direct = rung.find(label)
+    if direct is not None or rung is edge:
+        return direct
+    place = edge.labels.index(label)
+    found = (rung.find(name) for name in edge.all_of(place))
+    return next((column for column in found if column is not None), None)
+
+
+def _told_apart(name: str, rung: Names) -> str:
+    """What to do where a folder's name stands for several outputs; empty where it does not."""
+    several = [label for label in rung.labels if label.startswith(f"{name} (")]
+    if len(several) < 2:
+        return ""
+    return (
+        f"{name!r} stands for several outputs, {_some(several)}: say which with "
+        f'--aliases FILE.json, {{"{name}": "{several[0]}"}}.'
+    )
 
 
 def _some(labels: Sequence[str]) -> str:

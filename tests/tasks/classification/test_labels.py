@@ -8,36 +8,40 @@ import pytest
 from hawkvision.errors import CalibrationError
 from hawkvision.tasks import ModelOutputs
 from hawkvision.tasks.classification import Classification
-from hawkvision.tasks.classification.labels import check_order, own_labels, plan_labels
+from hawkvision.tasks.classification.labels import Names, check_order, own_labels, plan_labels
 
 FOLDERS = ("cat", "dog", "emu")
 
 
 def test_orders_are_mapped_by_name() -> None:
-    labels, selects, warnings = plan_labels(
-        [("edge", ("dog", "emu", "cat")), ("dc", ("ape", "cat", "dog", "emu"))],
+    plan = plan_labels(
+        [Names("edge", ("dog", "emu", "cat")), Names("dc", ("ape", "cat", "dog", "emu"))],
         ("d1", "cat", "emu"),
         {"d1": "dog"},
         restrict=False,
     )
-    assert labels == ("dog", "emu", "cat")
-    assert selects == [(), (2, 3, 1)]
-    assert warnings == ["dc: 1 of its outputs are left out"]
+    assert plan.labels == ("dog", "emu", "cat")
+    assert plan.selects == ((), (2, 3, 1))
+    assert plan.notes == ("dc: 1 of its outputs are left out",)
 
 
 def test_a_class_that_a_rung_lacks_is_named() -> None:
     with pytest.raises(CalibrationError, match="dc does not know 'emu'"):
-        plan_labels([("edge", FOLDERS), ("dc", ("cat", "dog"))], FOLDERS, {}, restrict=False)
+        plan_labels(
+            [Names("edge", FOLDERS), Names("dc", ("cat", "dog"))], FOLDERS, {}, restrict=False
+        )
     with pytest.raises(CalibrationError, match="'fox', which edge does not know"):
-        plan_labels([("edge", FOLDERS), ("dc", FOLDERS)], (*FOLDERS, "fox"), {}, restrict=False)
+        plan_labels(
+            [Names("edge", FOLDERS), Names("dc", FOLDERS)], (*FOLDERS, "fox"), {}, restrict=False
+        )
 
 
 def test_a_class_without_images_is_a_warning_or_left_out() -> None:
-    rungs = [("edge", FOLDERS), ("dc", FOLDERS)]
-    labels, _, warnings = plan_labels(rungs, ("cat", "dog"), {}, restrict=False)
-    assert labels == FOLDERS and "no image of 'emu'" in warnings[0]
-    labels, selects, _ = plan_labels(rungs, ("cat", "dog"), {}, restrict=True)
-    assert labels == ("cat", "dog") and selects == [(0, 1), (0, 1)]
+    rungs = [Names("edge", FOLDERS), Names("dc", FOLDERS)]
+    plan = plan_labels(rungs, ("cat", "dog"), {}, restrict=False)
+    assert plan.labels == FOLDERS and "no image of 'emu'" in plan.notes[0]
+    plan = plan_labels(rungs, ("cat", "dog"), {}, restrict=True)
+    assert plan.labels == ("cat", "dog") and plan.selects == ((0, 1), (0, 1))
 
 
 def test_unnamed_outputs_are_the_sorted_folders_if_the_number_fits() -> None:
