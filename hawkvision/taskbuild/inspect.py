@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hawkvision.errors import EngineError
+from hawkvision.errors import EngineError, RepositoryError
 from hawkvision.repository.weights import find_weights
 from hawkvision.taskbuild.outputs import Output
 
@@ -34,8 +34,7 @@ class ModelFacts:
 def inspect_onnx(path: Path) -> ModelFacts:
     """Read an ONNX network's input and outputs.
 
-    Raises EngineError for one that takes no image, RepositoryError for one whose weights are not
-    beside it.
+    Raises EngineError for one that takes no image, or whose weights are not beside it.
     """
     import onnxruntime
 
@@ -43,7 +42,10 @@ def inspect_onnx(path: Path) -> ModelFacts:
         raise EngineError(f"{path} is not a file", hint="Give an ONNX file.")
     if path.suffix != ".onnx":
         raise EngineError(f"{path.name} is no .onnx file", hint="Export the model as ONNX.")
-    find_weights(path)
+    try:
+        find_weights(path)
+    except RepositoryError as error:
+        raise EngineError(error.message, hint=error.hint) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
