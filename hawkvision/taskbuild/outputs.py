@@ -53,7 +53,7 @@ class Output:
         return [side for side in self.shape[1:] if side != 1] or [1]
 
     def __str__(self) -> str:
-        sides = ",".join(str(side or "?") for side in self.shape)
+        sides = ",".join("?" if side is None else str(side) for side in self.shape)
         return f"{self.name} {self.type.removeprefix('tensor')}[{sides}]".replace("(", "").replace(
             ")", ""
         )

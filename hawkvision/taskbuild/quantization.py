@@ -58,9 +58,10 @@ def quantize(model: Path, out: Path, inputs: Iterable[Inputs]) -> None:
 
     name = onnx.load(model, load_external_data=False).graph.input[0].name
     with tempfile.TemporaryDirectory() as scratch:
-        prepared = Path(scratch) / "prepared.onnx"
+        whole, prepared = Path(scratch) / "whole.onnx", Path(scratch) / "prepared.onnx"
         try:
-            quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+            onnx.save(onnx.load(model), whole)  # with the weights that lie beside it
+            quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
             quantize_static(
                 str(prepared),
                 str(out),

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from hawkvision.cli.main import cli
 from hawkvision.errors import CalibrationError, DatasetError
 from tests.models import coloured_jpeg
+from tests.taskbuild.exports import beside
 from tests.taskbuild.strangers import write_large, write_photos, write_small
 
 
@@ -59,6 +60,11 @@ def test_models_and_photos_become_a_task_with_a_report(stranger: Path, tmp_path:
     body = json.loads(figures.read_text())
     assert body["images"] == 360 and body["highest_certifiable"] > 0.9
     assert any("found by trial" in note for note in body["notes"])
+    (trial,) = body["trials"]
+    assert (trial["rung"], trial["normalization"], trial["images"]) == ("dc", "imagenet", 60)
+    assert trial["runner_up"] in trial["accuracy"] and 0 <= trial["chance"] <= 1
+    assert f"{trial['runner_up']!r}" in done.output
+    assert trial["runner_up"] in report.read_text()
     assert "highest certified" in done.output and "hawkvision up --task photos" in done.output
     verified = CliRunner().invoke(
         cli, ["models", "verify", "--model-repository", str(tmp_path / "out")]
@@ -68,6 +74,15 @@ def test_models_and_photos_become_a_task_with_a_report(stranger: Path, tmp_path:
         cli, ["models", "show", "photos", "--model-repository", str(tmp_path / "out")]
     )
     assert "relative to the data center" in shown.output and "sent again whole" in shown.output
+
+
+def test_splits_are_not_mixed_unasked(stranger: Path, tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 8, split="train")
+    write_photos(tmp_path / "photos", 8, split="val")
+    words = ["calibrate", "--edge", "a.onnx", "--dc", "b.onnx", "--out", "o"]
+    refused = CliRunner().invoke(cli, [*words, "--data", str(tmp_path / "photos")]).exception
+    assert isinstance(refused, DatasetError)
+    assert "train (8 images), val (8 images)" in refused.message and "--split" in refused.hint
 
 
 def test_an_unlabelled_folder_is_refused(stranger: Path, tmp_path: Path) -> None:
@@ -101,9 +116,10 @@ def test_a_task_needs_a_plain_name(stranger: Path, tmp_path: Path, name: str) ->
 
 def test_quantize_writes_int8_and_says_what_changes(stranger: Path, tmp_path: Path) -> None:
     out, figures = tmp_path / "int8.onnx", tmp_path / "figures.json"
+    beside(onnx.load(stranger / "large.onnx"), tmp_path / "large.onnx")
     words = [
         "quantize",
-        f"{stranger}/large.onnx,labels={stranger}/large.txt,normalize=imagenet",
+        f"{tmp_path}/large.onnx,labels={stranger}/large.txt,normalize=imagenet",
         "--data",
         str(stranger / "photos"),
         "--out",
@@ -119,6 +135,10 @@ def test_quantize_writes_int8_and_says_what_changes(stranger: Path, tmp_path: Pa
     assert body["accuracy_after"] >= body["accuracy_before"] - 0.05
     assert body["same_label"] > 0.9 and 0 <= body["mean_rerouted"] < 0.2
     assert body["images"] == 360 and body["milliseconds_after"] > 0
+    with_weights = sum(
+        (tmp_path / name).stat().st_size for name in ("large.onnx", "large.onnx.data")
+    )
+    assert body["kilobytes_before"] == with_weights / 1000
     assert "routing decisions changed" in done.output
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -72,6 +73,16 @@ def test_a_folder_that_is_no_label_is_refused(photos: Path, tmp_path: Path) -> N
     assert isinstance(done.exception, DatasetError)
     assert "mauve" in str(done.exception)
     assert agent.queries == []
+
+
+def test_splits_are_not_mixed_unasked(photos: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos / "val", photos / "train")
+    with serving() as agent:
+        mixed = evaluate(agent, photos, tmp_path / "out", "--accuracy", "0.8")
+        done = evaluate(agent, photos, tmp_path / "out", "--split", "val", "--accuracy", "0.8")
+    assert isinstance(mixed.exception, DatasetError) and "train (12 images)" in str(mixed.exception)
+    assert done.exit_code == 0
+    assert "12 images stand in another split too, byte for byte" in done.output
 
 
 def test_an_image_that_cannot_be_read_fails_the_command_but_not_the_rows(

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from hawkvision.cli.main import cli
 from hawkvision.repository import read_task, write_task
 from tests.models import build_tiny_repository
+from tests.taskbuild.exports import beside
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,20 @@ def test_a_damaged_file_is_a_fault(repository: Path, part: str) -> None:
     done = models(repository, "verify", "tiny")
     assert done.exit_code == 1
     assert f"{part} does not match its digest" in done.output
+
+
+def test_damaged_weights_beside_a_model_are_a_fault(repository: Path) -> None:
+    folder = repository / "tiny" / "1"
+    beside(onnx.load(folder / "edge.onnx"), folder / "edge.onnx")
+    write_task(read_task(folder))
+    assert models(repository, "verify", "tiny").exit_code == 0
+    data = folder / "edge.onnx.data"
+    data.write_bytes(bytes(data.stat().st_size))
+    done = models(repository, "verify", "tiny")
+    assert done.exit_code == 1 and "edge.onnx.data does not match its digest" in done.output
+    data.unlink()
+    done = models(repository, "verify", "tiny")
+    assert done.exit_code == 1 and "edge.onnx.data is missing" in done.output
 
 
 def test_a_damaged_older_version_is_a_fault_too(repository: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_an_image_in_two_splits_is_found_by_its_bytes(two: Path) -> None:
     assert len(copies_elsewhere(open_labelled(two.parent / "set.tar", "val"))) == 1
 
 
-def add(archive: tarfile.TarFile, name: str, data: bytes = b"x", link: str = "", kind: bytes = b""):  # type: ignore[no-untyped-def]
+def add(archive: tarfile.TarFile, name: str, data: bytes = b"x", link: str = "", kind: bytes = b"") -> None:
     member = tarfile.TarInfo(name)
     if kind:
         member.type, member.linkname = kind, link
@@ -161,7 +162,7 @@ def test_a_member_that_stands_twice_is_one_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
-def test_a_tar_that_breaks_off_is_refused(two: Path, tmp_path: Path, mode: str) -> None:
+def test_a_tar_that_breaks_off_is_refused(two: Path, tmp_path: Path, mode: Any) -> None:
     path = tmp_path / "set.tar"
     with tarfile.open(path, mode) as archive:
         archive.add(two, "set")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from hawkvision.engines import ModelSpec, available_engines, open_engine
 from hawkvision.engines.onnx import choose_providers
@@ -107,3 +107,17 @@ def test_an_unknown_engine_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(EngineError) as caught:
         open_engine(ModelSpec(tmp_path / "m.onnx"), name="abacus")
     assert "onnx" in caught.value.hint
+
+
+def test_an_output_that_holds_nothing_is_said(tmp_path: Path) -> None:
+    model = classifier(9)
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.zeros(4, bool), "none"))
+    graph.node.append(helper.make_node("Compress", ["logits", "none"], ["left"], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("left", TensorProto.FLOAT, ["n", "k"]))
+    onnx.save(model, tmp_path / "m.onnx")
+    engine = open_engine(ModelSpec(tmp_path / "m.onnx", "NHWC", "uint8"))
+    with pytest.raises(EngineError, match=r"output 'left' of m\.onnx is"):
+        engine.infer(np.zeros((1, 3, SIDE, SIDE), np.uint8))
+    engine.close()

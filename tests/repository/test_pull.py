@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import onnx
 import orjson
 import pytest
 from aiohttp import web
@@ -18,10 +20,11 @@ from hypothesis import strategies as st
 
 from hawkvision.cli.models import command
 from hawkvision.errors import RepositoryError, UnknownTask
-from hawkvision.repository import Repository
+from hawkvision.repository import Repository, read_task, write_task
 from hawkvision.repository.index import parse_index, write_index
 from hawkvision.repository.pull import Puller
 from tests.models import build_tiny_repository
+from tests.taskbuild.exports import beside
 
 
 @dataclass
@@ -179,6 +182,29 @@ def test_an_edge_leaves_out_the_large_model(source: Path, tmp_path: Path) -> Non
         assert not Repository(tmp_path).open("tiny").rung("dc").present
         with pytest.raises(RepositoryError, match="no rung 'middle'"):
             puller.pull(index, "tiny", rungs=["middle"])
+
+
+def test_weights_beside_a_model_come_and_stay_away_with_it(source: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(source, tmp_path / "source"))
+    tmp_path = tmp_path / "here"
+    folder = source / "tiny" / "1"
+    for name in ("edge.onnx", "dc.onnx"):
+        beside(onnx.load(folder / name), folder / name)
+    write_task(read_task(folder))
+    write_index(source)
+    with served(source, Behaviour()) as url:
+        puller = Puller(url, tmp_path)
+        index = puller.index()
+        puller.pull(index, "tiny", rungs=["edge"])
+        here = {path.name for path in (tmp_path / "tiny" / "1").iterdir()}
+        assert {"edge.onnx", "edge.onnx.data"} <= here
+        assert not here & {"dc.onnx", "dc.onnx.data"}
+        Repository(tmp_path).open("tiny").rung("edge").check_digest()
+        puller.pull(index, "tiny")
+        Repository(tmp_path).open("tiny").rung("dc").check_digest()
+    (folder / "dc.onnx.data").unlink()
+    with pytest.raises(RepositoryError, match=r"dc\.onnx\.data is missing"):
+        write_index(source)
 
 
 def test_what_is_not_there_is_said(source: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.models import SIDE, build_tiny_repository, classifier
 from tests.taskbuild.exports import beside, located
 
 
-def answers(path: Path) -> np.ndarray:  # type: ignore[type-arg]
+def answers(path: Path) -> np.ndarray:
     engine = open_engine(ModelSpec(path, "NHWC", "uint8"))
     image = np.arange(3 * SIDE * SIDE, dtype=np.uint8).reshape(1, 3, SIDE, SIDE)
     found = np.asarray(engine.infer(image)["logits"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 from hawkvision.cli.evaluate import evaluate
@@ -13,16 +14,20 @@ from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import parse_source
 from tests.models import coloured_jpeg
 from tests.processes import Service, edge, gateway
+from tests.taskbuild.exports import beside, put_label_first
 from tests.taskbuild.strangers import photos, write_large, write_photos, write_small
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stranger")
+    small, large = write_small(folder), write_large(folder)
+    put_label_first(small)  # as scikit-learn's converters do
+    beside(onnx.load(large), large)  # as PyTorch does
     models = (
-        parse_source(f"{write_small(folder)},labels={folder}/small.txt,fit=stretch"),
-        parse_source(f"{write_large(folder)},labels={folder}/large.txt,name=middle"),
-        parse_source(f"{write_large(folder)},labels={folder}/large.txt,name=big"),
+        parse_source(f"{small},labels={folder}/small.txt,fit=stretch"),
+        parse_source(f"{large},labels={folder}/large.txt,name=middle"),
+        parse_source(f"{large},labels={folder}/large.txt,name=big"),
     )
     root = tmp_path_factory.mktemp("repository")
     build_task(BuildRequest("colours", models, photos(700)), root, Progress())

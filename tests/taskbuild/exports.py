@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -39,7 +41,7 @@ def with_outputs(
     patch: int,
     nodes: Sequence[onnx.NodeProto],
     outputs: Sequence[onnx.ValueInfoProto],
-    constants: dict[str, np.ndarray] | None = None,  # type: ignore[type-arg]
+    constants: Mapping[str, Any] | None = None,
 ) -> onnx.ModelProto:
     """The classifier of four colours with other outputs; `nodes` start from `logits`."""
     model = classifier(patch)
@@ -89,3 +91,15 @@ def label_first(patch: int, *, zipmap: bool = False, classes: int = 4) -> onnx.M
         "one": np.array([1], np.int64),
     }
     return with_outputs(patch, nodes, [value("label", INT64, "n"), last], constants)
+
+
+def put_label_first(path: Path) -> None:
+    """Give a classifier's file an output `label` int64 [N] before its scores."""
+    model = onnx.load(path)
+    scores = copy.deepcopy(model.graph.output[0])
+    model.graph.node.append(
+        helper.make_node("ArgMax", [scores.name], ["label"], axis=1, keepdims=0)
+    )
+    del model.graph.output[:]
+    model.graph.output.extend([value("label", INT64, "n"), scores])
+    onnx.save(model, path)

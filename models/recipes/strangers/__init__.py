@@ -1,0 +1,1 @@
+"""Other people's models as they are found, brought to a served task and evaluated."""
