@@ -115,7 +115,9 @@ def test_an_image_in_two_splits_is_found_by_its_bytes(two: Path) -> None:
     assert len(copies_elsewhere(open_labelled(two.parent / "set.tar", "val"))) == 1
 
 
-def add(archive: tarfile.TarFile, name: str, data: bytes = b"x", link: str = "", kind: bytes = b"") -> None:
+def add(
+    archive: tarfile.TarFile, name: str, data: bytes = b"x", link: str = "", kind: bytes = b""
+) -> None:
     member = tarfile.TarInfo(name)
     if kind:
         member.type, member.linkname = kind, link
