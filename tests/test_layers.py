@@ -22,7 +22,7 @@ PACKAGES = {
 """What each package may import; `loadtest` stands on top and goes through public doors."""
 
 FLOORS = (
-    ("errors", "extensions"),
+    ("errors", "extensions", "formats"),
     ("tasks", "roadsigns"),
     ("images", "engines", "calibration", "datasets", "oip"),
     ("cascade",),

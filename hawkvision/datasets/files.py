@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from hawkvision.datasets.types import LabelledSet
 from hawkvision.errors import DatasetError
+from hawkvision.formats import OTHER_SUFFIXES, READABLE, SUFFIXES
 
-_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 _LAYOUT = "The layout is <split>/<class>/<image>."
 
 
@@ -47,10 +47,11 @@ def _read_tar(source: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, by
 def _members(names: list[str], split: str | None, source: Path) -> list[tuple[str, str]]:
     members: list[tuple[str, str]] = []
     splits: set[str] = set()
-    flat = 0
+    flat = others = 0
     for name in sorted(names):
         path = PurePosixPath(name)
-        if path.suffix.lower() not in _SUFFIXES:
+        if path.suffix.lower() not in SUFFIXES:
+            others += path.suffix.lower() in OTHER_SUFFIXES
             continue
         if len(path.parts) < 2:
             flat += 1
@@ -65,6 +66,11 @@ def _members(names: list[str], split: str | None, source: Path) -> list[tuple[st
         raise DatasetError(
             f"the {flat} images in {source} have no labels",
             hint=f"Put each into a folder named as its class. {_LAYOUT}",
+        )
+    if others and not splits:
+        raise DatasetError(
+            f"the {others} images in {source} are in formats that are not read",
+            hint=f"Convert them to {READABLE}.",
         )
     found = f"splits found: {', '.join(sorted(splits)[:10])}" if splits else "no images found"
     wanted = f"split {split!r}" if split is not None else "class folders"
