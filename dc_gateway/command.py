@@ -10,8 +10,8 @@ import click
 
 from dc_gateway.config import GatewayConfig
 from hawkvision.errors import HawkVisionError
-from hawkvision.images import ImageLimits
 from hawkvision.serving.config_file import read_config
+from hawkvision.serving.image_options import image_options
 
 _DEFAULT = GatewayConfig()
 
@@ -39,14 +39,13 @@ _DEFAULT = GatewayConfig()
     "--threads", default=_DEFAULT.threads, type=click.IntRange(1, 64), show_default="cores, <= 4"
 )
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
-@click.option("--max-image-bytes", default=_DEFAULT.limits.max_bytes, type=click.IntRange(1))
-@click.option("--max-pixels", default=_DEFAULT.limits.max_pixels, type=click.IntRange(1))
-def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:
+@image_options(_DEFAULT.limits)
+def command(**options: Any) -> None:
     """Serve the larger models over gRPC, Open Inference Protocol v2."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
     from dc_gateway.server import run
 
     try:
-        run(GatewayConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))
+        run(GatewayConfig(**options))
     except HawkVisionError as error:
         raise click.ClickException(f"{error.message}. {error.hint}".strip()) from error

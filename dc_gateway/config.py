@@ -31,7 +31,7 @@ class GatewayConfig:
     max_queue: int = 64
     max_images: int = 64
     max_calls: int = 1024
-    limits: ImageLimits = field(default_factory=ImageLimits)
+    limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0
 

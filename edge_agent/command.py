@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from edge_agent.config import EdgeConfig
-from hawkvision.images import ImageLimits
 from hawkvision.serving.config_file import read_config
+from hawkvision.serving.image_options import image_options
 
 _DEFAULT = EdgeConfig()
 
@@ -40,8 +40,7 @@ _DEFAULT = EdgeConfig()
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
 @click.option("--max-batch", default=_DEFAULT.max_batch, type=click.IntRange(1))
 @click.option("--max-escalations", default=_DEFAULT.max_escalations, type=click.IntRange(1))
-@click.option("--max-image-bytes", default=_DEFAULT.limits.max_bytes, type=click.IntRange(1))
-@click.option("--max-pixels", default=_DEFAULT.limits.max_pixels, type=click.IntRange(1))
+@image_options(_DEFAULT.limits)
 @click.option("--max-body-bytes", default=_DEFAULT.max_body_bytes, type=click.IntRange(1))
 @click.option("--max-buffered-bytes", default=_DEFAULT.max_buffered_bytes, type=click.IntRange(1))
 @click.option("--body-timeout-s", default=_DEFAULT.body_timeout_s, type=click.FloatRange(0.01))
@@ -102,8 +101,8 @@ _DEFAULT = EdgeConfig()
 @click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)
 )
-def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:
+def command(**options: Any) -> None:
     """Serve images over HTTP: answer at the edge, escalate what is doubtful."""
     from edge_agent.agent import run
 
-    run(EdgeConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))
+    run(EdgeConfig(**options))

@@ -35,7 +35,7 @@ class EdgeConfig:
     max_queue: int = 64
     max_batch: int = 32
     max_escalations: int = 128
-    limits: ImageLimits = field(default_factory=ImageLimits)
+    limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     max_body_bytes: int = 32 * 1024 * 1024
     max_buffered_bytes: int = 256 * 1024 * 1024
     body_timeout_s: float = 10.0

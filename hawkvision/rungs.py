@@ -20,11 +20,10 @@ from hawkvision.images import (
     ImageLimits,
     InputGeometry,
     Placement,
-    decode,
-    decode_placed,
     fit,
+    place,
+    prepare,
 )
-from hawkvision.images.placement import fitted, reduced
 from hawkvision.repository.references import RungReference
 from hawkvision.repository.task import Kind, Rung
 from hawkvision.tasks import Outputs
@@ -108,7 +107,7 @@ class LoadedRung:
 
     def prepare(self, image: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
         """An encoded image as the network takes it, uint8 [H,W,3]. Raises the image errors."""
-        return fit(decode(image, limits, min_side=self.min_side), self.geometry)
+        return prepare(image, self.geometry, limits)
 
     def fit(self, image: Pixels) -> Pixels:
         """A decoded image, uint8 RGB of any size, as the network takes it."""
@@ -116,10 +115,7 @@ class LoadedRung:
 
     def place(self, image: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Pixels, Placement]:
         """As `prepare`, and where the network's pixels lie in the image that was sent."""
-        decoded, full = decode_placed(image, limits, min_side=self.min_side)
-        height, width = decoded.shape[:2]
-        placement = fitted(width, height, self.geometry).within(reduced(width, height, *full))
-        return fit(decoded, self.geometry), placement
+        return place(image, self.geometry, limits)
 
     def outputs(self, batch: Sequence[Pixels]) -> Outputs:
         """The network's raw outputs for prepared images. Raises EngineError."""

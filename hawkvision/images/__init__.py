@@ -1,7 +1,8 @@
 """Encoded image bytes in, network input out; limits are checked before pixels are decoded."""
 
-from hawkvision.images.decode import DEFAULT_LIMITS, ImageLimits, decode, decode_placed
+from hawkvision.images.decode import decode, place, prepare
 from hawkvision.images.geometry import InputGeometry, fit
+from hawkvision.images.limits import DEFAULT_LIMITS, ImageLimits
 from hawkvision.images.placement import Placement
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "InputGeometry",
     "Placement",
     "decode",
-    "decode_placed",
     "fit",
+    "place",
+    "prepare",
 ]

@@ -20,7 +20,9 @@ from hawkvision.tasks import Itemised, Outputs
 
 Out = TypeVar("Out")
 _CHUNK = 64
-LIMITS = ImageLimits(max_bytes=64 * 1024 * 1024, max_pixels=200_000_000)
+LIMITS = ImageLimits(
+    max_bytes=64 * 1024 * 1024, max_pixels=200_000_000, max_decode_bytes=8 * 1024**3
+)
 
 
 class Damage(Protocol):

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from hawkvision.errors import CorruptImage, HawkVisionError, PayloadTooLarge, UnsupportedImage
 from hawkvision.images import ImageLimits, decode
+from tests.images.bombs import chunk, png, segment
 from tests.models import coloured_jpeg
 
 
@@ -50,10 +51,125 @@ def test_exif_orientation_is_honoured(orientation: int) -> None:
     assert np.abs(image.astype(int) - upright.astype(int)).mean() < 3
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_a_broken_exif_block_is_ignored() -> None:
-    data = encoded(scene(), "JPEG", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_all_formats_are_turned_alike(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(scene(), kind, exif=exif, quality=95)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+    assert np.abs(decode(data).astype(int) - upright).mean() < 3
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    "block",
+    [b"II*\x00\xff\xff\xff\xff", b"\xff" * 8, b"", b"MM\x00*", b"II*\x00\x08\x00\x00\x00\xff\xff"],
+)
+def test_a_broken_exif_block_is_ignored(kind: str, block: bytes) -> None:
+    data = encoded(scene(), kind, exif=b"Exif\x00\x00" + block)
     assert decode(data).shape == (40, 60, 3)
+
+
+def test_a_picture_needs_none_of_the_chunks_beside_it() -> None:
+    """Broken, compressed to nothing, or too many for a decoder that reads them all."""
+    plain = png(20, 10, colour=2)
+    text = chunk(b"zTXt", b"a\x00\x00" + zlib.compress(bytes(2**24)))
+    broken = (
+        chunk(b"iCCP", b"?") + chunk(b"eXIf", b"?") + chunk(b"acTL", b"?") + chunk(b"pHYs", b"")
+    )
+    wrong_sum = chunk(b"tEXt", b"a")[:-1] + b"?"
+    busy = png(20, 10, colour=2, before=text * 5 + broken + wrong_sum)
+    assert np.array_equal(decode(busy), decode(plain))
+
+
+def test_a_broken_profile_or_header_of_a_jpeg_is_ignored() -> None:
+    plain = encoded(scene(), "JPEG")
+    profile = segment(0xE2, b"ICC_PROFILE\x00\x01\x01?")
+    for data in (
+        plain[:2] + profile * 3 + plain[2:],
+        plain.replace(b"JFIF\x00\x01", b"JFIF\x00\x07"),
+        plain.replace(b"\xff\xdb", b"\x00\x01\xff\xff\xff\xdb"),
+    ):
+        assert data != plain and np.array_equal(decode(data), decode(plain))
+
+
+@pytest.mark.parametrize("marker", range(0xD0, 0xDA))
+def test_stray_bytes_before_a_marker_change_nothing(marker: int) -> None:
+    noise = Image.effect_noise((128, 128), 90).convert("RGB")
+    plain = encoded(noise, "JPEG", restart_marker_blocks=4)
+    at = plain.index(bytes([0xFF, marker]), plain.index(b"\xff\xda")) if marker != 0xD8 else 0
+    if not at:
+        return
+    stray = plain[:at] + b"\x55\xff\x00" * 40 + plain[at:]
+    assert np.array_equal(decode(stray), decode(plain))
+    assert plain.count(b"\xff\xd3") == 2
+
+
+@pytest.mark.parametrize("marker", [0xD0, 0xD4, 0xD9])
+def test_what_is_cut_out_is_not_taken_for_stray_bytes(marker: int) -> None:
+    """A piece from within the data to a marker, and bytes before that, or an end put too early."""
+    noise = Image.effect_noise((128, 128), 90).convert("RGB")
+    plain = encoded(noise, "JPEG", restart_marker_blocks=4)
+    start = plain.index(b"\xff\xd1") + 2
+    at = plain.index(bytes([0xFF, marker]), start)
+    with pytest.raises(CorruptImage):
+        decode(plain[:start] + plain[at:])
+    with pytest.raises(CorruptImage):
+        decode(plain[: start - 2] + b"\x55\x55\x55" + plain[at:])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_file_cut_anywhere_is_corrupt(kind: str) -> None:
+    whole = encoded(Image.effect_noise((64, 64), 90).convert("RGB"), kind)
+    for cut in (len(whole) // 2, len(whole) - 60):
+        with pytest.raises(CorruptImage):
+            decode(whole[:cut])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_webp_is_as_pillow_reads_it(mode: str, lossless: bool) -> None:
+    image = Image.effect_noise((70, 50), 90).convert(mode)
+    if mode == "RGBA":
+        image.putalpha(Image.effect_noise((70, 50), 120))
+    data = encoded(image, "WEBP", lossless=lossless, exact=True)
+    rgba = Image.open(io.BytesIO(data)).convert("RGBA")
+    shown = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    assert np.abs(decode(data).astype(int) - np.asarray(shown)).max() <= 1
+
+
+def test_the_first_frame_of_an_animation_lies_where_it_belongs() -> None:
+    """Encoders keep what changes alone: here a frame smaller than its canvas, at an offset."""
+    still = encoded(Image.new("RGB", (10, 6), "red"), "WEBP", lossless=True)
+    frame = b"".join(
+        [n.to_bytes(3, "little") for n in (4, 2, 9, 5)] + [bytes(3), bytes(1), still[12:]]
+    )
+    body = (
+        b"VP8X"
+        + struct.pack("<IB3x", 10, 2)
+        + b"".join(n.to_bytes(3, "little") for n in (29, 19))
+        + b"ANIM"
+        + struct.pack("<I6x", 6)
+    )
+    body += b"ANMF" + struct.pack("<I", len(frame)) + frame
+    data = b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+    image = decode(data)
+    assert image.shape == (20, 30, 3)
+    assert np.array_equal(image[4:10, 8:18], decode(still))
+    image[4:10, 8:18] = 255
+    assert (image == 255).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_a_large_image_of_any_format_is_reduced_to_means(kind: str, mode: str) -> None:
+    small = Image.effect_noise((53, 37), 90).convert(mode)
+    large = small.resize((53 * 16, 37 * 16), Image.Resampling.NEAREST)
+    data = encoded(large, kind, lossless=True)
+    assert decode(data, min_side=37).shape == (74, 106, 3)
+    exact = decode(encoded(small, "PNG")).repeat(2, 0).repeat(2, 1)
+    assert np.abs(decode(data, min_side=37).astype(int) - exact).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -98,10 +214,6 @@ def test_too_many_bytes_are_refused_unread() -> None:
 
 
 def test_a_png_bomb_is_refused_by_its_header() -> None:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(name + data))
-        return struct.pack(">I", len(data)) + name + data + check
-
     header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
     rows = zlib.compress(bytes(2**16), 9)
     with pytest.raises(PayloadTooLarge):

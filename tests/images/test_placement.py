@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hawkvision.images import InputGeometry, decode_placed, fit
+from hawkvision.images import InputGeometry, place
 from hawkvision.images.placement import Placement, fitted, reduced
 
 sides = st.integers(8, 400)
@@ -85,18 +85,13 @@ def test_a_spot_is_found_where_it_was_sent(
     out = io.BytesIO()
     stored.save(out, "JPEG", quality=95, exif=exif)
     geometry = InputGeometry(96, 96, fit_name)  # type: ignore[arg-type]
-    decoded, full = decode_placed(out.getvalue(), min_side=96)
-    assert full == size and decoded.shape[1] < width
-    placement = fitted(decoded.shape[1], decoded.shape[0], geometry).within(
-        reduced(decoded.shape[1], decoded.shape[0], *full)
-    )
-    back = placement.to_source(*found(fit(decoded, geometry)))
+    pixels, placement = place(out.getvalue(), geometry)
+    back = placement.to_source(*found(pixels))
     assert back == pytest.approx((x, y), abs=3)
 
 
 def test_an_image_that_fits_is_where_it_is() -> None:
     image = np.zeros((32, 32, 3), np.uint8)
     data = bytes(simplejpeg.encode_jpeg(image))
-    decoded, full = decode_placed(data)
-    assert full == (32, 32) and decoded.shape == (32, 32, 3)
-    assert fitted(32, 32, InputGeometry(32, 32)) == Placement()
+    pixels, placement = place(data, InputGeometry(32, 32))
+    assert pixels.shape == (32, 32, 3) and placement == Placement()

@@ -10,6 +10,7 @@ import simplejpeg
 
 from hawkvision.errors import CorruptImage
 from hawkvision.images import DEFAULT_LIMITS, ImageLimits, decode
+from hawkvision.images.budget import BUDGET
 from hawkvision.lossy.jpeg.conceal import GREY, from_previous, interpolate
 from hawkvision.lossy.jpeg.layout import Layout
 from hawkvision.lossy.jpeg.rebuild import Lost, Rebuilt
@@ -45,16 +46,16 @@ def decode_frame(
 ) -> Pixels:
     """Decode and conceal. With `min_side` as in `images.decode`; `previous` is the frame before.
 
-    Raises CorruptImage, PayloadTooLarge.
+    Raises CorruptImage, PayloadTooLarge, Overloaded.
     """
     garbled = False
     try:
         if rebuilt.prefix_only:
-            image = _forgiving(rebuilt, min_side)
+            image = _forgiving(rebuilt, limits, min_side)
         else:
             image = decode(rebuilt.jpeg, limits, min_side=min_side)
     except CorruptImage:
-        image, garbled = _forgiving(rebuilt, min_side), True
+        image, garbled = _forgiving(rebuilt, limits, min_side), True
     block = _block(rebuilt.layout, image)
     lost = _grey_tail(image, rebuilt.layout, block) if rebuilt.prefix_only else rebuilt.lost
     if lost is None or not lost.any():
@@ -75,22 +76,20 @@ def concealed_jpeg(rebuilt: Rebuilt, limits: ImageLimits = DEFAULT_LIMITS) -> by
     )
 
 
-def _forgiving(rebuilt: Rebuilt, min_side: int) -> Image:
+def _forgiving(rebuilt: Rebuilt, limits: ImageLimits, min_side: int) -> Image:
     """Decode what libjpeg can make of it; missing MCUs at the end are grey."""
     layout, factor = rebuilt.layout, 1
     side = min(layout.width, layout.height)
     while min_side and factor < 8 and side >= 2 * factor * min_side:
         factor *= 2
-    try:
-        image: Image = simplejpeg.decode_jpeg(
-            rebuilt.jpeg,
-            "RGB",
-            min_height=-(-layout.height // factor),
-            min_width=-(-layout.width // factor),
-            strict=False,
-        )
-    except ValueError as error:
-        raise CorruptImage(f"the frame does not decode: {error}") from error
+    height, width = -(-layout.height // factor), -(-layout.width // factor)
+    with BUDGET.hold(3 * height * width, limits.max_decode_bytes):
+        try:
+            image: Image = simplejpeg.decode_jpeg(
+                rebuilt.jpeg, "RGB", min_height=height, min_width=width, strict=False
+            )
+        except ValueError as error:
+            raise CorruptImage(f"the frame does not decode: {error}") from error
     return image
 
 
