@@ -35,8 +35,7 @@ def add_tab(web_ui: Any, delivered: DeliveredAccuracy) -> None:
         ],
     }
 
-    @web_ui.app.after_request  # type: ignore[untyped-decorator]
-    def _add_rows(response: Any) -> Any:
+    def add_rows(response: Any) -> Any:
         from flask import request
 
         if request.path.rstrip("/").endswith("/stats/requests") and response.is_json:
@@ -46,6 +45,8 @@ def add_tab(web_ui: Any, delivered: DeliveredAccuracy) -> None:
             }
             response.set_data(json.dumps(body))
         return response
+
+    web_ui.app.after_request(add_rows)
 
 
 def rows(delivered: DeliveredAccuracy) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_agent.fleet.audits import Ask
 from edge_agent.local import LocalAnswer, LocalTask
-from hawkvision.datasets import open_labelled
+from hawkvision.datasets import open_labelled, order
 from hawkvision.errors import DatasetError, HawkVisionError, Overloaded
 from hawkvision.repository import Task
 from hawkvision.tracking import counts
@@ -35,7 +35,10 @@ class Labelled:
 
     @classmethod
     def read(cls, task: Task, folder: Path) -> Labelled:
-        """The labelled images of a folder. Raises DatasetError, also for foreign labels."""
+        """The labelled images of a folder, classes mixed.
+
+        Raises DatasetError, also for foreign labels.
+        """
         found = open_labelled(folder)
         try:
             truths = {label: task.kind.truth(label) for label in found.labels}
@@ -44,7 +47,8 @@ class Labelled:
                 f"probes: {error.message} {task.name}",
                 hint="Lay them out as <class>/<image>, with the labels or aliases of the task.",
             ) from error
-        images = itertools.islice(found, _MOST_IMAGES)
+        kept = found.part(order.by_name_and_label(found.members)[:_MOST_IMAGES])
+        images = sorted(kept, key=lambda image: order.rank((image.name, image.label)))
         return cls(tuple((image.data, truths[image.label]) for image in images))
 
 

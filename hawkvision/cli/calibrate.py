@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,14 @@ from hawkvision.datasets import open_labelled
 from hawkvision.errors import CalibrationError
 from hawkvision.repository import Task
 from hawkvision.summary import Summary, summarise_task
-from hawkvision.taskbuild.build import LOSS_LEVELS, BuildRequest, Built, Progress, build_task
+from hawkvision.taskbuild.build import (
+    LOSS_LEVELS,
+    BuildRequest,
+    Built,
+    Progress,
+    build_task,
+    split_images,
+)
 from hawkvision.taskbuild.sources import ModelSource, parse_source, read_aliases
 
 MODEL = "FILE.onnx[,KEY=VALUE...]"
@@ -135,7 +145,7 @@ def command(
     show(built.task, summary)
     trials = [trial.as_dict() for trial in built.trials]
     write_json(json_file, {**summary.as_dict(), "notes": list(built.notes), "trials": trials})
-    write_report(built, summary, report)
+    write_report(built, summary, report, request, data)
 
 
 def task_name(data: Path) -> str:
@@ -165,13 +175,16 @@ def show(task: Task, summary: Summary) -> None:
         f"at confidence {1 - summary.delta:g} on {summary.images} images"
     )
     root = task.folder.parent.parent
-    click.echo(f"serve it: hawkvision up --task {task.name} --model-repository {root}")
+    words = ["hawkvision", "up", "--task", task.name, "--model-repository", str(root)]
+    click.echo(f"serve it: {shlex.join(words)}")
 
 
-def write_report(built: Built, summary: Summary, report: Path | None) -> None:
+def write_report(
+    built: Built, summary: Summary, report: Path | None, request: BuildRequest, data: Path
+) -> None:
     """Write `report.html` beside the task, and to `report`."""
     try:
-        from hawkvision.taskbuild.report.calibration import render
+        from hawkvision.taskbuild.report.calibration import Made, render
     except ModuleNotFoundError as error:
         click.echo(
             f"note: no report was written, {error.name} is not installed; "
@@ -179,7 +192,16 @@ def write_report(built: Built, summary: Summary, report: Path | None) -> None:
             err=True,
         )
         return
-    page = render(built.task, built.scores, summary, built.notes)
+    files = {
+        rung.name: str(one.path) for rung, one in zip(built.task.rungs, request.models, strict=True)
+    }
+    made = Made(
+        datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        shlex.join(["hawkvision", *sys.argv[1:]]),
+        {**files, "images": str(data)},
+    )
+    _, certifying = split_images(request.images, request.limit)
+    page = render(built.task, built.scores, summary, built.notes, made, certifying)
     for path in (built.task.folder / "report.html", report):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import lzma
 import os
 import posixpath
 import tarfile
+import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ def open_files(source: Path, split: str | None) -> LabelledSet:
         if len(path.parts) < 2:
             flat += 1
             continue
-        images.append(Found(name, str(path.parent.parent), path.parent.name))
+        images.append(Found(name, str(path.parent.parent), _label(path, source)))
     if not images and flat:
         raise DatasetError(
             f"the {flat} images in {source} have no labels",
@@ -87,6 +88,19 @@ def open_files(source: Path, split: str | None) -> LabelledSet:
         sizes=listing.sizes,
         notes=tuple(notes),
     )
+
+
+def _label(path: PurePosixPath, source: Path) -> str:
+    """The class of an image: the name of its folder, in one form of Unicode whatever wrote it."""
+    label = unicodedata.normalize("NFC", path.parent.name)
+    try:
+        label.encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(
+            f"{source} has a class folder whose name is no UTF-8: {label!r}",
+            hint="Rename it; labels are text.",
+        ) from error
+    return label
 
 
 def _hidden(path: PurePosixPath) -> bool:

@@ -29,14 +29,14 @@ def by_name(members: Iterable[Member]) -> list[Member]:
     return sorted(members, key=lambda member: name_hash(member[0]))
 
 
+def rank(member: Member) -> bytes:
+    """Sort key: the hash of name and label, blind to folders and to what is shown."""
+    return hashlib.sha256(_bytes(PurePath(member[0]).name) + _bytes(member[1])).digest()
+
+
 def by_name_and_label(members: Iterable[Member]) -> list[Member]:
     """As `by_name`; images of different labels that share a name are told apart."""
-    return sorted(
-        members,
-        key=lambda member: hashlib.sha256(
-            _bytes(PurePath(member[0]).name) + _bytes(member[1])
-        ).digest(),
-    )
+    return sorted(members, key=rank)
 
 
 def thirds(members: Sequence[Member]) -> tuple[list[Member], list[Member]]:

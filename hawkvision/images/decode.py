@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.errors import PayloadTooLarge, UnsupportedImage
+from hawkvision.errors import Overloaded, PayloadTooLarge, UnsupportedImage
 from hawkvision.formats import JPEG, PNG, READABLE, format_of
 from hawkvision.images.budget import BUDGET
 from hawkvision.images.exif import turns, upright
@@ -77,7 +77,13 @@ def _read(
             factor *= 2
     orientation = source.orientation
     with BUDGET.hold(source.peak_bytes(factor), limits.max_decode_bytes):
-        image = source.pixels(factor)
+        try:
+            image = source.pixels(factor)
+        except MemoryError as error:
+            raise Overloaded(
+                "there is no memory to decode the image now",
+                hint="Retry after the time in Retry-After, or send a smaller image.",
+            ) from error
         if orientation == 1:
             return use(image, (width, height))
         full = (height, width) if turns(orientation) else (width, height)

@@ -190,9 +190,7 @@ def readable(images: LabelledSet) -> list[LabelledImage]:
         except InvalidRequest:
             continue
         found.append(image)
-    places = order.by_name_and_label((image.name, image.label) for image in found)
-    ranks = {member: rank for rank, member in enumerate(places)}
-    return sorted(found, key=lambda image: ranks[image.name, image.label])
+    return sorted(found, key=lambda image: order.rank((image.name, image.label)))
 
 
 def _digest(image: LabelledImage) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -131,15 +132,16 @@ def _trial(plan: RungPlan, head: Any, fitting: Fitting) -> Trial:
     for count in (_TRIAL_IMAGES, _MOST_TRIAL_IMAGES):
         images = fitting.images[:count]
         losses: dict[str, list[float]] = {}
+        gaps: dict[str, float] = {}
         fault: CalibrationError | None = None
         for choice in choices:
             try:
-                losses[choice.name] = _losses(plan, choice, head, fitting, images)
+                losses[choice.name], gaps[choice.name] = _tried(plan, choice, head, fitting, images)
             except CalibrationError as error:  # NaN: float16 may overflow under a wrong one
                 fault = error
         if not losses:
             raise fault or CalibrationError(f"{plan.name} could not be tried")
-        trial = compare(plan.name, losses)
+        trial = compare(plan.name, losses, gaps)
         if trial.sure or count >= len(fitting.images):
             break
         choices = tuple(
@@ -152,19 +154,26 @@ def _normalised(spec: ModelSpec, choice: Normalization) -> ModelSpec:
     return replace(spec, mean=choice.mean, std=choice.std) if spec.dtype == "float32" else spec
 
 
-def _losses(
+def _tried(
     plan: RungPlan,
     choice: Normalization,
     head: Any,
     fitting: Fitting,
     images: Sequence[LabelledImage],
-) -> list[float]:
-    kind = fitting.kind
+) -> tuple[list[float], float]:
+    """Losses by image, and the mean square between calibrated confidence and being right."""
+    kind, truths = fitting.kind, fitting.truths[: len(images)]
     outputs = _run(plan, _normalised(plan.spec, choice), head, fitting, images)
     if not plan.output_known:
         head = kind.recognise(outputs, head)
+    with contextlib.suppress(CalibrationError):  # a wrong one may be no better than chance
+        head, _ = kind.fit(outputs, head, truths, plan.name)
     predictions = kind.read(outputs, head, ())
-    return [kind.loss(*pair) for pair in zip(predictions, fitting.truths, strict=False)]
+    losses = [kind.loss(*pair) for pair in zip(predictions, truths, strict=True)]
+    squares = [
+        (one.confidence - 1 + loss) ** 2 for one, loss in zip(predictions, losses, strict=True)
+    ]
+    return losses, sum(squares) / len(squares)
 
 
 def _run(

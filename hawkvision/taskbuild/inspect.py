@@ -106,7 +106,7 @@ def labels_of(metadata: dict[str, str]) -> tuple[str, ...] | None:
     for key in _LABEL_KEYS:
         text = metadata.get(key, "")
         labels = _from_json(text) or _from_dict_text(text)
-        if labels and len(set(labels)) == len(labels) >= 2:
+        if labels and all(label.strip() for label in labels) and len(set(labels)) >= 2:
             return labels
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,14 +88,12 @@ def _labels(model: ModelSource, facts: ModelFacts) -> tuple[Labels | None, bool]
     """A model's labels, and whether they were found in or beside its file."""
     if model.labels is not None:
         return label_files.read_labels(model.labels), False
-    if facts.labels is not None:
-        return label_files.named([[label] for label in facts.labels], model.path.name), True
     beside = label_files.beside(model.path)
-    if beside is not None:
-        try:
+    with contextlib.suppress(CalibrationError, ValueError):  # nobody named these
+        if facts.labels is not None:
+            return label_files.named([[label] for label in facts.labels], model.path.name), True
+        if beside is not None:
             return label_files.read_labels(beside), True
-        except CalibrationError:  # nobody named this file
-            return None, True
     return None, True
 
 

@@ -63,7 +63,7 @@ def parse_source(text: str) -> ModelSource:
     units, size=SIDE or WxH, fit=cover|stretch, channels=RGB|BGR, output=logits|probabilities or the
     name of one of the file's outputs, name=NAME.
     """
-    path, *parts = text.split(",")
+    path, parts = _file_and_settings(text)
     given: dict[str, str] = {}
     for part in parts:
         key, separator, value = part.partition("=")
@@ -93,6 +93,21 @@ def parse_source(text: str) -> ModelSource:
         output_name=output,
         name=_name(given["name"]) if "name" in given else None,
     )
+
+
+def _file_and_settings(text: str) -> tuple[str, list[str]]:
+    """A file and what follows it; commas belong to the name of a file that is there."""
+    parts = text.split(",")
+    there = (end for end in range(len(parts), 1, -1) if Path(",".join(parts[:end])).is_file())
+    end = next(there, 1)
+    settings: list[str] = []
+    for part in parts[end:]:
+        joined = f"{settings[-1]},{part}" if settings else ""
+        if joined.startswith("labels=") and Path(joined.removeprefix("labels=")).is_file():
+            settings[-1] = joined
+        else:
+            settings.append(part)
+    return ",".join(parts[:end]), settings
 
 
 def _choice(key: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -55,15 +55,20 @@ class Trial:
         return f"{found} images of mixed classes (right on: {right}); {verdict}"
 
 
-def compare(rung: str, losses: Mapping[str, Sequence[float]]) -> Trial:
-    """The choice with the least mean loss; of equal ones the first. Losses are paired by image.
+def compare(
+    rung: str, losses: Mapping[str, Sequence[float]], gaps: Mapping[str, float] | None = None
+) -> Trial:
+    """The choice with the least mean loss; of equal ones that with the smaller gap, or the first.
+
+    Losses are paired by image; a gap is how far confidence is from being right, at its best.
 
     The chance is that of the two-sided sign test on the images where the best two differ (for
     losses of 0 and 1, McNemar's exact test).
     """
     from scipy.stats import binomtest  # slow to import, and not needed to serve
 
-    ranked = sorted(losses, key=lambda name: float(np.mean(losses[name])))
+    told = gaps or {}
+    ranked = sorted(losses, key=lambda name: (float(np.mean(losses[name])), told.get(name, 1.0)))
     best, runner_up = ranked[0], ranked[min(1, len(ranked) - 1)]
     one, other = np.asarray(losses[best]), np.asarray(losses[runner_up])
     better, worse = int((one < other).sum()), int((one > other).sum())

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hawkvision.cascade import Accuracy
 from hawkvision.cascade.loss import LossPolicy
-from hawkvision.datasets import LabelledImage, LabelledSet, open_labelled
+from hawkvision.datasets import LabelledImage, LabelledSet, open_labelled, order
 from hawkvision.images import decode
 from hawkvision.lossy.jpeg.damage import without_packets
 from hawkvision.lossy.jpeg.pixels import decode_frame
@@ -105,7 +105,7 @@ def _images(bench: ConcealmentBench) -> LabelledSet:
         images = unseen_photos(bench.data)
     else:
         images = open_labelled(bench.data, "val")
-    return images.part(images.members[: bench.limit]) if bench.limit else images
+    return images.part(order.by_name(images.members)[: bench.limit]) if bench.limit else images
 
 
 def _row(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hawkvision.datasets import copies_elsewhere, open_labelled, remark_on
+from hawkvision.datasets import copies_elsewhere, open_labelled, order, remark_on
 from hawkvision.errors import DatasetError
 
 
@@ -173,7 +173,14 @@ def test_a_tar_that_breaks_off_is_refused(two: Path, tmp_path: Path, mode: Any) 
         open_labelled(path, "val")
 
 
-def test_names_that_are_no_unicode_have_their_place_in_the_order(tmp_path: Path) -> None:
-    from hawkvision.datasets import order
+def test_class_folders_have_one_form_of_unicode_or_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "cafe\u0301/1.jpg", "the/2.jpg")
+    assert open_labelled(tmp_path).labels == ("caf\u00e9", "the")
+    (tmp_path / "\udcff").mkdir()
+    (tmp_path / "\udcff" / "3.jpg").write_bytes(b"x")
+    with pytest.raises(DatasetError, match="no UTF-8"):
+        open_labelled(tmp_path)
 
+
+def test_names_that_are_no_unicode_have_their_place_in_the_order(tmp_path: Path) -> None:
     assert order.by_name_and_label([("a/\udcff.jpg", "a")]) == [("a/\udcff.jpg", "a")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -117,3 +119,24 @@ def test_without_limits_it_is_the_machine(tmp_path: Path) -> None:
     assert usable_bytes(tree(tmp_path, "4:memory:/\n0::/\n", unlimited)) == physical_bytes()
     assert cgroup_limits(tmp_path / "nothing") == []
     assert usable_bytes(tmp_path / "nothing") == physical_bytes() > 0
+
+
+STARVED = """
+import resource, sys
+from hawkvision.errors import Overloaded
+from hawkvision.images import decode
+from tests.images.bombs import png
+decode(png(8, 8))
+image = png(4000, 4000, colour=2)
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**24,) * 2)
+try:
+    decode(image, min_side=32)
+except Overloaded as error:
+    print(error.message)
+"""
+
+
+def test_where_the_system_has_no_memory_left_it_is_an_overload() -> None:
+    done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True)
+    assert "there is no memory to decode the image" in done.stdout, done.stderr

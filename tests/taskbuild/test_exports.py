@@ -264,6 +264,16 @@ def test_a_config_of_hugging_face_beside_the_file_names_the_outputs(tmp_path: Pa
     assert fitted(edge, tmp_path).labels == order
 
 
+@pytest.mark.parametrize("names", ["{0: 'a', 1: ' '}", '["red", "red", "blue", "grey"]'])
+def test_strange_labels_in_the_file_are_passed_over(tmp_path: Path, names: str) -> None:
+    model = classifier(9)
+    helper.set_model_props(model, {"names": names})
+    onnx.save(model, tmp_path / "named.onnx")
+    edge = parse_source(f"{tmp_path}/named.onnx,fit=stretch")
+    with pytest.raises(CalibrationError):  # the sorted folders are another order
+        fitted(edge, tmp_path)
+
+
 def test_one_class_is_no_choice(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="all images are of one class, 'red'"):
         fitted(source(tmp_path, classifier(9)), tmp_path, images=photos(100, labels=("red",)))

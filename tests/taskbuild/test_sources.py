@@ -124,5 +124,17 @@ def test_labels_that_exporters_leave_in_the_file(metadata: dict[str, str]) -> No
 @given(st.dictionaries(st.sampled_from(["names", "labels"]), st.text(max_size=50)))
 def test_strange_metadata_is_no_label(metadata: dict[str, str]) -> None:
     labels = labels_of(metadata)
-    assert labels is None or len(set(labels)) == len(labels) >= 2
+    assert labels is None or (len(set(labels)) >= 2 and all(labels))
     assert labels_of({"names": json.dumps({"0": "a"})}) is None
+
+
+def test_files_may_have_commas_in_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "tasks, mine"
+    folder.mkdir()
+    model, labels = folder / "a,size=3,b.onnx", folder / "labels,1.txt"
+    for path in (model, labels):
+        path.write_bytes(b"")
+    found = parse_source(f"{model},labels={labels},fit=stretch")
+    assert (found.path, found.labels, found.fit) == (model, labels, "stretch")
+    with pytest.raises(CalibrationError, match="not a known setting"):
+        parse_source(f"{model},nonsense")

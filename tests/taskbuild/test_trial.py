@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hawkvision.datasets import in_memory
 from hawkvision.taskbuild.build import readable, split_images
 from hawkvision.taskbuild.trial import compare
 from tests.models import LABELS
@@ -18,10 +20,6 @@ def test_the_first_images_of_a_fitting_set_are_of_all_classes() -> None:
     by_class = {
         f"{LABELS.index(image.label)}/{index:04d}.jpg": image for index, image in enumerate(images)
     }
-    from dataclasses import replace
-
-    from hawkvision.datasets import in_memory
-
     listed = in_memory(
         (replace(image, name=name) for name, image in by_class.items()), sorted(LABELS)
     )
@@ -38,6 +36,13 @@ def test_a_clear_lead_is_sure_and_a_narrow_one_is_not() -> None:
     assert not narrow.sure and narrow.chance == 0.5
     assert "not sure: 'unit' is too close" in str(narrow) and "give normalize=" in str(narrow)
     assert json.loads(json.dumps(sure.as_dict()))["runner_up"] == "unit"
+
+
+def test_of_equal_ones_the_one_whose_confidence_says_more_is_chosen() -> None:
+    losses = {"imagenet": [0.0, 1.0], "unit": [0.0, 1.0]}
+    assert compare("edge", losses).chosen == "imagenet"
+    found = compare("edge", losses, {"imagenet": 0.2, "unit": 0.1})
+    assert found.chosen == "unit" and not found.sure
 
 
 @given(st.lists(st.tuples(*[st.sampled_from([0.0, 1.0])] * 3), min_size=1, max_size=50))

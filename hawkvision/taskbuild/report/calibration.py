@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,12 @@ from markupsafe import Markup
 
 from hawkvision.calibration import CalibrationScores, shown
 from hawkvision.cascade import CascadePolicy
+from hawkvision.datasets import LabelledSet
 from hawkvision.repository import Rung, Task
 from hawkvision.summary import Summary
 from hawkvision.taskbuild.report import plots
+from hawkvision.taskbuild.report.confusion import confusion
+from hawkvision.taskbuild.report.examples import examples
 
 _WORST_CLASSES = 30
 _BINS = 15
@@ -45,10 +48,58 @@ class Reliability:
     svg: Markup
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a report came about: when (ISO 8601), by which command, from which files."""
+
+    when: str
+    command: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRows:
+    """Targets one after the other that share a threshold: `row` is the highest."""
+
+    lowest: float
+    row: Any
+    default: bool
+
+
+def grouped(rows: Sequence[Any], default: float) -> list[TargetRows]:
+    """Rows with the same threshold are one: an edge that is good enough needs no seven lines."""
+    found: list[TargetRows] = []
+    for row in rows:
+        is_default = row.target == default
+        if found and found[-1].row.threshold == row.threshold and not is_default:
+            last = found[-1]
+            if not last.default:
+                found[-1] = TargetRows(last.lowest, row, False)
+                continue
+        found.append(TargetRows(row.target, row, is_default))
+    return found
+
+
+_WARNINGS = ("only ", "the data center is right", "the highest certified", "not ", "no ")
+
+
+def is_warning(note: str) -> bool:
+    """Whether a note asks for something, and does not only tell what was found."""
+    return note.startswith(_WARNINGS) or "left out" in note or "!" in note
+
+
 def render(
-    task: Task, scores: CalibrationScores, summary: Summary, notes: Sequence[str] = ()
+    task: Task,
+    scores: CalibrationScores,
+    summary: Summary,
+    notes: Sequence[str] = (),
+    made: Made | None = None,
+    images: LabelledSet | None = None,
 ) -> str:
-    """The report as one HTML page without outside resources."""
+    """The report as one HTML page without outside resources.
+
+    `images` are those that certified; the worst mistakes among them are shown.
+    """
     environment = Environment(
         loader=PackageLoader("hawkvision.taskbuild.report", "."),
         autoescape=True,
@@ -66,8 +117,16 @@ def render(
     return environment.get_template("calibration.html.j2").render(
         task=task,
         summary=summary,
-        notes=notes,
-        certified=[row for row in summary.targets if row.certified],
+        warnings=[note for note in notes if is_warning(note)],
+        facts=[note for note in notes if not is_warning(note)],
+        made=made,
+        certified=grouped(
+            [row for row in summary.targets if row.certified], summary.default_accuracy
+        ),
+        confusion=confusion(scores, task.labels, policy.default.threshold),
+        examples=[]
+        if images is None
+        else examples(scores, task.labels, images, policy.default.threshold),
         refused=[row for row in summary.targets if not row.certified],
         compared=compared_rows(summary),
         classes=classes[:_WORST_CLASSES],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -13,7 +13,13 @@ import numpy.typing as npt
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREY, GREEN, RED = "#2563a8", "#d2691e", "#888888", "#2e8b57", "#b22222"
+BLUE, ORANGE, GREY, GREEN, RED = "#3b82c4", "#d2691e", "#888888", "#2e9b63", "#b22222"
+"""Light enough on black and dark enough on white."""
+
+_INK, _GRID, _SHADE = "#010101", "#020202", "#030303"
+_THEMED = {_INK: "var(--ink)", _GRID: "var(--line)", _SHADE: "var(--shade)"}
+"""Colours that the page sets, light or dark; the numbers stand for them while drawing."""
+_PLAIN = {_INK: "#222222", _GRID: "#dddddd", _SHADE: "#eeeeee"}
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -21,7 +27,15 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#e5e5e5",
+    "grid.color": _GRID,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
@@ -52,9 +66,41 @@ def to_svg(figure: Figure, name: str) -> str:
     return svg.replace("xlink:href", "href")
 
 
+def themed(figure: Figure, name: str) -> str:
+    """As `to_svg`, in the colours of the page around it."""
+    return _coloured(to_svg(figure, name), _THEMED)
+
+
 def to_svg_file(figure: Figure, name: str) -> str:
     """As `to_svg`, for a file of its own."""
-    return to_svg(figure, name).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    figure.set_facecolor("white")
+    svg = _coloured(to_svg(figure, name), _PLAIN)
+    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
+def _coloured(svg: str, colours: Mapping[str, str]) -> str:
+    for number, colour in colours.items():
+        svg = svg.replace(number, colour)
+    return svg
+
+
+def legend_below(figure: Figure, axis: Any, columns: int) -> None:
+    """Under the axes, where no curve runs."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=8.5,
+        frameon=False,
+        labelcolor=_INK,
+    )
+
+
+def from_zero(axis: Any, values: Floats, least: float) -> None:
+    """A vertical axis from 0, as high as the values; a flat curve is not blown up to fill it."""
+    axis.set_ylim(0, max(float(np.max(values, initial=0.0)) * 1.08, least))
 
 
 def target_plot(
@@ -67,26 +113,27 @@ def target_plot(
     beyond: float,
 ) -> str:
     """Accuracy target against escalation rate and expected time; `beyond` is not certified."""
-    figure, axes = new_figure(8.4, 3.2, 2)
-    for axis, values, label in (
-        (axes[0], np.array(escalation) * 100, "escalated, %"),
-        (axes[1], np.array(milliseconds), "expected time, ms"),
+    figure, axes = new_figure(8.4, 3.4, 2)
+    lowest = min(targets, default=highest)
+    for axis, values, label, least in (
+        (axes[0], np.array(escalation) * 100, "escalated, %", 10.0),
+        (axes[1], np.array(milliseconds), "expected time, ms", 1.0),
     ):
         axis.plot(targets, values, color=BLUE, marker="o", markersize=3)
         axis.axvline(default, color=ORANGE, linestyle="--", linewidth=1, label="default target")
-        axis.axvspan(highest, beyond, color="#eeeeee", label="not certified")
-        axis.set(
-            xlabel="accuracy target", ylabel=label, xlim=(min(targets), beyond), ylim=(0, None)
-        )
-    axes[0].legend(loc="upper left")
-    return to_svg(figure, "target")
+        axis.axvspan(highest, beyond, color=_SHADE, label="not certified")
+        axis.set(xlabel="accuracy target", ylabel=label)
+        axis.set_xlim(min(lowest, beyond - 0.02) - 0.002, beyond)
+        from_zero(axis, values, least)
+    legend_below(figure, axes[0], 2)
+    return themed(figure, "target")
 
 
 def risk_plot(
     coverage: Floats, risk: Floats, bound: Floats, selective: Floats, edge: float, dc: float
 ) -> str:
     """Errors against the share answered at the edge: the cascade with its bound, the edge alone."""
-    figure, axis = new_figure()
+    figure, axis = new_figure(height=3.9)
     axis.plot(coverage * 100, bound * 100, color=ORANGE, label="cascade, upper bound (certified)")
     axis.plot(coverage * 100, risk * 100, color=BLUE, label="cascade, observed")
     shown = coverage > 0.02
@@ -100,9 +147,9 @@ def risk_plot(
     axis.axhline((1 - edge) * 100, color=GREY, linewidth=1, linestyle="--", label="edge alone")
     axis.axhline((1 - dc) * 100, color=GREY, linewidth=1, linestyle="-.", label="data center alone")
     axis.set(xlabel="answered at the edge (coverage), %", ylabel="wrong (risk), %", xlim=(0, 100))
-    axis.set_ylim(0, None)
-    axis.legend(loc="upper left", fontsize=8)
-    return to_svg(figure, "risk")
+    from_zero(axis, np.concatenate([bound, risk, [1 - edge, 1 - dc]]) * 100, 1.0)
+    legend_below(figure, axis, 2)
+    return themed(figure, "risk")
 
 
 def bins_of(confidence: Floats, right: Floats, bins: int = 12) -> list[Floats]:
@@ -129,16 +176,16 @@ def reliability_plot(
         size = 12 + 220 * count / count.sum()
         axis.scatter(mean, share, s=size, color=BLUE, alpha=0.75)
         axis.plot(mean, share, color=BLUE, linewidth=1)
-        axis.set(title=f"{title} temperature", xlabel="confidence", xlim=(0, 1), ylim=(0, 1.02))
+        axis.set(title=f"{title} temperature", xlabel="confidence", xlim=(0, 1.03), ylim=(0, 1.05))
     axes[0].set_ylabel("right")
-    return to_svg(figure, f"reliability-{name}")
+    return themed(figure, f"reliability-{name}")
 
 
 def loss_plot(
     loss: Sequence[float], edge: Sequence[float], dc: Sequence[float], resent: Sequence[float]
 ) -> str:
     """Accuracy of both rungs against the share of the image that was lost."""
-    figure, axis = new_figure(6.4, 3.0)
+    figure, axis = new_figure(6.4, 3.4)
     percent = np.array(loss) * 100
     axis.plot(percent, dc, color=ORANGE, marker="o", markersize=4, label="data center, as it came")
     axis.plot(percent, edge, color=BLUE, marker="o", markersize=4, label="edge")
@@ -152,5 +199,5 @@ def loss_plot(
         label="highest certified, sent again whole",
     )
     axis.set(xlabel="lost on the way, %", ylabel="accuracy")
-    axis.legend(fontsize=8)
-    return to_svg(figure, "loss")
+    legend_below(figure, axis, 1)
+    return themed(figure, "loss")

@@ -56,7 +56,9 @@ def evaluated(repository: Path, task: str, photos: Path, targets: str, out: Path
     return json.loads(out.read_text())["results"]
 
 
-def run(name: str, dc: str, photos: Photos, data: Path, out: Path) -> dict[str, Any]:
+def run(
+    name: str, dc: str, photos: Photos, data: Path, out: Path, limit: int | None
+) -> dict[str, Any]:
     """One edge model from its export to its figures."""
     folder = out / "models" / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -65,6 +67,7 @@ def run(name: str, dc: str, photos: Photos, data: Path, out: Path) -> dict[str, 
     figures = out / f"{name}.calibration.json"
     words = ["--edge", edge, "--dc", dc, "--data", str(data / "calibrate"), "--name", name]
     words += ["--restrict-to-data", "--loss-levels", "0", "--json", str(figures)]
+    words += [] if limit is None else ["--limit", str(limit)]
     hawkvision("calibrate", *words, "--out", str(out / "tasks"))
     body = json.loads(figures.read_text())
     targets = f"{TARGET},relative:0.02"
@@ -94,8 +97,9 @@ def table(found: list[dict[str, Any]]) -> Table:
 @click.command()
 @click.option("--data", required=True, envvar="HAWKVISION_DATA", type=click.Path(path_type=Path))
 @click.option("--out", default=Path("build/strangers"), type=click.Path(path_type=Path))
+@click.option("--limit", type=click.IntRange(100), help="Images to calibrate with.")
 @click.option("--only", multiple=True, type=click.Choice(sorted(EDGES)), help="Of the edge models.")
-def main(data: Path, out: Path, only: tuple[str, ...]) -> None:
+def main(data: Path, out: Path, limit: int | None, only: tuple[str, ...]) -> None:
     """Bring other people's models to served tasks; DATA is a folder or tar with train and val."""
     source = data / "imagenette.tar.gz" if (data / "imagenette.tar.gz").is_file() else data
     held = open_labelled(source, "val")
@@ -111,7 +115,7 @@ def main(data: Path, out: Path, only: tuple[str, ...]) -> None:
     dc = torch_external(models, photos)
     found = []
     for name in only or EDGES:
-        found.append(run(name, dc, photos, folder, out))
+        found.append(run(name, dc, photos, folder, out, limit))
         (out / "figures.json").write_text(json.dumps(found, indent=2))
     Console().print(table(found))
 

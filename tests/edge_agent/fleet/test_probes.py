@@ -97,3 +97,13 @@ def test_labels_of_another_task_are_refused(local: LocalTask, folder: Path) -> N
     (folder / "purple" / "0.jpg").write_bytes(coloured_jpeg("red"))
     with pytest.raises(DatasetError, match="purple"):
         Labelled.read(local.task, folder)
+
+
+def test_images_of_all_classes_take_turns(local: LocalTask, tmp_path: Path) -> None:
+    for label in LABELS:
+        for seed in range(12):
+            path = tmp_path / label / f"{label}{seed}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(coloured_jpeg(label, seed=seed))
+    first = [truth for _, truth in Labelled.read(local.task, tmp_path).images[:16]]
+    assert set(first) == set(range(len(LABELS)))

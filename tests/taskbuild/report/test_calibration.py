@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from hawkvision.datasets import LabelledImage
+from hawkvision.datasets.types import in_memory
 from hawkvision.repository import Repository, shipped_repository
 from hawkvision.summary import summarise_task
-from hawkvision.taskbuild.report.calibration import render
+from hawkvision.taskbuild.report import plots
+from hawkvision.taskbuild.report.calibration import Made, grouped, render
+from hawkvision.taskbuild.report.confusion import confusion
+from hawkvision.taskbuild.report.examples import examples, worst
 from hawkvision.tasks.classification import Classification
 from tests.calibration.test_scores import drawn
+from tests.models import coloured_jpeg
 
 VOID = {"meta", "link", "br", "img", "hr"}
 
@@ -65,7 +73,7 @@ def test_it_is_well_formed_and_escapes_what_it_was_given(classes: int) -> None:
 
 
 def test_it_needs_nothing_from_outside(shipped: str) -> None:
-    assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", shipped)
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!#|data:image/jpeg;base64,)""", shipped)
     assert "http" not in shipped and "@import" not in shipped
 
 
@@ -73,6 +81,7 @@ def test_every_part_is_there(shipped: str) -> None:
     checker = Checker()
     checker.feed(shipped)
     sections = {"targets", "alone", "risk", "reliability", "classes", "relative", "loss", "made"}
+    sections |= {"confusion"}
     assert sections <= set(checker.ids)
     assert shipped.count("<svg") == 5
     assert "gas pump" in shipped and "not certified" in shipped
@@ -96,3 +105,90 @@ def test_the_same_input_gives_the_same_page(shipped: str) -> None:
 
 def test_many_images_do_not_make_a_large_page() -> None:
     assert len(page(10, 20_000)) < 400_000
+
+
+def test_how_it_was_made_stands_at_the_top() -> None:
+    task = Repository(shipped_repository()).open("imagenette")
+    scores = task.scores()
+    made = Made(
+        "2026-01-31 12:00 UTC", "hawkvision calibrate --data 'my photos'", {"edge": "e.onnx"}
+    )
+    html = render(task, scores, summarise_task(task, scores), (), made)
+    top = html[: html.index('id="targets"')]
+    assert "2026-01-31 12:00 UTC" in top and "&#39;my photos&#39;" in top and "e.onnx" in top
+
+
+def test_warnings_and_facts_are_told_apart(shipped: str) -> None:
+    task = Repository(shipped_repository()).open("imagenette")
+    scores = task.scores()
+    notes = ("only 80 certifying images: …", "edge: normalize=imagenet found by trial")
+    html = render(task, scores, summarise_task(task, scores), notes)
+    first, second = html.index("only 80"), html.index("found by trial")
+    assert "</ul>" in html[first:second]
+    assert '<div class="box' not in shipped
+
+
+def test_targets_with_one_threshold_are_one_row(shipped: str) -> None:
+    task = Repository(shipped_repository()).open("imagenette")
+    rows = [row for row in summarise_task(task, task.scores()).targets if row.certified]
+    groups = grouped(rows, 0.83)
+    assert sum(row.threshold == rows[0].threshold for row in rows) > 4
+    assert [group.row.target for group in groups[:3]] == [0.82, 0.83, 0.87]
+    assert [group.default for group in groups[:3]] == [False, True, False]
+    assert [group.lowest for group in groups[:3]] == [0.81, 0.83, 0.84]
+    assert "0.81 to 0.87" in shipped
+
+
+def test_charts_take_the_page_s_colours_and_legends_lie_below(shipped: str) -> None:
+    for svg in re.findall(r"<svg.*?</svg>", shipped, re.DOTALL):
+        assert "var(--ink)" in svg and "#ffffff" not in svg and "#000000" not in svg
+        height = float(re.findall(r'viewBox="0 0 [\d.]+ ([\d.]+)"', svg)[0])
+        if "legend" in svg:
+            legend = svg[svg.index("legend") :]
+            texts = [float(y) for y in re.findall(r"<text[^>]* y=\"([\d.]+)", legend)]
+            assert texts and min(texts) > 0.8 * height
+
+
+def test_a_flat_curve_stands_on_an_axis_from_zero() -> None:
+    svg = plots.target_plot([0.6], [0.0], [0.05], default=0.6, highest=0.6, beyond=0.61)
+    flat = plots.target_plot(
+        [0.6, 0.61], [0.0, 0.0], [0.1, 0.1], default=0.6, highest=0.61, beyond=0.61
+    )
+    for text in (svg, flat):
+        assert ">10<" in text and ">1.0<" in text and "−" not in text
+
+
+def test_the_worst_mistakes_are_shown_as_pictures() -> None:
+    task = Repository(shipped_repository()).open("imagenette")
+    held = drawn(10, 60)
+    assert held.items is not None
+    photo = [LabelledImage(coloured_jpeg("red", seed), "x", f"{seed}.jpg") for seed in range(60)]
+    images = in_memory(photo, ["x"])
+    html = render(task, held, summarise_task(task, held), (), None, images)
+    places = worst(held, 0.0)
+    assert places and (np.diff(held.confidence[places]) <= 0).all()
+    assert (held.edge_loss[0][places] > 0).all()
+    assert 0 < html.count('src="data:image/jpeg;base64,') <= 12
+    ranked = sorted(photo, key=lambda one: hashlib.sha256(one.data).hexdigest())
+    first = examples(held, task.labels, images, 0.0)[0]
+    assert first.name == ranked[places[0]].name
+    assert first.label == task.labels[held.items.label[places[0]]]
+    assert len(html) < 500_000
+    assert examples(held, task.labels, in_memory(photo[:50], ["x"]), 0.0) == []
+
+
+def test_confusions_are_those_of_the_cascade() -> None:
+    held = drawn(4, 400)
+    labels = tuple("abcd")
+    found = confusion(held, labels, 0.7)
+    assert found is not None and held.items is not None
+    local = held.confidence >= 0.7
+    answer = np.where(local, held.items.rung_class[0, 0], held.items.dc_class[0])
+    wrong = int((answer != held.items.label).sum())
+    assert sum(one.count for one in found.mistakes) == wrong > 0
+    assert all(sum(row) == pytest.approx(1) for row in found.rows)
+    right = [found.rows[index][index] for index in range(4)]
+    of_class = np.bincount(held.items.label, minlength=4)
+    assert float(np.dot(right, of_class)) == pytest.approx(len(held) - wrong)
+    assert confusion(drawn(1000, 400), [str(i) for i in range(1000)], 0.7).rows == ()  # type: ignore[union-attr]
+    assert confusion(replace(held, items=None), labels, 0.7) is None
