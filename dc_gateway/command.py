@@ -39,6 +39,47 @@ _DEFAULT = GatewayConfig()
     "--threads", default=_DEFAULT.threads, type=click.IntRange(1, 64), show_default="cores, <= 4"
 )
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
+@click.option(
+    "--max-images", default=_DEFAULT.max_images, type=click.IntRange(1), help="Of one request."
+)
+@click.option(
+    "--max-calls",
+    default=_DEFAULT.max_calls,
+    type=click.IntRange(1),
+    help="Calls whose message is not here yet.",
+)
+@click.option(
+    "--max-calls-per-connection",
+    default=_DEFAULT.max_calls_per_connection,
+    type=click.IntRange(1),
+    help="A client with more waits.",
+)
+@click.option("--max-connections", default=_DEFAULT.max_connections, type=click.IntRange(1))
+@click.option(
+    "--max-message-bytes",
+    default=None,
+    type=click.IntRange(1024),
+    show_default="two of the largest images",
+    help="One request's, all images together.",
+)
+@click.option(
+    "--max-buffered-bytes",
+    default=_DEFAULT.max_buffered_bytes,
+    type=click.IntRange(1024),
+    help="All requests' together.",
+)
+@click.option(
+    "--max-client-share",
+    default=_DEFAULT.max_client_share,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Of queue and buffers.",
+)
+@click.option(
+    "--receive-timeout-s", default=_DEFAULT.receive_timeout_s, type=click.FloatRange(0.01, 3600)
+)
+@click.option(
+    "--max-deadline-s", default=_DEFAULT.max_deadline_s, type=click.FloatRange(0.01, 3600)
+)
 @click.option("--max-image-bytes", default=_DEFAULT.limits.max_bytes, type=click.IntRange(1))
 @click.option("--max-pixels", default=_DEFAULT.limits.max_pixels, type=click.IntRange(1))
 def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:

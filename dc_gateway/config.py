@@ -9,7 +9,8 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
 
-_FRAMING_BYTES = 64 * 1024
+STRUCTURE_BYTES = 64 * 1024
+"""Most bytes of a message that are no image: names, shapes, parameters."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,19 @@ class GatewayConfig:
     """Settings; times in seconds.
 
     `tasks` empty means every task of the repository. `max_queue` counts images that wait for a
-    thread, `max_images` those of one request; `max_calls` bounds the calls open at once, and with
-    them the memory that their messages take. While `drain_notice_s` lasts, the gateway still
-    answers but says that it is not ready; then calls in flight have `drain_grace_s` to finish.
+    thread, `max_images` those of one request.
+
+    `max_calls` bounds calls whose message is not here yet, of which `max_calls_per_connection` may
+    come over one of `max_connections`; a message must be here within `receive_timeout_s`, and a
+    call is answered within `max_deadline_s`, whatever longer time it allows. `max_message_bytes`
+    None stands for two images of the largest size.
+
+    Half of `max_buffered_bytes` is for messages being received, each of which may turn out to be
+    the largest, half for those that are here and not answered. `max_client_share` is how much of
+    that half, and of the queue, one client may take.
+
+    While `drain_notice_s` lasts, the gateway still answers but says that it is not ready; then
+    calls in flight have `drain_grace_s` to finish.
     """
 
     host: str = "127.0.0.1"
@@ -30,7 +41,14 @@ class GatewayConfig:
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
     max_queue: int = 64
     max_images: int = 64
-    max_calls: int = 1024
+    max_calls: int = 512
+    max_calls_per_connection: int = 128
+    max_connections: int = 512
+    max_message_bytes: int | None = None
+    max_buffered_bytes: int = 512 * 1024 * 1024
+    max_client_share: float = 0.75
+    receive_timeout_s: float = 10.0
+    max_deadline_s: float = 60.0
     limits: ImageLimits = field(default_factory=ImageLimits)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0
@@ -41,6 +59,16 @@ class GatewayConfig:
         return min(self.max_images, self.max_queue)
 
     @property
-    def max_message_bytes(self) -> int:
+    def message_bytes(self) -> int:
         """Largest gRPC message that is received."""
-        return 2 * self.limits.max_bytes + _FRAMING_BYTES
+        return self.max_message_bytes or 2 * self.limits.max_bytes + STRUCTURE_BYTES
+
+    @property
+    def receiving(self) -> int:
+        """How many messages are received at a time."""
+        return max(1, self.max_buffered_bytes // 2 // self.message_bytes)
+
+    @property
+    def held_bytes(self) -> int:
+        """Most bytes of messages that are here and not answered; the largest always fits."""
+        return max(self.max_buffered_bytes // 2, self.message_bytes)

@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import grpc
 import grpc.aio
 
+from dc_gateway import health, servicer
 from dc_gateway.config import GatewayConfig
+from dc_gateway.entrance import Entrance, EntranceLimits
+from dc_gateway.health import Health
 from dc_gateway.model import LargeModel, load_models
+from dc_gateway.quota import Quota
+from dc_gateway.reception import Reception
 from dc_gateway.servicer import InferenceServicer
+from dc_gateway.transport import server_options
 from hawkvision.errors import HawkVisionError
-from hawkvision.oip.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from hawkvision.serving import service
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.service import ServiceKind
 
-_MIN_PING_INTERVAL_MS = 10_000
+_PATIENCE_S = 0.25
+"""So long a message may be on its way while others wait for its place."""
 
 
 class Gateway:
@@ -28,17 +35,29 @@ class Gateway:
         self.models = models
         loop = asyncio.get_running_loop()
         self.pool = WorkerPool(config.threads, config.max_queue, loop)
-        self.servicer = InferenceServicer(models, self.pool, config.images_per_request)
-        self._server = grpc.aio.server(
-            maximum_concurrent_rpcs=config.max_calls,
-            options=(
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", config.max_message_bytes),
-                ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
-            ),
+        share = config.max_client_share
+        self.servicer = InferenceServicer(
+            models,
+            self.pool,
+            config.images_per_request,
+            Quota("images", config.max_queue + config.threads, share),
         )
-        add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            self.servicer, self._server
+        self._entrance = Entrance(
+            Reception(config.max_calls, config.receiving, _PATIENCE_S),
+            Quota("bytes", config.held_bytes, share),
+            EntranceLimits(config.receive_timeout_s, config.max_deadline_s),
+        )
+        self._health = Health(
+            (servicer.SERVICE, *models), self._entrance, Quota("watches", config.max_calls, share)
+        )
+        self._server = grpc.aio.server(options=server_options(config))
+        self._server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(
+                    servicer.SERVICE, self.servicer.handlers(self._entrance)
+                ),
+                grpc.method_handlers_generic_handler(health.SERVICE, self._health.handlers()),
+            )
         )
 
     @property
@@ -70,7 +89,9 @@ class Gateway:
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
         self.servicer.draining = True
+        self._health.drain()
         await asyncio.sleep(self._config.drain_notice_s)
+        self._health.close()
         await self._server.stop(self._config.drain_grace_s)
 
     async def close(self) -> None:

@@ -2,39 +2,72 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import time
 from collections.abc import Mapping
+from typing import Any
 
 import grpc
-import grpc.aio
 
+from dc_gateway.config import STRUCTURE_BYTES
+from dc_gateway.entrance import Call, Entrance, Method
 from dc_gateway.model import LargeModel
-from dc_gateway.status import status_of
+from dc_gateway.quota import Quota
 from hawkvision import __version__
-from hawkvision.errors import UnknownTask
+from hawkvision.errors import PayloadTooLarge, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip import open_inference_pb2_grpc as services
 from hawkvision.oip.inference import INPUT, build_reply, parse_images
+from hawkvision.oip.structure import check_structure
 from hawkvision.serving.pool import WorkerPool
 
-_log = logging.getLogger(__name__)
+SERVICE = "inference.GRPCInferenceService"
 
 
-class InferenceServicer(services.GRPCInferenceServiceServicer):
-    """Answers for `models`; decoding and inference run on the pool's threads."""
+def check_small(raw: bytes) -> None:
+    """Raise PayloadTooLarge for a message that is too large for a method without images."""
+    if len(raw) > STRUCTURE_BYTES:
+        raise PayloadTooLarge(
+            f"a message of {len(raw)} bytes; the limit is {STRUCTURE_BYTES} for this method",
+            hint="It takes names only.",
+        )
+
+
+def _check_infer(raw: bytes) -> None:
+    check_structure(raw, STRUCTURE_BYTES)
+
+
+class InferenceServicer:
+    """Answers for `models`; decoding and inference run on the pool's threads.
+
+    `images` bounds what one client has in the pool.
+    """
 
     def __init__(
         self,
         models: Mapping[str, LargeModel],
         pool: WorkerPool,
         max_images: int,
+        images: Quota,
     ) -> None:
         self._models = models
         self._pool = pool
         self._max_images = max_images
+        self._images = images
         self.draining = False
+
+    def handlers(self, entrance: Entrance) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
+        """By the method's name."""
+        table: dict[str, Method[Any]] = {
+            "ServerLive": Method(messages.ServerLiveRequest, self.server_live, check_small),
+            "ServerReady": Method(messages.ServerReadyRequest, self.server_ready, check_small),
+            "ModelReady": Method(messages.ModelReadyRequest, self.model_ready, check_small),
+            "ServerMetadata": Method(
+                messages.ServerMetadataRequest, self.server_metadata, check_small
+            ),
+            "ModelMetadata": Method(
+                messages.ModelMetadataRequest, self.model_metadata, check_small
+            ),
+            "ModelInfer": Method(messages.ModelInferRequest, self.model_infer, _check_infer),
+        }
+        return {name: entrance.unary(method) for name, method in table.items()}
 
     def _model(self, name: str, version: str) -> LargeModel:
         """The model that serves `name`, any version if none is asked for. Raises UnknownTask."""
@@ -49,20 +82,20 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
             )
         return model
 
-    async def ServerLive(  # noqa: N802
-        self, request: messages.ServerLiveRequest, context: object
+    async def server_live(
+        self, request: messages.ServerLiveRequest, call: Call
     ) -> messages.ServerLiveResponse:
         """The process answers."""
         return messages.ServerLiveResponse(live=True)
 
-    async def ServerReady(  # noqa: N802
-        self, request: messages.ServerReadyRequest, context: object
+    async def server_ready(
+        self, request: messages.ServerReadyRequest, call: Call
     ) -> messages.ServerReadyResponse:
         """Whether new work is welcome: not while draining."""
         return messages.ServerReadyResponse(ready=not self.draining)
 
-    async def ModelReady(  # noqa: N802
-        self, request: messages.ModelReadyRequest, context: object
+    async def model_ready(
+        self, request: messages.ModelReadyRequest, call: Call
     ) -> messages.ModelReadyResponse:
         """Whether this model and version serves; an unknown one is not ready."""
         try:
@@ -71,25 +104,17 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
             return messages.ModelReadyResponse(ready=False)
         return messages.ModelReadyResponse(ready=not self.draining)
 
-    async def ServerMetadata(  # noqa: N802
-        self, request: messages.ServerMetadataRequest, context: object
+    async def server_metadata(
+        self, request: messages.ServerMetadataRequest, call: Call
     ) -> messages.ServerMetadataResponse:
         """Name and version of the server."""
         return messages.ServerMetadataResponse(name="hawkvision", version=__version__)
 
-    async def ModelMetadata(  # noqa: N802
-        self,
-        request: messages.ModelMetadataRequest,
-        context: grpc.aio.ServicerContext[
-            messages.ModelMetadataRequest, messages.ModelMetadataResponse
-        ],
+    async def model_metadata(
+        self, request: messages.ModelMetadataRequest, call: Call
     ) -> messages.ModelMetadataResponse:
-        """Tensors of a model; NOT_FOUND for one that does not serve."""
-        try:
-            model = self._model(request.name, request.version)
-        except UnknownTask as error:
-            status = status_of(error)
-            await context.abort(status.code, status.details)
+        """Tensors of a model. Raises UnknownTask."""
+        model = self._model(request.name, request.version)
         reply = messages.ModelMetadataResponse(
             name=model.task.name,
             versions=[model.task.version],
@@ -100,32 +125,25 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
             reply.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=[-1, *tensor.shape])
         return reply
 
-    async def ModelInfer(  # noqa: N802
-        self,
-        request: messages.ModelInferRequest,
-        context: grpc.aio.ServicerContext[messages.ModelInferRequest, messages.ModelInferResponse],
+    async def model_infer(
+        self, request: messages.ModelInferRequest, call: Call
     ) -> messages.ModelInferResponse:
-        """Classify the images of one request; the errors are those of `status_of`."""
-        try:
-            return await self._infer(request, context.time_remaining())
-        except Exception as error:
-            status = status_of(error)
-            if status.code is grpc.StatusCode.INTERNAL:
-                _log.exception("request %r for %r failed", request.id, request.model_name)
-        return await context.abort(status.code, status.details, status.trailing)
+        """Classify the images of one request.
 
-    async def _infer(
-        self, request: messages.ModelInferRequest, timeout_s: float | None
-    ) -> messages.ModelInferResponse:
+        Raises InvalidRequest, UnknownTask, the image errors, Overloaded, DeadlineExceeded and
+        EngineError.
+        """
         model = self._model(request.model_name, request.model_version)
         kind = model.task.kind
         images = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
-        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        predictions = await self._pool.submit(
-            lambda found, ticket: model.predict(found, ticket.check),
-            images,
-            items=len(images),
-            deadline=deadline,
-        )
+        head = messages.ModelInferRequest(model_name=request.model_name, id=request.id)
+        del request  # its images are held once, not twice, while they wait
+        with self._images.take(call.peer, len(images)):
+            predictions = await self._pool.submit(
+                lambda found, ticket: model.predict(found, ticket.check),
+                images,
+                items=len(images),
+                deadline=call.deadline,
+            )
         outputs = kind.encode(predictions)
-        return build_reply(request, model.task.version, outputs, agrees=model.agrees)
+        return build_reply(head, model.task.version, outputs, agrees=model.agrees)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from hawkvision.errors import (
+    BodyTimeout,
     DeadlineExceeded,
     HawkVisionError,
     InvalidRequest,
@@ -19,6 +20,7 @@ _CODES: tuple[tuple[type[HawkVisionError], grpc.StatusCode], ...] = (
     (InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (BodyTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
 )
 
 

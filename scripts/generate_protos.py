@@ -1,8 +1,8 @@
 """Generate `hawkvision/oip/*_pb2*.py` from the `.proto`, in a throw-away environment.
 
-The oldest supported generator is used, so that the stubs run with every newer protobuf. They are
-put into a descriptor pool of their own: tritonclient carries the same protocol under another file
-name, and both must be importable in one process.
+The oldest supported generator is used, so that the stubs run with every newer protobuf. Each file
+is put into a descriptor pool of its own: tritonclient carries the inference protocol under another
+file name, grpcio-health-checking the health protocol, and all must be importable in one process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import tempfile
 import venv
 from pathlib import Path
 
-GENERATOR = "grpcio-tools==1.73.*"
+GENERATOR = "grpcio-tools==1.73.1"
+"""Its stubs ask for this grpcio and for protobuf 6.31: the lower bounds of pyproject.toml."""
+
+_POOL = "_descriptor_pool.Default()"
 
 
 def main() -> None:
@@ -35,16 +38,15 @@ def main() -> None:
                 f"--python_out={root}",
                 f"--pyi_out={root}",
                 f"--grpc_python_out={root}",
-                str(package / "open_inference.proto"),
+                *(str(path) for path in package.glob("*.proto")),
             ],
             check=True,
         )
-    stub = package / "open_inference_pb2.py"
-    source = stub.read_text("utf-8")
-    default = "_descriptor_pool.Default()"
-    if source.count(default) != 1:
-        sys.exit("the generator's output has changed: no single default descriptor pool")
-    stub.write_text(source.replace(default, "_descriptor_pool.DescriptorPool()"), "utf-8")
+    for stub in package.glob("*_pb2.py"):
+        source = stub.read_text("utf-8")
+        if source.count(_POOL) != 1:
+            sys.exit(f"the generator's output has changed: no single {_POOL} in {stub}")
+        stub.write_text(source.replace(_POOL, "_descriptor_pool.DescriptorPool()"), "utf-8")
 
 
 if __name__ == "__main__":
