@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError, Message
 from dc_gateway.peers import Peer, parse_peer
 from dc_gateway.quota import Quota
 from dc_gateway.reception import Arrival, Reception
-from dc_gateway.status import status_of
+from dc_gateway.status import Status, status_of
 from hawkvision.errors import BodyTimeout, DeadlineExceeded, InvalidRequest, Overloaded
 
 _log = logging.getLogger(__name__)
@@ -77,8 +77,9 @@ class Entrance:
             except grpc.aio.BaseError:  # the call or the server has ended: nobody to tell
                 raise
             except Exception as error:
-                await refuse(context, error)
-                raise
+                status = told(error)
+            # Out here the abort does not keep the error alive, nor the images of its traceback.
+            return await context.abort(status.code, status.details, status.trailing)
 
         return grpc.stream_unary_rpc_method_handler(serve)
 
@@ -115,7 +116,7 @@ class Entrance:
                 self._next()
                 if not arrival.reading:
                     await turn.begun.wait()
-                raw = await context.read()
+                raw = await _read(context)
         except TimeoutError as error:
             self._reception.failed(arrival)
             raise self._too_late(turn) from error
@@ -170,8 +171,16 @@ class _Turn:
 
     def refuse(self) -> None:
         """End the wait at once."""
-        self.refused = True
-        self.timeout.reschedule(-math.inf)
+        if not self.timeout.expired():
+            self.refused = True
+            self.timeout.reschedule(-math.inf)
+
+
+def _read(context: Context) -> asyncio.Future[Any]:
+    """A message to wait for; gRPC leaks what a read that was cancelled receives after all."""
+    reading = asyncio.ensure_future(context.read())
+    reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return asyncio.shield(reading)
 
 
 def parse(kind: type[Request], raw: bytes, check: Callable[[bytes], None]) -> Request:
@@ -186,9 +195,9 @@ def parse(kind: type[Request], raw: bytes, check: Callable[[bytes], None]) -> Re
         ) from error
 
 
-async def refuse(context: Context, error: Exception) -> None:
-    """End a call with the status of an error; what nobody expected goes to the log."""
+def told(error: Exception) -> Status:
+    """The status that ends a call; what nobody expected goes to the log."""
     status = status_of(error)
     if status.code is grpc.StatusCode.INTERNAL:
         _log.error("a call failed", exc_info=error)
-    await context.abort(status.code, status.details, status.trailing)
+    return status

@@ -14,15 +14,15 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from dc_gateway.entrance import Call, Context, Entrance, Method, parse, refuse
+from dc_gateway.entrance import Call, Context, Entrance, Method, parse, told
 from dc_gateway.peers import parse_peer
 from dc_gateway.quota import Quota
 from dc_gateway.servicer import check_small
+from dc_gateway.status import Status
 from hawkvision.errors import UnknownTask
 from hawkvision.oip.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 SERVICE = "grpc.health.v1.Health"
-Status = HealthCheckResponse.ServingStatus
 
 
 class Health:
@@ -52,13 +52,15 @@ class Health:
 
     def _status(self, service: str) -> HealthCheckResponse.ServingStatus:
         if service not in self._services:
-            return Status.SERVICE_UNKNOWN
-        return Status.NOT_SERVING if self._draining.is_set() else Status.SERVING
+            return HealthCheckResponse.SERVICE_UNKNOWN
+        if self._draining.is_set():
+            return HealthCheckResponse.NOT_SERVING
+        return HealthCheckResponse.SERVING
 
     async def check(self, request: HealthCheckRequest, call: Call) -> HealthCheckResponse:
         """The status of one service. Raises UnknownTask, NOT_FOUND as the protocol wants it."""
         status = self._status(request.service)
-        if status == Status.SERVICE_UNKNOWN:
+        if status == HealthCheckResponse.SERVICE_UNKNOWN:
             raise UnknownTask(
                 f"no service {request.service[:80]!r}",
                 hint=f"There is {', '.join(map(repr, sorted(self._services)))}.",
@@ -73,11 +75,12 @@ class Health:
             service = parse(HealthCheckRequest, raw, check_small).service
             with self._watches.take(peer, 1):
                 await self._tell(service, context)
+            status = Status(grpc.StatusCode.UNAVAILABLE, "unavailable: the gateway stops")
         except grpc.aio.BaseError:
             raise
         except Exception as error:
-            await refuse(context, error)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "unavailable: the gateway stops")
+            status = told(error)
+        await context.abort(status.code, status.details, status.trailing)
 
     async def _tell(self, service: str, context: Context) -> None:
         before = self._status(service)

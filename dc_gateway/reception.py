@@ -5,7 +5,8 @@ large it is, gRPC does not say before it is whole. So few messages are received 
 if it were the largest; other calls wait, and HTTP/2 flow control keeps what they send at the
 sender. Under pressure the newest call of whoever has the least goes first (a call that has
 waited long will be late anyway), connections that have delivered before go ahead of those that
-have not, and a message that does not come gives its place away.
+have not and keep a part of the places for themselves, and a message that does not come gives its
+place away.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ _REMEMBERED = 4096
 
 @dataclass(eq=False, slots=True)
 class Arrival:
-    """A call whose message has not been received; `reading` since `since` once it is its turn."""
+    """A call whose message has not been received; `reading` since `since` once it is its turn.
+
+    `new` where its connection had delivered nothing at that time.
+    """
 
     peer: Peer
     number: int
     reading: bool = False
     since: float = 0.0
+    new: bool = True
 
 
 @dataclass(slots=True)
@@ -55,6 +60,8 @@ class Reception:
         self._calls: Counter[str] = Counter()
         self._places_of: Counter[str] = Counter()
         self._delivered: OrderedDict[str, None] = OrderedDict()
+        self._for_new = max(1, places // 2)
+        self._new_reading = 0
 
     @property
     def calls(self) -> int:
@@ -72,7 +79,7 @@ class Reception:
         arrival = Arrival(peer, self._numbers)
         self._here[arrival] = None
         _count(self._calls, peer, 1)
-        if not self._waiting and len(self._reading) < self._places:
+        if not self._waiting and self._has_place(arrival):
             self._start(arrival, now)
         else:
             self._waiting.setdefault(peer.connection, []).append(arrival)
@@ -85,7 +92,7 @@ class Reception:
             self._refuse(self._least_deserving(self._here), turn)
         while self._waiting:
             best = self._most_deserving()
-            if len(self._reading) >= self._places:
+            if not self._has_place(best):
                 slow = [
                     one
                     for one in self._reading
@@ -126,6 +133,8 @@ class Reception:
     def _start(self, arrival: Arrival, now: float) -> None:
         self._stop_waiting(arrival)
         arrival.reading, arrival.since = True, now
+        arrival.new = not self._proven(arrival)
+        self._new_reading += arrival.new
         self._reading[arrival] = None
         _count(self._places_of, arrival.peer, 1)
 
@@ -140,6 +149,7 @@ class Reception:
         _count(self._calls, arrival.peer, -1)
         if arrival in self._reading:
             del self._reading[arrival]
+            self._new_reading -= arrival.new
             _count(self._places_of, arrival.peer, -1)
         else:
             self._stop_waiting(arrival)
@@ -176,9 +186,14 @@ class Reception:
             ),
         )
 
+    def _has_place(self, arrival: Arrival) -> bool:
+        if len(self._reading) >= self._places:
+            return False
+        return self._proven(arrival) or self._new_reading < self._for_new
+
     def _may_replace(self, other: Arrival, slow: Arrival) -> bool:
-        """Whoever has not delivered takes no place from one who has."""
-        return self._proven(other) or not self._proven(slow)
+        """Whoever has not delivered takes a place from its like only."""
+        return self._proven(other) or slow.new
 
 
 def _count(counter: Counter[str], peer: Peer, step: int) -> None:

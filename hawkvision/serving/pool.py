@@ -99,13 +99,19 @@ class _Job:
             self.fault = error
 
     def settle(self) -> None:
-        """Hand over what came of it; on the event loop."""
-        if self.future.done():
+        """Hand over what came of it; on the event loop, once.
+
+        The job forgets it then: an error's traceback leads to the job and so to its images, which
+        would wait for the garbage collector.
+        """
+        future, fault, result = self.future, self.fault, self.result
+        del self.future, self.fault, self.result, self.item
+        if future.done():
             return
-        if self.fault is not None:
-            self.future.set_exception(self.fault)
+        if fault is not None:
+            future.set_exception(fault)
         else:
-            self.future.set_result(self.result)
+            future.set_result(result)
 
 
 class WorkerPool:
