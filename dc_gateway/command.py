@@ -80,6 +80,12 @@ _DEFAULT = GatewayConfig()
 @click.option(
     "--max-deadline-s", default=_DEFAULT.max_deadline_s, type=click.FloatRange(0.01, 3600)
 )
+@click.option(
+    "--min-ping-interval-s",
+    default=_DEFAULT.min_ping_interval_s,
+    type=click.FloatRange(0.001, 3600),
+    help="A client that pings more often is cut off.",
+)
 @click.option("--max-image-bytes", default=_DEFAULT.limits.max_bytes, type=click.IntRange(1))
 @click.option("--max-pixels", default=_DEFAULT.limits.max_pixels, type=click.IntRange(1))
 def command(max_image_bytes: int, max_pixels: int, **options: Any) -> None:

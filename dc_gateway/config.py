@@ -27,7 +27,8 @@ class GatewayConfig:
 
     Half of `max_buffered_bytes` is for messages being received, each of which may turn out to be
     the largest, half for those that are here and not answered. `max_client_share` is how much of
-    that half, and of the queue, one client may take.
+    that half, and of the queue, one client may take. Of a client that pings more often than each
+    `min_ping_interval_s`, the connection is closed.
 
     While `drain_notice_s` lasts, the gateway still answers but says that it is not ready; then
     calls in flight have `drain_grace_s` to finish.
@@ -49,6 +50,7 @@ class GatewayConfig:
     max_client_share: float = 0.75
     receive_timeout_s: float = 10.0
     max_deadline_s: float = 60.0
+    min_ping_interval_s: float = 5.0
     limits: ImageLimits = field(default_factory=ImageLimits)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0

@@ -17,7 +17,6 @@ _AGE_MS = 3_600_000
 _AGE_GRACE_MS = 60_000
 _KEEPALIVE_MS = 60_000
 _KEEPALIVE_TIMEOUT_MS = 20_000
-_MIN_PING_INTERVAL_MS = 5_000
 
 
 def server_options(config: GatewayConfig) -> tuple[tuple[str, int], ...]:
@@ -26,7 +25,7 @@ def server_options(config: GatewayConfig) -> tuple[tuple[str, int], ...]:
     Messages are taken uncompressed only: encoded images do not shrink, and a small compressed
     message may be a large one. Connections end when nothing was asked for ten minutes, and after
     an hour in any case, which also spreads edges over gateways that are new; what runs is
-    finished. Pings without calls are welcome, one in five seconds.
+    finished. Pings without calls are welcome, one in `min_ping_interval_s`.
     """
     return (
         ("grpc.so_reuseport", 0),
@@ -34,8 +33,6 @@ def server_options(config: GatewayConfig) -> tuple[tuple[str, int], ...]:
         ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
         ("grpc.max_concurrent_streams", config.max_calls_per_connection),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
-        ("grpc.server.max_pending_requests", config.max_calls),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * config.max_calls),
         ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
@@ -45,5 +42,5 @@ def server_options(config: GatewayConfig) -> tuple[tuple[str, int], ...]:
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(config.min_ping_interval_s * 1000)),
     )
