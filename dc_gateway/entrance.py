@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,11 +22,22 @@ from dc_gateway.peers import Peer, parse_peer
 from dc_gateway.quota import Quota
 from dc_gateway.reception import Arrival, Reception
 from dc_gateway.status import Status, status_of
-from hawkvision.errors import BodyTimeout, DeadlineExceeded, InvalidRequest, Overloaded
+from hawkvision.errors import (
+    BodyTimeout,
+    DeadlineExceeded,
+    HawkVisionError,
+    InvalidRequest,
+    Overloaded,
+)
 
 _log = logging.getLogger(__name__)
 Request = TypeVar("Request", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
+
+_MAKE_WAY = Overloaded(
+    "this call's message is not here, and others wait to send theirs",
+    hint="Send the message with the call; retry after the time in retry-after.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +75,10 @@ class Entrance:
         self._reception = reception
         self._held_bytes = held_bytes
         self._limits = limits
-        self._turns: dict[Arrival, _Turn] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._visits: dict[Arrival, _Visit] = {}
+        self._refusing: set[asyncio.Task[None]] = set()
+        self._next_turn: asyncio.TimerHandle | None = None
+        self._sweep: asyncio.TimerHandle | None = None
 
     def unary(self, method: Method[Any]) -> grpc.RpcMethodHandler[bytes, bytes]:
         """What gRPC calls for a method with one request and one reply."""
@@ -85,102 +97,127 @@ class Entrance:
 
     async def _answer(self, method: Method[Any], context: Context) -> bytes:
         peer = parse_peer(context.peer())
-        remaining = context.time_remaining()
-        allowed_s = min(math.inf if remaining is None else remaining, self._limits.deadline_s)
-        call = Call(peer, time.monotonic() + allowed_s)
+        begun = time.monotonic()
+        asked = context.time_remaining()
+        raw = await self.receive(peer, context)
+        with self._held_bytes.take(peer, len(raw)):
+            most = begun + self._limits.deadline_s
+            deadline = most if asked is None else min(most, begun + asked)
+            answer = method.answer(parse(method.request, raw, method.check), Call(peer, deadline))
+            del raw  # whoever answers decides what of it is kept
+            if deadline < most:  # gRPC itself cancels at the client's deadline
+                return (await answer).SerializeToString()
+            return (await self._in_time(answer, most)).SerializeToString()
+
+    async def _in_time(self, answer: Awaitable[Message], most: float) -> Message:
         try:
-            async with asyncio.timeout(allowed_s):
-                raw = await self.receive(peer, context)
-                with self._held_bytes.take(peer, len(raw)):
-                    answering = method.answer(parse(method.request, raw, method.check), call)
-                    del raw  # whoever answers decides what of it is kept
-                    return (await answering).SerializeToString()
+            async with asyncio.timeout(most - time.monotonic()):
+                return await answer
         except TimeoutError as error:
+            most_s = self._limits.deadline_s
             raise DeadlineExceeded(
-                f"no answer within {allowed_s:.3g} s",
-                hint=f"The most that a call may take here is {self._limits.deadline_s:g} s.",
+                f"no answer within {most_s:g} s, the most that a call may take here",
+                hint="Send fewer images at once.",
             ) from error
 
     async def receive(self, peer: Peer, context: Context) -> bytes:
         """The one message of a call, when it is its turn.
 
-        Raises Overloaded where others go first, BodyTimeout for a message that does not come, and
-        InvalidRequest where there is none.
+        A call whose message is late, or has to make way, is ended here; gRPC's AbortError says so.
+        It is never cancelled: gRPC leaks what a read that was cancelled receives after all.
+        Raises InvalidRequest where there is no message.
         """
-        arrival = self._reception.arrive(peer, time.monotonic())
-        turn = _Turn(asyncio.timeout(self._limits.receive_s))
+        now = time.monotonic()
+        arrival = self._reception.arrive(peer, now)
+        visit = self._visits[arrival] = _Visit(context, now + self._limits.receive_s)
+        if self._sweep is None:
+            self._sweep = visit.loop.call_later(self._limits.receive_s, self._end_late)
         raw: Any = None
         try:
-            async with turn.timeout:
-                self._turns[arrival] = turn
-                self._next()
-                if not arrival.reading:
-                    await turn.begun.wait()
-                raw = await _read(context)
-        except TimeoutError as error:
-            self._reception.failed(arrival)
-            raise self._too_late(turn) from error
+            self._settle()
+            if not arrival.reading:
+                visit.turn = visit.loop.create_future()
+                await visit.turn
+            raw = await context.read()
         finally:
-            self._turns.pop(arrival, None)
+            del self._visits[arrival]
             if raw is None or raw is grpc.aio.EOF:
                 self._reception.gone(arrival)
             else:
                 self._reception.received(arrival)
-            self._next()
+            self._settle()
         if raw is grpc.aio.EOF:
             raise InvalidRequest("the call has no message", hint="Send one message in each call.")
         message: bytes = raw
         return message
 
-    def _too_late(self, turn: _Turn) -> Overloaded | BodyTimeout:
-        if turn.refused:
-            return Overloaded(
-                "this call's message is not here, and others wait to send theirs",
-                hint="Send the message with the call; retry after the time in retry-after.",
-            )
-        return BodyTimeout(
-            f"no message within {self._limits.receive_s:g} s",
-            hint="Send the message with the call, or images in smaller requests.",
-        )
-
-    def _next(self) -> None:
+    def _settle(self) -> None:
         """Carry out what follows from calls that came or went; come back when patience ends."""
         if not self._reception.unsettled:
             return
         turn = self._reception.turn(time.monotonic())
         for arrival in turn.refuse:
-            self._turns[arrival].refuse()
+            self._end(self._visits[arrival], _MAKE_WAY)
         for arrival in turn.start:
-            self._turns[arrival].begun.set()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            self._visits[arrival].begin()
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
         due = self._reception.next_turn()
         if due is not None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, due - time.monotonic()), self._next)
+            self._next_turn = loop.call_later(max(0.0, due - time.monotonic()), self._settle)
+
+    def _end_late(self) -> None:
+        """End the calls whose time to send a message is over; they stand oldest first."""
+        self._sweep = None
+        now = time.monotonic()
+        for arrival, visit in self._visits.items():
+            if visit.due > now:
+                self._sweep = visit.loop.call_later(visit.due - now, self._end_late)
+                break
+            if not visit.ended:
+                self._reception.failed(arrival)
+                receive_s = self._limits.receive_s
+                self._end(
+                    visit,
+                    BodyTimeout(
+                        f"no message within {receive_s:g} s",
+                        hint="Send the message with the call, or images in smaller requests.",
+                    ),
+                )
+        self._settle()
+
+    def _end(self, visit: _Visit, error: HawkVisionError) -> None:
+        visit.ended = True
+        task = visit.loop.create_task(visit.end(status_of(error)))
+        self._refusing.add(task)
+        task.add_done_callback(self._refusing.discard)
 
 
-class _Turn:
-    """What a call's coroutine is told while it waits for its message."""
+class _Visit:
+    """A call that has not sent its message, which is due at `due`."""
 
-    def __init__(self, timeout: asyncio.Timeout) -> None:
-        self.timeout = timeout
-        self.begun = asyncio.Event()
-        self.refused = False
+    __slots__ = ("context", "due", "ended", "loop", "turn")
 
-    def refuse(self) -> None:
-        """End the wait at once."""
-        if not self.timeout.expired():
-            self.refused = True
-            self.timeout.reschedule(-math.inf)
+    def __init__(self, context: Context, due: float) -> None:
+        self.context = context
+        self.due = due
+        self.loop = asyncio.get_running_loop()
+        self.turn: asyncio.Future[None] | None = None
+        self.ended = False
 
+    def begin(self) -> None:
+        """It is its turn; also where it has been ended, which it then learns."""
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_result(None)
 
-def _read(context: Context) -> asyncio.Future[Any]:
-    """A message to wait for; gRPC leaks what a read that was cancelled receives after all."""
-    reading = asyncio.ensure_future(context.read())
-    reading.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return asyncio.shield(reading)
+    async def end(self, status: Status) -> None:
+        """Tell the client; whatever waits for the message is told by gRPC."""
+        try:
+            await self.context.abort(status.code, status.details, status.trailing)
+        except grpc.aio.BaseError:
+            self.begin()
 
 
 def parse(kind: type[Request], raw: bytes, check: Callable[[bytes], None]) -> Request:

@@ -45,7 +45,9 @@ class Gateway:
         self._entrance = Entrance(
             Reception(config.max_calls, config.receiving, _PATIENCE_S),
             Quota("bytes", config.held_bytes, share),
-            EntranceLimits(config.receive_timeout_s, config.max_deadline_s),
+            EntranceLimits(
+                min(config.receive_timeout_s, config.max_deadline_s), config.max_deadline_s
+            ),
         )
         self._health = Health(
             (servicer.SERVICE, *models), self._entrance, Quota("watches", config.max_calls, share)

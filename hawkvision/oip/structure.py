@@ -22,8 +22,10 @@ _PATHS = ((_RAW_INPUT_CONTENTS,), (_INPUTS, _CONTENTS, _BYTES_CONTENTS))
 def check_structure(raw: bytes, at_most: int) -> None:
     """Raise InvalidRequest if more than `at_most` bytes of a ModelInferRequest are no payload.
 
-    Raises it too for what is no protobuf message.
+    Raises it too for what is no protobuf message, if it is longer than that.
     """
+    if len(raw) <= at_most:
+        return
     budget = at_most
     for size in _structure(raw, 0, len(raw), _PATHS):
         budget -= size
