@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dc_gateway.config import GatewayConfig
+from hawkvision.errors import HawkVisionError
 from hawkvision.images import ImageLimits
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
@@ -50,4 +51,7 @@ def command(
     with logs.configured(log_level, log_format):
         from dc_gateway.server import run
 
-        run(GatewayConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))
+        try:
+            run(GatewayConfig(limits=ImageLimits(max_image_bytes, max_pixels), **options))
+        except HawkVisionError as error:
+            raise click.ClickException(f"{error.message}. {error.hint}".strip()) from error
