@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from dc_gateway.config import GatewayConfig
-from hawkvision.errors import HawkVisionError
+<<<<<<< ours
+=======
+from hawkvision.images import ImageLimits
+>>>>>>> theirs
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
@@ -95,7 +98,4 @@ def command(log_level: str, log_format: str, **options: Any) -> None:
     with logs.configured(log_level, log_format):
         from dc_gateway.server import run
 
-        try:
-            run(GatewayConfig(**options))
-        except HawkVisionError as error:
-            raise click.ClickException(f"{error.message}. {error.hint}".strip()) from error
+        run(GatewayConfig(**options))

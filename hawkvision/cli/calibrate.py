@@ -36,7 +36,9 @@ KEY=VALUE says what a model's file does not, and is not to be found by trial:
   normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B
   size=SIDE or WxH        of an input that the file leaves open
   fit=cover|stretch       a centre crop, or the whole image
-  channels=RGB|BGR, output=logits|probabilities or the name of an output, name=NAME
+  channels=RGB|BGR        the order of colours
+  output=logits|probabilities, or the name of the output with the scores
+  name=NAME               the rung's
 """
 
 

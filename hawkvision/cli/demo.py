@@ -60,9 +60,10 @@ def command(name: str, data: str | None, images: int, json_file: Path | None) ->
     console = screen()
     children: list[Child] = []
     try:
-        children.append(Child("dc", ["--port", "0", "--task", name], echo=False))
+        quiet = ["--log-level", "error"]
+        children.append(Child("dc", ["--port", "0", "--task", name, *quiet], echo=False))
         gateway = children[0].wait_ready()
-        options = ["--port", "0", "--gateway", gateway, "--task", name]
+        options = ["--port", "0", "--gateway", gateway, "--task", name, *quiet]
         children.append(Child("edge", options, echo=False))
         url = children[1].wait_ready()
         console.print(f"edge agent {url}, data-center gateway {gateway}")

@@ -97,17 +97,24 @@ def parse_source(text: str) -> ModelSource:
 
 def _file_and_settings(text: str) -> tuple[str, list[str]]:
     """A file and what follows it; commas belong to the name of a file that is there."""
-    parts = text.split(",")
+    path, rest = _file_first(text.split(","))
+    settings: list[str] = []
+    while rest:
+        key, separator, value = rest[0].partition("=")
+        if key == "labels" and separator:
+            value, rest = _file_first([value, *rest[1:]])
+            settings.append(f"labels={value}")
+        else:
+            settings.append(rest[0])
+            rest = rest[1:]
+    return path, settings
+
+
+def _file_first(parts: list[str]) -> tuple[str, list[str]]:
+    """As many parts as make the name of a file, or one; and the rest."""
     there = (end for end in range(len(parts), 1, -1) if Path(",".join(parts[:end])).is_file())
     end = next(there, 1)
-    settings: list[str] = []
-    for part in parts[end:]:
-        joined = f"{settings[-1]},{part}" if settings else ""
-        if joined.startswith("labels=") and Path(joined.removeprefix("labels=")).is_file():
-            settings[-1] = joined
-        else:
-            settings.append(part)
-    return ",".join(parts[:end]), settings
+    return ",".join(parts[:end]), parts[end:]
 
 
 def _choice(key: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -155,6 +155,7 @@ def test_a_fleet_s_large_numbers_fit(shown: Shown) -> None:
         requests=123_456_789.0,
         escalation_rate=1.0,
         estimates={"prediction": replace(window.overall.estimates["prediction"], n=123_456_789.0)},
+        source="prediction",
     )
     report = replace(
         report,

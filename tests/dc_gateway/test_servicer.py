@@ -174,7 +174,7 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(serve: Se
         error = await refusal(served, infer_request(image))
         assert not waiting.done()
         waiting.cancel()
-    trailing = dict(error.trailing_metadata() or ())
+    trailing = dict([*(error.trailing_metadata() or ())])
     assert error.code() is Code.RESOURCE_EXHAUSTED
     assert trailing["retry-after"] == "1"
 

@@ -195,6 +195,50 @@ async def test_gateways_behind_one_name_share_the_calls(task: Task) -> None:
         await upstream.close()
 
 
+async def test_when_one_of_two_gateways_goes_the_other_answers_every_call(task: Task) -> None:
+    async with listening() as ([stays], kept):
+        async with listening() as ([goes], gone):
+            upstream = GrpcUpstream(f"{kept},{gone.removeprefix('ipv4:')}", 8)
+            while min(stays.calls, goes.calls) < 2:
+                await ask(upstream, task, 4)
+        answers = await ask(upstream, task, 40)
+        assert [one for one in answers if not isinstance(one, Answered)] == []
+        assert not upstream.held_back
+        await upstream.close()
+
+
+async def test_callers_who_leave_a_probe_leave_it_to_the_next(task: Task) -> None:
+    """A breaker that is half open waits for no verdict that will never come."""
+    async with listening() as ([gateway_side], address):
+        upstream = GrpcUpstream(address, 8)
+        gateway_side.script = refuse(grpc.StatusCode.INTERNAL)
+        await ask(upstream, task, 12)
+        held = [upstream.held_back]
+        gateway_side.script, asked = never, gateway_side.calls
+        while gateway_side.calls == asked:
+            probe = asyncio.create_task(upstream.ask(call(task)))
+            await asyncio.sleep(0.05)
+            probe.cancel()
+        gateway_side.script = answer
+        while not isinstance((await ask(upstream, task, 1))[0], Answered):
+            await asyncio.sleep(0.05)
+        assert [*held, upstream.held_back] == [True, False]
+        await upstream.close()
+
+
+async def test_a_version_that_the_gateway_lacks_is_said_once_until_it_is_there(
+    task: Task, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening() as ([gateway_side], address):
+        upstream = GrpcUpstream(address, 8)
+        with caplog.at_level(logging.WARNING):
+            for script in (refuse(grpc.StatusCode.NOT_FOUND), answer) * 2:
+                gateway_side.script = script
+                await ask(upstream, task, 10)
+        await upstream.close()
+    assert ["does not have task tiny" in one.getMessage() for one in caplog.records] == [True] * 2
+
+
 async def test_background_calls_leave_room(task: Task) -> None:
     async with listening() as ([gateway_side], address):
         upstream = GrpcUpstream(address, 4)

@@ -275,6 +275,7 @@ async def test_chunks_that_waste_the_loop_s_time_are_refused_early(
     agent: Agent, sent: bytes, piece: int
 ) -> None:
     upload = await Upload.begin(agent, sent[:100])
+    await until(lambda: not agent.entrance.idle.is_set())
     for start in range(100, len(sent), piece):
         upload.writer.write(sent[start : start + piece])
     reply = await read_reply(upload.reader)
