@@ -9,10 +9,6 @@ from typing import Any
 import click
 
 from dc_gateway.config import GatewayConfig
-<<<<<<< ours
-=======
-from hawkvision.images import ImageLimits
->>>>>>> theirs
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
