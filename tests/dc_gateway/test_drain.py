@@ -104,14 +104,14 @@ def test_a_port_that_is_taken_is_one_line_and_exit_status_one(repository: Path) 
         second = failing("--port", str(served.port), "--model-repository", str(repository))
     assert second.returncode == 1
     assert second.stdout == ""
-    assert second.stderr.count("\n") == 1
+    assert second.stderr.count("\n") == 2  # what is wrong, and what to do
     assert f"cannot listen on 127.0.0.1:{served.port}" in second.stderr
 
 
 def test_a_task_that_is_not_there_is_one_line_and_exit_status_one(repository: Path) -> None:
     result = failing("--task", "nothing", "--port", "0", "--model-repository", str(repository))
     assert result.returncode == 1
-    assert result.stderr.count("\n") == 1
+    assert result.stderr.count("\n") == 2  # what is wrong, and what to do
     assert "no task 'nothing'" in result.stderr
 
 
