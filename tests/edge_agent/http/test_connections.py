@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.agent import Agent
-from edge_agent.http.connections import LOOPBACK, Book, ConnectionLimits, Seat, peer_of
+from edge_agent.http.connections import Book, ConnectionLimits, Seat
+from hawkvision.serving.peers import LOOPBACK
 from tests.certificates import Authority
 from tests.edge_agent.agents import Reply, exchange, read_reply, request, started
 
@@ -283,24 +284,6 @@ def test_limits_leave_descriptors_for_the_rest() -> None:
     assert limits().of_peer("192.0.2.1") == 224
     assert limits().of_peer(LOOPBACK) == 896
     assert limits(most_each=7).of_peer(LOOPBACK) == 7
-
-
-@pytest.mark.parametrize(
-    ("host", "peer"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("127.0.0.1", LOOPBACK),
-        ("127.9.9.9", LOOPBACK),
-        ("::1", LOOPBACK),
-        ("::ffff:127.0.0.1", LOOPBACK),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("no address", "no address"),
-    ],
-)
-def test_an_address_belongs_to_a_peer(host: str, peer: str) -> None:
-    assert peer_of(host) == peer
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=60))
