@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
+
+from hawkvision.serving.peers import LOOPBACK, peer_of
 
 
 class Peer(NamedTuple):
@@ -29,14 +30,5 @@ def parse_peer(text: str) -> Peer:
     host = rest.rpartition(":")[0].strip("[]")
     if family not in ("ipv4", "ipv6"):
         return Peer(text, text)
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return Peer(text, text)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if address.is_loopback:
-        return Peer(text, text)
-    if isinstance(address, ipaddress.IPv6Address):
-        return Peer(text, str(ipaddress.ip_network((address, 64), strict=False)))
-    return Peer(text, str(address))
+    peer = peer_of(host)
+    return Peer(text, text if peer == LOOPBACK else peer)

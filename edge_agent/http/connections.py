@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+
+from hawkvision.serving.peers import LOOPBACK
 
 _MOST = 4096
 """Connections unless told otherwise: an idle one costs about 20 kB."""
@@ -58,25 +58,6 @@ class ConnectionLimits:
         if self.most_each is not None:
             return min(self.most_each, self.most)
         return self.most if peer == LOOPBACK else max(1, self.most // _SHARE_OF_ONE)
-
-
-LOOPBACK = "loopback"
-"""The peer that all of this machine's own addresses are."""
-
-
-@lru_cache(maxsize=1024)
-def peer_of(host: str) -> str:
-    """Whom an address belongs to: an IPv4 address, an IPv6 network of 64 bits, or `LOOPBACK`."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        elif not address.is_loopback:
-            return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
-    return LOOPBACK if address.is_loopback else str(address)
 
 
 class Book:

@@ -18,9 +18,10 @@ from collections import deque
 from collections.abc import Callable
 
 from edge_agent.http.connection import Connection
-from edge_agent.http.connections import Book, Seat, peer_of
+from edge_agent.http.connections import Book, Seat
 from edge_agent.http.replies import raw_error
 from hawkvision.errors import TooManyConnections
+from hawkvision.serving.peers import peer_of
 
 _log = logging.getLogger(__name__)
 _BACKLOG = 512

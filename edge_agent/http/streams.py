@@ -15,9 +15,10 @@ from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
 from edge_agent.parameters import parse_app
 from edge_agent.streams.events import Event
-from edge_agent.streams.registry import StreamRegistry, is_loopback
+from edge_agent.streams.registry import StreamRegistry
 from hawkvision.errors import Overloaded
 from hawkvision.lossy.offer import parse_stream_request
+from hawkvision.serving.peers import is_loopback
 
 _KEEP_ALIVE_S = 10.0
 _MOST_LISTENERS = 16

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import secrets
 import socket
 import time
@@ -24,6 +23,7 @@ from hawkvision.lossy.offer import StreamOffer, StreamRequest, advice_for
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.wire.rtp import is_rtcp
 from hawkvision.lossy.wire.srtp import Inbound, Outbound, new_key, suite_named
+from hawkvision.serving.peers import is_loopback
 
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 _SWEEP_S = 1.0
@@ -247,16 +247,6 @@ def _plain_refused() -> InvalidRequest:
         "RTP without SRTP is for clients on this machine only",
         hint="Leave out suite, or name AES_CM_128_HMAC_SHA1_80 or AEAD_AES_128_GCM.",
     )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an IP address is of this machine's loopback."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return bool((mapped or parsed).is_loopback)
 
 
 def udp_socket(host: str, port: int) -> socket.socket:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from hawkvision.errors import LimitReached, Overloaded
+from hawkvision.serving.peers import is_loopback, peer_of
 from hawkvision.tracking.trust import is_vouched, name_of
 
 GIVES_WAY_S = 10.0
@@ -70,12 +70,4 @@ def owner_of(counted: str, peer: str) -> str:
     """
     if is_vouched(counted):
         return counted
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return peer
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+    return peer if is_loopback(peer) else peer_of(peer)

@@ -19,7 +19,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from edge_agent.streams.registry import is_loopback
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.lossy import LossyStream, Sending
 from hawkvision.contract.stream import Advice, FrameResult, StreamEnd, StreamEvent, StreamStatus
@@ -31,6 +30,7 @@ from hawkvision.lossy.sender import SenderSettings, StreamSender
 from hawkvision.lossy.wire.rtp import RtpPacket
 from hawkvision.lossy.wire.srtp import SUITES, Outbound, suite_named
 from hawkvision.repository import shipped_repository
+from hawkvision.serving.peers import is_loopback
 from loadtest.link.model import LinkSettings
 from loadtest.link.relay import UdpRelay
 from tests.lossy.photos import jpeg, picture, unaligned
