@@ -85,6 +85,7 @@ def named(names: Sequence[Sequence[str]], where: str) -> Labels:
         seen[label] += 1
         if counts[label] > 1:
             synset = next((name for name in row[1:] if _is_synset(name)), None)
+            row.append(f"{label} ({seen[label]})")  # how a file without ids calls it
             label = f"{label} ({synset or seen[label]})"
         labels.append(label)
     if len(set(labels)) != len(labels):

@@ -251,6 +251,22 @@ def test_folders_named_by_wordnet_ids_find_labels_of_any_form(tmp_path: Path) ->
     assert found.accuracy > 0.6
 
 
+def test_words_beside_the_edge_and_ids_of_the_data_center_meet(tmp_path: Path) -> None:
+    words = dict(enumerate(f"{label}, a colour" for label in LABELS))
+    (tmp_path / "hub").mkdir()
+    onnx.save(classifier(9), tmp_path / "hub" / "model.onnx")
+    (tmp_path / "hub" / "config.json").write_text(json.dumps({"id2label": words}))
+    index = {str(place): [WNIDS[label], f"{label}, a colour"] for place, label in enumerate(LABELS)}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    listed = in_memory(
+        (replace(image, label=WNIDS[image.label]) for image in photos(100)), WNIDS.values()
+    )
+    edge = parse_source(f"{tmp_path}/hub/model.onnx,fit=stretch")
+    dc = source(tmp_path, classifier(SIDE), f",labels={tmp_path}/index.json", name="large")
+    found = fitted(edge, tmp_path, images=listed, dc=dc)
+    assert found.labels[1] == "green, a colour" and found.plan.kind.truth("n00000002") == 1
+
+
 def test_a_config_of_hugging_face_beside_the_file_names_the_outputs(tmp_path: Path) -> None:
     order = ("grey", "red", "blue", "green")
     gather = [helper.make_node("Gather", ["logits", "order"], ["out"], axis=1)]

@@ -68,6 +68,7 @@ def test_names_that_stand_twice_are_told_apart(tmp_path: Path) -> None:
     assert "'crane' stand for several outputs" in found.notes[0]
     found = read(tmp_path, "b.txt", "n02012849 crane\nn01514668 cock\nn03126707 crane\n")
     assert found.labels == ("crane (n02012849)", "cock", "crane (n03126707)")
+    assert (found.synonyms["crane (1)"], found.synonyms["crane (2)"]) == (0, 2)
     found = read(tmp_path, "c.json", '{"crane": 0, "hen": 1, "crane": 2}')
     assert found.labels == ("crane (1)", "hen", "crane (2)")
 

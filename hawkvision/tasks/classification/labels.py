@@ -54,12 +54,13 @@ def plan_classification(
     """One order of labels for models and data. Raises CalibrationError where they know others."""
     notes: list[str] = []
     here = {aliases.get(folder, folder) for folder in folders}
+    called = _also_called(models, here)
     known = []
     for model in models:
         given = model.labels
         if given is not None and model.labels_from_file:
             size = _outputs(model, given, folders)
-            fit = len(given) in (size, size - 1) and (here & {*given, *model.synonyms})
+            fit = len(given) in (size, size - 1) and (called & {*given, *model.synonyms})
             if not fit:
                 notes.append(
                     f"{model.name}: the labels in the file are not the data's; they are passed over"
@@ -74,6 +75,17 @@ def plan_classification(
             notes.append(warning)
     found = plan_labels(known, folders, aliases, restrict=restrict)
     return replace(found, notes=(*notes, *found.notes))
+
+
+def _also_called(models: Sequence[ModelOutputs], names: set[str]) -> set[str]:
+    """These names of classes, and all others that a model has for the same outputs."""
+    found = set(names)
+    for model in models:
+        if model.labels is not None:
+            own = Names(model.name, model.labels, model.synonyms)
+            places = {own.find(name) for name in names}
+            found.update(name for at in places if at is not None for name in own.all_of(at))
+    return found
 
 
 def _outputs(model: ModelOutputs, given: tuple[str, ...] | None, folders: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ from hawkvision.datasets import LabelledSet
 from hawkvision.images import InputGeometry, decode, fit
 
 SMALL = 16
-KERAS = 64
+KERAS = 48
 SEED = 7
 
 
@@ -163,8 +163,10 @@ def keras(folder: Path, photos: Photos) -> str:
     import os
 
     os.environ["KERAS_BACKEND"] = "torch"
+    import torch
     from keras import Input, Sequential, layers, utils
 
+    torch.set_num_threads(1)
     utils.set_random_seed(SEED)
     images, labels = photos.pixels(KERAS)
     net = Sequential(
@@ -178,7 +180,7 @@ def keras(folder: Path, photos: Photos) -> str:
         ]
     )
     net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    net.fit(images.astype(np.float32) / 255, labels, batch_size=64, epochs=8, verbose=0)
+    net.fit(images.astype(np.float32) / 255, labels, batch_size=64, epochs=5, verbose=0)
     path = folder / "keras.onnx"
     net.export(str(path), format="onnx", verbose=False)
     indices = {label: place for place, label in enumerate(photos.train.labels)}
