@@ -236,7 +236,9 @@ async def test_a_version_that_the_gateway_lacks_is_said_once_until_it_is_there(
                 gateway_side.script = script
                 await ask(upstream, task, 10)
         await upstream.close()
-    assert ["does not have task tiny" in one.getMessage() for one in caplog.records] == [True] * 2
+    said = [one.getMessage() for one in caplog.records]
+    assert ["does not have task tiny" in one for one in said] == [True, False] * 2
+    assert ["has task tiny version 1 now" in one for one in said] == [False, True] * 2
 
 
 async def test_background_calls_leave_room(task: Task) -> None:

@@ -8,7 +8,6 @@ import io
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -268,7 +267,7 @@ def test_the_size_of_the_command_reaches_the_line_that_it_prints(
             run(["sh", "-c", f"exec {without_a_camera(line)}"])
             _printed(printed, "by edge", "by dc")
         finally:
-            viewer.send_signal(signal.SIGINT)
+            viewer.terminate()
             viewer.wait(20)
 
 
