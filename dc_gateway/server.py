@@ -18,7 +18,8 @@ from dc_gateway.reception import Reception
 from dc_gateway.servicer import InferenceServicer
 from dc_gateway.transport import server_options
 from hawkvision.errors import HawkVisionError
-from hawkvision.serving import service
+from hawkvision.images.budget import BUDGET
+from hawkvision.serving import memory, service
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.service import ServiceKind
 
@@ -42,9 +43,12 @@ class Gateway:
             config.images_per_request,
             Quota("images", config.max_queue + config.threads, share),
         )
+        held_bytes = Quota("bytes", config.held_bytes, share)
+        self._gives_back = memory.GivesBack(lambda: held_bytes.freed + BUDGET.freed)
+        self._looking: asyncio.Task[None] | None = None
         self._entrance = Entrance(
             Reception(config.max_calls, config.receiving, _PATIENCE_S),
-            Quota("bytes", config.held_bytes, share),
+            held_bytes,
             EntranceLimits(
                 min(config.receive_timeout_s, config.max_deadline_s), config.max_deadline_s
             ),
@@ -86,6 +90,7 @@ class Gateway:
                 hint="Choose another --port, or stop what holds it.",
             ) from error
         await self._server.start()
+        self._looking = asyncio.create_task(self._gives_back.keep_looking())
         return self._port
 
     async def drain(self) -> None:
@@ -98,6 +103,8 @@ class Gateway:
 
     async def close(self) -> None:
         """Stop at once; calls in flight are cancelled."""
+        if self._looking is not None:
+            self._looking.cancel()
         await self._server.stop(None)
         self.pool.close()
 

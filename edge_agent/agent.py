@@ -38,8 +38,9 @@ from edge_agent.streams.room import StreamRoom
 from edge_agent.upstream import Answered, Call, GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError
+from hawkvision.images.budget import BUDGET
 from hawkvision.lossy.assembler import AssemblyLimits
-from hawkvision.serving import descriptors, service
+from hawkvision.serving import descriptors, memory, service
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
@@ -50,7 +51,6 @@ from hawkvision.tracking.store.registry import open_store
 from hawkvision.tracking.trust import vouched
 
 _EXPORT_S = 5.0
-_GIVE_BACK_S = 5.0
 _ASIDE_S = 2.0
 """So long an audit or a probe waits for the data center, seconds."""
 
@@ -249,7 +249,8 @@ class Agent:
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
         self.jobs.repeat("export", self._export, _EXPORT_S)
-        self.jobs.repeat("memory", self.bodies.give_back, _GIVE_BACK_S)
+        gives_back = memory.GivesBack(lambda: self.bodies.freed + BUDGET.freed)
+        self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
         return self._port
 
     def _connection(self, seat: Seat) -> Connection:

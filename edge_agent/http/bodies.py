@@ -20,15 +20,11 @@ from hawkvision.errors import (
     PayloadTooLarge,
     UnsupportedCoding,
 )
-from hawkvision.serving import memory
 
 _MULTIPART = "multipart/form-data"
 _MAX_JSON = 64 * 1024
 _GRACE_S = 2.0
 """So long a body may take to begin; from then on its least rate counts."""
-
-_MUCH = 64 * 2**20
-"""So many bytes of bodies were released before it is worth while to give memory back."""
 
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
@@ -87,7 +83,8 @@ class BodyReader:
         self._limits = limits
         self.held = 0
         """Bytes of all bodies that are being read or answered."""
-        self._released = 0
+        self.freed = 0
+        """Bytes that were given back since the start."""
 
     def claim(self) -> Claim:
         """To be held (`with`) as long as the bytes of a body are needed."""
@@ -102,13 +99,7 @@ class BodyReader:
     def release(self, size: int) -> None:
         """Give bytes back to the budget."""
         self.held -= size
-        self._released += size
-
-    async def give_back(self) -> None:
-        """Return memory to the system where much of it was released since the last time."""
-        if self._released >= _MUCH:
-            self._released = 0
-            await asyncio.to_thread(memory.give_back)
+        self.freed += size
 
     async def images(self, request: web.Request, claim: Claim) -> list[bytes]:
         """The encoded images of a raw or multipart body.

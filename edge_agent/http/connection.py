@@ -29,7 +29,7 @@ _FREE_OVERHEAD = 16 * 1024
 _PART_S = 0.5
 """What still comes after a request that cannot be read is thrown away for so long, seconds."""
 
-_LEAST_QUIET_S = 1.0
+_LEAST_QUIET_S = 0.25
 """Who is silent for less may be about to speak, and is not sent away to make room."""
 
 

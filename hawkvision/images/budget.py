@@ -19,6 +19,8 @@ class DecodeBudget:
         self._changed = threading.Condition(threading.Lock())
         self._waiting = 0
         self.held = 0
+        self.freed = 0
+        """Bytes that were given back since the start."""
 
     def hold(self, size: int, limit: int) -> Hold:
         """A context that holds `size` bytes, so that no more than `limit` are held together.
@@ -44,6 +46,7 @@ class DecodeBudget:
         """See `hold`."""
         with self._changed:
             self.held -= size
+            self.freed += size
             if self._waiting:
                 self._changed.notify_all()
 
