@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dc_gateway.config import GatewayConfig
@@ -11,6 +11,7 @@ from hawkvision.errors import InvalidRequest, RepositoryError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Repository, Task
 from hawkvision.rungs import LoadedRung
+from hawkvision.serving.job import Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -56,26 +57,25 @@ class LargeModel:
             rungs.append(loaded)
         return cls(task, rungs, limits)
 
-    def predict(self, images: Sequence[bytes], checkpoint: Callable[[], None]) -> list[Any]:
+    def predict(self, images: Sequence[bytes], ticket: Ticket) -> list[Any]:
         """Decode and answer: one prediction of the task's kind for each image.
 
-        `checkpoint` is called between the steps and may raise to give up. Raises the image
-        errors, naming the image among several, or EngineError.
+        Raises the image errors, naming the image among several, EngineError, or DeadlineExceeded.
         """
         answers: list[Any] = [None] * len(images)
         waiting = list(range(len(images)))
         for rung, threshold in zip(self.rungs, self._thresholds, strict=True):
             prepared = []
             for index in waiting:
-                checkpoint()
+                ticket.check()
                 try:
-                    prepared.append(rung.prepare(images[index], self._limits))
+                    prepared.append(rung.prepare(images[index], self._limits, ticket.weigh))
                 except InvalidRequest as error:
                     if len(images) == 1:
                         raise
                     message = f"image {index} of {len(images)}: {error.message}"
                     raise type(error)(message, hint=error.hint) from error
-            checkpoint()
+            ticket.check()
             for index, answer in zip(waiting, rung.predict(prepared), strict=True):
                 answers[index] = answer
             if threshold is None:

@@ -23,8 +23,6 @@ class Quota:
         self._most = max(1, int(capacity * share))
         self._by: Counter[str] = Counter()
         self.held = 0
-        self.freed = 0
-        """What was given back since the start."""
 
     @contextmanager
     def take(self, peer: Peer, amount: int) -> Iterator[None]:
@@ -49,7 +47,6 @@ class Quota:
             yield
         finally:
             self.held -= amount
-            self.freed += amount
             for name in names:
                 self._by[name] -= amount
                 if not self._by[name]:

@@ -18,7 +18,6 @@ from dc_gateway.reception import Reception
 from dc_gateway.servicer import InferenceServicer
 from dc_gateway.transport import server_options
 from hawkvision.errors import HawkVisionError
-from hawkvision.images.budget import BUDGET
 from hawkvision.serving import memory, service
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.service import ServiceKind
@@ -44,7 +43,7 @@ class Gateway:
             Quota("images", config.max_queue + config.threads, share),
         )
         held_bytes = Quota("bytes", config.held_bytes, share)
-        self._gives_back = memory.GivesBack(lambda: held_bytes.freed + BUDGET.freed)
+        self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
         self._entrance = Entrance(
             Reception(config.max_calls, config.receiving, _PATIENCE_S),

@@ -140,7 +140,7 @@ class InferenceServicer:
         del request  # its images are held once, not twice, while they wait
         with self._images.take(call.peer, len(images)):
             predictions = await self._pool.submit(
-                lambda found, ticket: model.predict(found, ticket.check),
+                model.predict,
                 images,
                 items=len(images),
                 deadline=call.deadline,

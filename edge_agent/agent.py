@@ -38,7 +38,6 @@ from edge_agent.streams.room import StreamRoom
 from edge_agent.upstream import Answered, Call, GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError
-from hawkvision.images.budget import BUDGET
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.serving import descriptors, memory, service
 from hawkvision.serving.pool import WorkerPool
@@ -249,7 +248,7 @@ class Agent:
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
         self.jobs.repeat("export", self._export, _EXPORT_S)
-        gives_back = memory.GivesBack(lambda: self.bodies.freed + BUDGET.freed)
+        gives_back = memory.GivesBack()
         self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
         return self._port
 

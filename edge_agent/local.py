@@ -17,7 +17,7 @@ from hawkvision.errors import CalibrationError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Task
 from hawkvision.rungs import LoadedRung
-from hawkvision.serving.pool import Ticket
+from hawkvision.serving.job import Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class LocalTask:
         Raises the image errors, EngineError, or DeadlineExceeded.
         """
         start = time.perf_counter()
-        pixels = self.rung.prepare(data, self.limits)
+        pixels = self.rung.prepare(data, self.limits, ticket.weigh)
         decoded = time.perf_counter()
         ticket.check()
         prediction = self.rung.predict([pixels])[0]

@@ -20,6 +20,7 @@ from hawkvision.images import (
     ImageLimits,
     InputGeometry,
     Placement,
+    Weigh,
     fit,
     place,
     prepare,
@@ -105,9 +106,14 @@ class LoadedRung:
         """An image that shows nothing, of the network's size."""
         return np.full((self.geometry.height, self.geometry.width, 3), 128, np.uint8)
 
-    def prepare(self, image: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
-        """An encoded image as the network takes it, uint8 [H,W,3]. Raises the image errors."""
-        return prepare(image, self.geometry, limits)
+    def prepare(
+        self, image: bytes, limits: ImageLimits = DEFAULT_LIMITS, weigh: Weigh | None = None
+    ) -> Pixels:
+        """An encoded image as the network takes it, uint8 [H,W,3].
+
+        `weigh` is told how many pixels will be gone through. Raises the image errors.
+        """
+        return prepare(image, self.geometry, limits, weigh)
 
     def fit(self, image: Pixels) -> Pixels:
         """A decoded image, uint8 RGB of any size, as the network takes it."""

@@ -83,8 +83,6 @@ class BodyReader:
         self._limits = limits
         self.held = 0
         """Bytes of all bodies that are being read or answered."""
-        self.freed = 0
-        """Bytes that were given back since the start."""
 
     def claim(self) -> Claim:
         """To be held (`with`) as long as the bytes of a body are needed."""
@@ -99,7 +97,6 @@ class BodyReader:
     def release(self, size: int) -> None:
         """Give bytes back to the budget."""
         self.held -= size
-        self.freed += size
 
     async def images(self, request: web.Request, claim: Claim) -> list[bytes]:
         """The encoded images of a raw or multipart body.

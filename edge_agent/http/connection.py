@@ -13,7 +13,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from edge_agent.http.connections import ConnectionLimits, Seat
-from edge_agent.http.replies import error_reply, plain_error, raw_error, shutting_down
+from edge_agent.http.replies import (
+    error_reply,
+    plain_error,
+    raw_error,
+    shutting_down,
+    too_many,
+)
 from hawkvision.errors import BodyTimeout, InvalidRequest
 
 _log = logging.getLogger(__name__)
@@ -32,6 +38,9 @@ _PART_S = 0.5
 _LEAST_QUIET_S = 0.25
 """Who is silent for less may be about to speak, and is not sent away to make room."""
 
+_LEAST_BODY_S = 1.0
+"""Whose body comes for less than this is not sent away to make room."""
+
 
 class Connection(web.RequestHandler):
     """Says how long it has waited for its client; `overdue` is asked now and then.
@@ -42,6 +51,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_answered",
+        "_asked_at",
         "_begun_at",
         "_body",
         "_busy",
@@ -76,6 +86,7 @@ class Connection(web.RequestHandler):
         self._deaf = False
         self._body: StreamReader = EMPTY_PAYLOAD
         self._answered = False
+        self._asked_at = 0.0
         self._begun_at: float | None = None
         self._quiet_at = loop.time()
         self._stalled_at: float | None = None
@@ -124,6 +135,8 @@ class Connection(web.RequestHandler):
     def answering(self, request: web.BaseRequest) -> None:
         """A request's head is here, and its handler begins."""
         self._busy = True
+        self._body = request.content
+        self._asked_at = self._loop.time()
         if "Transfer-Encoding" in request.headers:
             self._chunked = request.content
 
@@ -201,14 +214,23 @@ class Connection(web.RequestHandler):
         """Whether it waits, and not even a head has begun."""
         return self.waits and self._begun_at is None
 
+    @property
+    def receives(self) -> bool:
+        """Whether it answers a request whose body is not here yet."""
+        return self._line is not None and self._busy and not self._body.is_eof()
+
     def evictable(self, now: float) -> bool:
         """Whether it may be sent away to make room for somebody who has something to say."""
+        if self.receives:
+            return now - self._asked_at >= _LEAST_BODY_S
         return self.waits and now - self._quiet_at >= _LEAST_QUIET_S
 
     @property
-    def worth(self) -> tuple[bool, float]:
-        """Sorts first who has not asked anything yet, then who is silent for longest."""
-        return (self._answered, self._quiet_at)
+    def worth(self) -> tuple[int, float]:
+        """Sorts first who has not asked anything, then who is silent, then whose body is slow."""
+        if self.receives:
+            return (2, self._asked_at)
+        return (int(self._answered), self._quiet_at)
 
     def overdue(self, limits: ConnectionLimits, now: float) -> str | None:
         """Why it is to be ended now; None where its client keeps its time."""
@@ -242,6 +264,10 @@ class Connection(web.RequestHandler):
             line.write(raw_error(shutting_down()))
             self.force_close()
         elif reason == "idle":
+            self.force_close()
+        elif reason == "room" and self.receives:
+            line.write(raw_error(too_many("others wait, and this body comes slowly")))
+            self.seat.leave()
             self.force_close()
         else:
             self.seat.leave()

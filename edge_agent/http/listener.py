@@ -19,8 +19,7 @@ from collections.abc import Callable
 
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
-from edge_agent.http.replies import raw_error
-from hawkvision.errors import TooManyConnections
+from edge_agent.http.replies import raw_error, too_many
 from hawkvision.serving.peers import peer_of
 
 _log = logging.getLogger(__name__)
@@ -192,7 +191,7 @@ class Listener:
         """Say why, and close. TLS has no words before its handshake."""
         if self._tls is None:
             with contextlib.suppress(OSError):
-                sock.send(raw_error(_too_many(text)))
+                sock.send(raw_error(too_many(text)))
                 sock.shutdown(socket.SHUT_WR)
             if len(self._farewells) < _MOST_FAREWELLS:
                 self._farewells[sock] = self._loop.call_later(_FAREWELL_S, self._part, sock)
@@ -219,7 +218,7 @@ class Listener:
             sock.setblocking(False)
             with contextlib.suppress(OSError):
                 if self._tls is None:
-                    sock.send(raw_error(_too_many("no descriptor is free")))
+                    sock.send(raw_error(too_many("no descriptor is free")))
             sock.close()
             return True
         finally:
@@ -254,7 +253,3 @@ class Listener:
         for one in sorted(idle, key=lambda one: one.worth):
             self._idlest[None].append(one)
             self._idlest.setdefault(one.seat.peer, deque()).append(one)
-
-
-def _too_many(text: str) -> TooManyConnections:
-    return TooManyConnections(text, hint="Close connections that are idle, or retry later.")

@@ -22,6 +22,7 @@ from hawkvision.errors import (
     ShuttingDown,
     StoreUnavailable,
     TargetUnreachable,
+    TooManyConnections,
     Unauthorized,
     UnknownAnswer,
     UnknownApp,
@@ -111,3 +112,8 @@ def raw_error(error: HawkVisionError) -> bytes:
 def shutting_down() -> ShuttingDown:
     """What is left to say when the agent ends."""
     return ShuttingDown("the agent shuts down", hint="Ask another agent, or retry later.")
+
+
+def too_many(text: str) -> TooManyConnections:
+    """What a connection is told for which there is no room."""
+    return TooManyConnections(text, hint="Close connections that are idle, or retry later.")

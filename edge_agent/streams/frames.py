@@ -17,6 +17,7 @@ from hawkvision.contract.stream import FrameInfo, FrameResult
 from hawkvision.lossy.assembler import Frame
 from hawkvision.lossy.jpeg.pixels import Pixels, concealed_jpeg, decode_frame
 from hawkvision.lossy.jpeg.rebuild import Rebuilt, rebuild
+from hawkvision.serving.job import Ticket
 
 Image = npt.NDArray[np.uint8]
 
@@ -49,9 +50,13 @@ class FrameAnswer:
     seen: Seen
 
 
-def look(local: LocalTask, frame: Frame, previous: Image | None) -> Seen:
-    """Rebuild, decode, conceal and infer; runs on a worker thread. Raises the image errors."""
+def look(local: LocalTask, frame: Frame, previous: Image | None, ticket: Ticket) -> Seen:
+    """Rebuild, decode, conceal and infer; runs on a worker thread.
+
+    Raises the image errors, or DeadlineExceeded.
+    """
     start = time.monotonic()
+    ticket.weigh(frame.layout.width * frame.layout.height)
     rebuilt = rebuild(frame)
     pixels = decode_frame(rebuilt, local.limits, min_side=local.rung.min_side, previous=previous)
     decoded = time.monotonic()
@@ -74,7 +79,7 @@ class FrameClassifier:
         classifier, local = self._classifier, wanted.request.local
         deadline = frame.first_s + wanted.deadline_s
         seen = await classifier.pool.submit(
-            lambda job, _: look(local, *job), (frame, previous), deadline=deadline
+            lambda job, ticket: look(local, *job, ticket), (frame, previous), deadline=deadline
         )
         request = replace(wanted.request, arrived=frame.first_s, deadline=deadline)
         whole = seen.pixels.lost is None and seen.rebuilt.tables_known and not seen.pixels.garbled

@@ -1,6 +1,6 @@
 """Encoded image bytes in, network input out; limits are checked before pixels are decoded."""
 
-from hawkvision.images.decode import decode, place, prepare
+from hawkvision.images.decode import Weigh, decode, place, prepare
 from hawkvision.images.geometry import InputGeometry, fit
 from hawkvision.images.limits import DEFAULT_LIMITS, ImageLimits
 from hawkvision.images.placement import Placement
@@ -10,6 +10,7 @@ __all__ = [
     "ImageLimits",
     "InputGeometry",
     "Placement",
+    "Weigh",
     "decode",
     "fit",
     "place",

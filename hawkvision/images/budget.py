@@ -10,6 +10,12 @@ from hawkvision.errors import Overloaded, PayloadTooLarge
 PATIENCE_S = 1.0
 """So long a decode waits for others to end, seconds. It holds a worker meanwhile."""
 
+_SMALL = 16
+"""A decode of at most this part of the budget is a small one."""
+
+_KEPT = 8
+"""This part of the budget large ones leave to small ones, unless a large one is alone."""
+
 
 class DecodeBudget:
     """Bytes held by decodes, estimated before they begin. For several threads at once."""
@@ -19,13 +25,12 @@ class DecodeBudget:
         self._changed = threading.Condition(threading.Lock())
         self._waiting = 0
         self.held = 0
-        self.freed = 0
-        """Bytes that were given back since the start."""
 
     def hold(self, size: int, limit: int) -> Hold:
         """A context that holds `size` bytes, so that no more than `limit` are held together.
 
-        What does not fit waits for others, a bounded time. Entering it raises PayloadTooLarge for
+        What does not fit waits for others, a bounded time; large ones leave some room to small
+        ones, so that these do not wait for them. Entering it raises PayloadTooLarge for
         what fits into no empty budget, Overloaded where others do not end in time.
         """
         return Hold(self, size, limit)
@@ -38,7 +43,7 @@ class DecodeBudget:
                 hint="Scale the image down before sending.",
             )
         with self._changed:
-            if self.held + size > limit:
+            if not self._fits(size, limit):
                 self._wait(size, limit)
             self.held += size
 
@@ -46,15 +51,18 @@ class DecodeBudget:
         """See `hold`."""
         with self._changed:
             self.held -= size
-            self.freed += size
             if self._waiting:
                 self._changed.notify_all()
+
+    def _fits(self, size: int, limit: int) -> bool:
+        kept = limit // _KEPT if self.held and size > limit // _SMALL else 0
+        return self.held + size <= limit - kept
 
     def _wait(self, size: int, limit: int) -> None:
         until = time.monotonic() + self.patience_s
         self._waiting += 1
         try:
-            while self.held + size > limit:
+            while not self._fits(size, limit):
                 left = until - time.monotonic()
                 if left <= 0:
                     raise Overloaded(

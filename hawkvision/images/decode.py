@@ -27,6 +27,9 @@ from hawkvision.images.webp import WebpSource
 
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
+Weigh = Callable[[int], None]
+"""Told how many pixels will be gone through before any is; it may raise."""
+
 Result = TypeVar("Result")
 
 
@@ -40,13 +43,18 @@ def decode(data: bytes, limits: ImageLimits = DEFAULT_LIMITS, *, min_side: int =
     return _read(data, limits, min_side, lambda image, _: image)
 
 
-def prepare(data: bytes, geometry: InputGeometry, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
+def prepare(
+    data: bytes,
+    geometry: InputGeometry,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    weigh: Weigh | None = None,
+) -> Pixels:
     """An encoded image as a network takes it, uint8 [geometry.height, geometry.width, 3].
 
     Raises as `decode`.
     """
     side = max(geometry.width, geometry.height)
-    return _read(data, limits, side, lambda image, _: fit(image, geometry))
+    return _read(data, limits, side, lambda image, _: fit(image, geometry), weigh)
 
 
 def place(
@@ -63,13 +71,19 @@ def place(
 
 
 def _read(
-    data: bytes, limits: ImageLimits, min_side: int, use: Callable[[Pixels, Size], Result]
+    data: bytes,
+    limits: ImageLimits,
+    min_side: int,
+    use: Callable[[Pixels, Size], Result],
+    weigh: Weigh | None = None,
 ) -> Result:
     """What `use` makes of upright pixels and the (width, height) of the image before reduction.
 
     The pixels' memory is held in the process's budget until then.
     """
     source = open_source(data, limits)
+    if weigh is not None:
+        weigh(source.work)
     width, height = source.size
     factor, least = 1, min(width, height)
     if min_side > 0:

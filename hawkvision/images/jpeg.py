@@ -54,6 +54,15 @@ class JpegSource:
         """1 to 8, as EXIF has it."""
         return orientation(self.structure.exif) if self.structure.exif else 1
 
+    @property
+    def work(self) -> int:
+        """Pixels that decoding goes through; those of several passes count half each time."""
+        frame = self.structure.frame
+        pixels = frame.width * frame.height
+        if not self.structure.buffered:
+            return pixels
+        return max(pixels, pixels * self.structure.visits // (2 * frame.blocks))
+
     def peak_bytes(self, factor: int) -> int:
         """What decoding takes at its peak, besides the file, in bytes; about."""
         structure = self.structure

@@ -54,6 +54,11 @@ class PngSource:
         """Width and height in px as stored, not turned."""
         return self.width, self.height
 
+    @property
+    def work(self) -> int:
+        """Pixels that decoding goes through."""
+        return self.width * self.height
+
     def peak_bytes(self, factor: int) -> int:
         """What decoding takes at its peak, besides the file, in bytes; about."""
         each = 1 + (self.depth == 16) if self.colour in (_GREY, _PALETTE) else 4

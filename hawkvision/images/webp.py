@@ -80,6 +80,11 @@ class WebpSource:
         turned = orientation(exif) if exif else 1
         return cls(still, size, (width, height), offset, alpha, lossless, turned)
 
+    @property
+    def work(self) -> int:
+        """Pixels that decoding goes through."""
+        return self.size[0] * self.size[1]
+
     def peak_bytes(self, factor: int) -> int:
         """What decoding takes at its peak, besides the file, in bytes; about."""
         canvas = self.size[0] * self.size[1]

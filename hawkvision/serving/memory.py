@@ -1,52 +1,102 @@
-"""Memory that was freed, back to the system."""
+"""Memory that was freed, back to the system. For glibc; elsewhere nothing is done.
+
+Sources: mallopt(3), mallinfo2(3), malloc_trim(3), proc_pid_statm(5).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 EVERY_S = 5.0
 """How often it is looked whether there is something to give back, seconds."""
 
 _MUCH = 32 * 1024 * 1024
-"""So many bytes were freed before it is worth while."""
+"""So many bytes more are resident than in use before it is worth while."""
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_OWN_PAGES = 4 * 1024 * 1024
+"""Blocks from this size on have pages of their own, which go back when they are freed. Without a
+fixed size glibc raises it up to 32 MiB after the first large image."""
+
+
+_FIELDS = (
+    *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
+    *("uordblks", "fordblks", "keepcost"),
+)
+
+
+class _Mallinfo2(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _FIELDS)
+
+
+class _Glibc:
+    """The three calls, or an AttributeError where this C library lacks one."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL(None)
+        self.trim: Callable[[int], int] = library.malloc_trim
+        self.mallopt: Callable[[int, int], int] = library.mallopt
+        self.mallinfo: Callable[[], _Mallinfo2] = library.mallinfo2
+        library.mallinfo2.restype = _Mallinfo2
 
 
 @cache
-def _trim() -> Callable[[int], int] | None:
-    """malloc_trim(3), which glibc alone has."""
+def _glibc() -> _Glibc | None:
     try:
-        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+        return _Glibc()
     except (OSError, AttributeError, TypeError):
         return None
-    return found
+
+
+def large_blocks_apart() -> None:
+    """Let large blocks go back when they are freed; to be called once, at a service's start."""
+    glibc = _glibc()
+    if glibc is not None:
+        glibc.mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES)
+        glibc.mallopt(_M_TRIM_THRESHOLD, _MUCH)
 
 
 def give_back() -> None:
-    """Return free pages of every arena to the system; a few ms for each 100 MB, in any thread.
+    """Return free pages of every arena to the system; a few ms for each 100 MB, in any thread."""
+    glibc = _glibc()
+    if glibc is not None:
+        glibc.trim(0)
 
-    After large blocks were freed glibc keeps them for itself otherwise.
-    """
-    trim = _trim()
-    if trim is not None:
-        trim(0)
+
+def resident_bytes() -> int:
+    """Of this process; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def unused_bytes() -> int:
+    """Resident bytes that malloc has not given out: free pages, and what malloc never had."""
+    glibc = _glibc()
+    if glibc is None:
+        return 0
+    found = glibc.mallinfo()
+    return resident_bytes() - int(found.uordblks) - int(found.hblkhd)
 
 
 class GivesBack:
-    """Gives memory back once much of it was freed; `freed` counts bytes since the start."""
+    """Gives memory back when much more is `unused` than when it last was given back."""
 
-    def __init__(self, freed: Callable[[], int]) -> None:
-        self._freed = freed
-        self._seen = 0
+    def __init__(self, unused: Callable[[], int] = unused_bytes) -> None:
+        self._unused = unused
+        self._least = unused()
 
     async def look(self) -> None:
         """To be called every `EVERY_S`; the work is done on another thread."""
-        freed = self._freed()
-        if freed - self._seen >= _MUCH:
-            self._seen = freed
+        if self._unused() - self._least >= _MUCH:
             await asyncio.to_thread(give_back)
+            self._least = self._unused()
 
     async def keep_looking(self) -> None:
         """Until cancelled."""

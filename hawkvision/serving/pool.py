@@ -1,124 +1,96 @@
-"""A few threads that decode and infer, off the event loop, behind a bounded queue.
+"""A few threads that decode and infer, off the event loop, behind bounded queues.
 
 Both services use it. A job that nobody waits for any more (cancelled, or past its deadline) is
-dropped unserved.
+dropped unserved. Large images wait in a queue of their own, for threads of their own that yield the
+processor: whoever sends small ones does not wait for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from hawkvision.errors import DeadlineExceeded, Overloaded
 from hawkvision.serving.admission import Admission
+from hawkvision.serving.job import Clock, Job, Ticket
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-Clock = Callable[[], float]
+
+QUICK_PIXELS = 2_100_000
+"""A job that decodes more than this, in all, is a large one; 1920x1080 is not."""
+
+_YIELDS = 10
+"""By so much threads for large jobs are nicer, setpriority(2): about a tenth of a busy core."""
 
 
-class Ticket(Protocol):
-    """Whether a job's answer is still wanted, for the work itself to ask between its steps."""
+class _Lane:
+    """A queue and the threads that serve it. Not started before its first job."""
 
-    @property
-    def wanted(self) -> bool:
-        """Neither cancelled nor past its deadline."""
-        ...
+    def __init__(self, name: str, threads: int, max_queue: int, most: float, nice: int) -> None:
+        self.admission = Admission(threads, max_queue)
+        self.waiting: deque[Job] = deque()
+        self.turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.most = most
+        self.nice = nice
+        self._names = [f"{name}-{index}" for index in range(threads)]
+        self._started = False
 
-    def check(self) -> None:
-        """Raise DeadlineExceeded unless the answer is still wanted."""
-        ...
-
-
-class _Job:
-    """One piece of work on its way through the pool, and the ticket that it may ask.
-
-    A job that found a thread idle has no deadline here: being late, it costs nobody's turn.
-    """
-
-    __slots__ = (
-        "clock",
-        "deadline",
-        "fault",
-        "future",
-        "item",
-        "items",
-        "result",
-        "spent_s",
-        "work",
-    )
-
-    def __init__(
-        self,
-        work: Callable[[Any, Ticket], Any],
-        item: Any,
-        items: int,
-        deadline: float,
-        clock: Clock,
-        future: asyncio.Future[Any],
-    ) -> None:
-        self.work = work
-        self.item = item
-        self.items = items
-        self.deadline = deadline
-        self.clock = clock
-        self.future = future
-        self.result: Any = None
-        self.fault: BaseException | None = None
-        self.spent_s: float | None = None
-
-    @property
-    def wanted(self) -> bool:
-        """See `Ticket.wanted`."""
-        return not self.future.cancelled() and self.clock() < self.deadline
-
-    def check(self) -> None:
-        """See `Ticket.check`."""
-        if not self.wanted:
-            raise DeadlineExceeded(
-                "the deadline passed before the answer was ready",
-                hint="Allow more time, or send fewer images at once.",
-            )
-
-    def run(self) -> None:
-        """Do the work in this thread, unless nobody wants it."""
-        try:
-            self.check()
-            start = time.perf_counter()
-            try:
-                self.result = self.work(self.item, self)
-            finally:
-                self.spent_s = time.perf_counter() - start
-        except BaseException as error:
-            self.fault = error
-
-    def settle(self) -> None:
-        """Hand over what came of it; on the event loop, once.
-
-        The job forgets it then: an error's traceback leads to the job and so to its images, which
-        would wait for the garbage collector.
-        """
-        future, fault, result = self.future, self.fault, self.result
-        del self.future, self.fault, self.result, self.item
-        if future.done():
+    def start(self, serve: Callable[[_Lane], None]) -> None:
+        """Let its threads `serve` it; the second time nothing happens."""
+        if self._started:
             return
-        if fault is not None:
-            future.set_exception(fault)
-        else:
-            future.set_result(result)
+        self._started = True
+        for name in self._names:
+            threading.Thread(target=serve, args=(self,), name=name, daemon=True).start()
+
+    def append(self, job: Job) -> None:
+        """Queue a job for which there is room."""
+        self.admission.entered(job.items)
+        self.waiting.append(job)
+        self.turns.put(True)
+
+    def take(self) -> Job | None:
+        """The next job, or None if it was dropped meanwhile."""
+        if not self.waiting:
+            return None
+        job = self.waiting.popleft()
+        self.admission.started(job.items)
+        return job
+
+    def drop_unwanted(self) -> list[Job]:
+        """Make room: what nobody wants need not wait for a thread to find that out."""
+        dropped = [job for job in self.waiting if not job.wanted]
+        for job in dropped:
+            self.waiting.remove(job)
+            self.admission.withdrawn(job.items)
+            try:
+                job.check()
+            except DeadlineExceeded as error:
+                job.fault = error
+        return dropped
+
+    def close(self) -> None:
+        """Let the threads end after the queued jobs."""
+        if self._started:
+            for _ in self._names:
+                self.turns.put(False)
 
 
 class WorkerPool:
     """Runs work on threads for coroutines of one event loop; first come, first served.
 
-    At most `max_queue` items wait, and nobody waits who would be answered too late. Finished jobs
-    are handed back in groups: a thread that knows the loop to be woken does not wake it again.
+    Of small jobs and of large ones at most `max_queue` items wait each, and nobody waits who would
+    be answered too late. A job is large once it has weighed in with more than `quick_pixels`.
+    Finished jobs are handed back in groups: a thread that knows the loop to be woken does not wake
+    it again.
     """
 
     def __init__(
@@ -127,46 +99,37 @@ class WorkerPool:
         max_queue: int,
         loop: asyncio.AbstractEventLoop,
         clock: Clock = time.monotonic,
+        *,
+        quick_pixels: int = QUICK_PIXELS,
     ) -> None:
         self._loop = loop
         self._clock = clock
-        self._admission = Admission(threads, max_queue)
-        self._waiting: deque[_Job] = deque()
+        self._quick = _Lane("infer", threads, max_queue, quick_pixels, 0)
+        self._large = _Lane("large", threads, max_queue, math.inf, _YIELDS)
         self._lock = threading.Lock()
-        self._turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._done: deque[_Job] = deque()
+        self._done: deque[Job] = deque()
         self._woken = False
-        self._workers = [
-            threading.Thread(target=self._serve, name=f"infer-{index}", daemon=True)
-            for index in range(threads)
-        ]
-        for worker in self._workers:
-            worker.start()
+        self._quick.start(self._serve)
 
     @property
     def pending(self) -> int:
         """Items waiting or being worked on."""
-        return self._admission.pending
+        return self._quick.admission.pending + self._large.admission.pending
 
     @property
     def waiting(self) -> int:
         """Items that wait for a thread."""
-        return self._admission.waiting
+        return self._quick.admission.waiting + self._large.admission.waiting
 
     @property
     def wait_s(self) -> float:
-        """How long the next item would wait for a thread, seconds, as far as is known."""
-        return self._admission.wait_s
+        """How long the next small item would wait for a thread, seconds, as far as is known."""
+        return self._quick.admission.wait_s
 
     def check_room(self, items: int = 1, deadline: float = math.inf) -> None:
         """Raise Overloaded unless `items` more fit and would be done by `deadline`."""
-        patience_s = deadline - self._clock()
-        try:
-            self._admission.check(items, patience_s)
-        except Overloaded:
-            if not self._drop_unwanted():
-                raise
-            self._admission.check(items, patience_s)
+        with self._lock:
+            self._check_room(self._quick, items, deadline)
 
     def submit(
         self,
@@ -178,63 +141,90 @@ class WorkerPool:
     ) -> asyncio.Future[Out]:
         """Queue `work(item, ticket)`, which counts as so many items.
 
-        Raises Overloaded at once. The future fails with DeadlineExceeded where the job was
-        dropped; cancelling it withdraws the job.
+        Work that decodes says so to its ticket first (`Ticket.weigh`), and is begun again on
+        another thread where that is much. Raises Overloaded at once. The future fails with
+        DeadlineExceeded where the job was dropped, and with Overloaded where there is no room for
+        a large one; cancelling it withdraws the job.
         """
-        if self._admission.idle:
-            deadline = math.inf
-        else:
-            self.check_room(items, deadline)
         future: asyncio.Future[Out] = self._loop.create_future()
-        job = _Job(work, item, items, deadline, self._clock, future)
+        job = Job(work, item, items, deadline, self._clock, future)
         with self._lock:
-            self._admission.entered(items)
-            self._waiting.append(job)
-        self._turns.put(True)
+            self._enter(self._quick, job)
         return future
 
-    def _serve(self) -> None:
-        while self._turns.get():
+    def _enter(self, lane: _Lane, job: Job) -> None:
+        """Queue it, or raise Overloaded. Under the lock."""
+        if lane.admission.idle:
+            job.until = math.inf
+        else:
+            self._check_room(lane, job.items, job.deadline)
+            job.until = job.deadline
+        lane.append(job)
+
+    def _check_room(self, lane: _Lane, items: int, deadline: float) -> None:
+        patience_s = deadline - self._clock()
+        try:
+            lane.admission.check(items, patience_s)
+        except Overloaded:
+            dropped = lane.drop_unwanted()
+            if not dropped:
+                raise
+            for job in dropped:
+                self._hand_over(job)
+            lane.admission.check(items, patience_s)
+
+    def _serve(self, lane: _Lane) -> None:
+        _yield_by(lane.nice)
+        while lane.turns.get():
             with self._lock:
-                if not self._waiting:
-                    continue  # its job was dropped meanwhile
-                job = self._waiting.popleft()
-                self._admission.started(job.items)
-            job.run()
-            self._done.append(job)
+                job = lane.take()
+            if job is None:
+                continue
+            ended = job.run(lane.most)
+            with self._lock:
+                lane.admission.ended(job.items, job.spent_s if ended else None)
+                if ended or not self._moved(job):
+                    self._hand_over(job)
             del job
-            # Append, then look: whoever clears the flag takes out what was appended before.
-            if not self._woken:
-                self._woken = True
-                try:
-                    self._loop.call_soon_threadsafe(self._deliver)
-                except RuntimeError:  # the loop is closed: nobody waits any more
-                    return
+
+    def _moved(self, job: Job) -> bool:
+        """Whether a job that turned out to be large has a place among such. Under the lock."""
+        self._large.start(self._serve)
+        try:
+            self._enter(self._large, job)
+        except Overloaded as error:
+            job.fault = error
+            return False
+        return True
+
+    def _hand_over(self, job: Job) -> None:
+        self._done.append(job)
+        # Append, then look: whoever clears the flag takes out what was appended before.
+        if not self._woken:
+            self._woken = True
+            try:
+                self._loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
 
     def _deliver(self) -> None:
         self._woken = False
         while self._done:
-            job = self._done.popleft()
-            with self._lock:
-                self._admission.ended(job.items, job.spent_s)
-            job.settle()
-
-    def _drop_unwanted(self) -> bool:
-        """Make room: what nobody wants need not wait for a thread to find that out."""
-        with self._lock:
-            dropped = [job for job in self._waiting if not job.wanted]
-            for job in dropped:
-                self._waiting.remove(job)
-                self._admission.withdrawn(job.items)
-        for job in dropped:
-            try:
-                job.check()
-            except DeadlineExceeded as error:
-                job.fault = error
-            job.settle()
-        return bool(dropped)
+            self._done.popleft().settle()
 
     def close(self) -> None:
         """Let the threads end after the queued jobs."""
-        for _ in self._workers:
-            self._turns.put(False)
+        self._quick.close()
+        self._large.close()
+
+
+def _yield_by(nice: int) -> None:
+    """Let this thread stand back, where the system knows that of threads (Linux)."""
+    if not nice or not hasattr(os, "setpriority") or not os.path.exists("/proc/self/task"):  # noqa: PTH110
+        return
+    thread = threading.get_native_id()
+    try:
+        now = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, now + nice))
+    except OSError:  # a sandbox may forbid it: then large jobs take their share
+        return

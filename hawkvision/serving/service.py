@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from hawkvision.serving import descriptors
+from hawkvision.serving import descriptors, memory
 from hawkvision.serving.event_loop import new_event_loop
 
 Settings = TypeVar("Settings")
@@ -98,12 +98,13 @@ async def serve(service: Service) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a service in a new event loop to its end, as `asyncio.run` does, with all descriptors.
+    """Run a service in a new event loop to its end, as `asyncio.run` does.
 
     A task that swallows its cancellation is left behind after a second, and so is a thread that
     hangs (in a name server's silence, say), which would otherwise hold up the interpreter's end.
     """
     descriptors.raise_limit()
+    memory.large_blocks_apart()
     loop = new_event_loop()
     try:
         loop.run_until_complete(main)

@@ -10,7 +10,7 @@ from typing import Any
 
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.codec import pack_bytes
-from hawkvision.serving.pool import Ticket
+from hawkvision.serving.job import Ticket
 from tests.dc_gateway.conftest import Served
 
 

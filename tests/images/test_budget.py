@@ -20,9 +20,20 @@ from tests.images.bombs import png
 
 def test_what_fits_beside_others_is_held_and_given_back() -> None:
     budget = DecodeBudget()
-    with budget.hold(60, 100), budget.hold(40, 100):
-        assert budget.held == 100
+    with budget.hold(60, 100), budget.hold(27, 100), budget.hold(6, 100):
+        assert budget.held == 93
     assert budget.held == 0
+
+
+def test_large_ones_leave_an_eighth_to_small_ones_unless_alone() -> None:
+    budget = DecodeBudget(0.0)
+    with budget.hold(100, 100):
+        assert budget.held == 100
+    with budget.hold(60, 160):
+        with pytest.raises(Overloaded):
+            budget.hold(81, 160).__enter__()
+        with budget.hold(80, 160), budget.hold(10, 160), budget.hold(10, 160):
+            assert budget.held == 160
 
 
 def test_what_fits_into_no_empty_budget_is_refused_at_once() -> None:
@@ -33,9 +44,9 @@ def test_what_fits_into_no_empty_budget_is_refused_at_once() -> None:
 def test_what_does_not_fit_in_time_is_an_overload() -> None:
     budget = DecodeBudget(0.0)
     with budget.hold(60, 100):
-        with pytest.raises(Overloaded, match="60 bytes of memory; 41 more"):
-            budget.hold(41, 100).__enter__()
-        with budget.hold(40, 100):
+        with pytest.raises(Overloaded, match="60 bytes of memory; 29 more"):
+            budget.hold(29, 100).__enter__()
+        with budget.hold(28, 100):
             pass
     assert budget.held == 0
 

@@ -1,22 +1,75 @@
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
+
 import pytest
 
 from hawkvision.serving import memory
 
+MIB = 1 << 20
 
-async def test_memory_goes_back_once_for_much_that_was_freed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+
+async def test_memory_goes_back_once_much_is_unused(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
-    freed = 0
+    unused = 100 * MIB
     monkeypatch.setattr(memory, "give_back", lambda: given.append(1))
-    gives_back = memory.GivesBack(lambda: freed)
-    for step, times in ((1, 0), (40 << 20, 1), (0, 1), (20 << 20, 1), (20 << 20, 2)):
-        freed += step
+    gives_back = memory.GivesBack(lambda: unused)
+    for step, times in (
+        (1, 0),
+        (40 * MIB, 1),
+        (0, 1),
+        (-20 * MIB, 1),
+        (30 * MIB, 1),
+        (30 * MIB, 2),
+    ):
+        unused += step
         await gives_back.look()
         assert len(given) == times
 
 
 def test_it_can_be_called_wherever_we_run() -> None:
     memory.give_back()
+    assert memory.unused_bytes() >= 0
+
+
+def _in_a_process(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+_HOLES = """
+import asyncio
+from hawkvision.serving import memory
+looks = memory.GivesBack()
+before = memory.resident_bytes()
+blocks = [bytearray(b"x" * 100_000) for _ in range(1500)]
+del blocks[::2]
+kept = memory.resident_bytes()
+assert memory.unused_bytes() >= 60 * 2**20, memory.unused_bytes()
+asyncio.run(looks.look())
+print(kept - memory.resident_bytes())
+"""
+
+_LARGE = """
+from hawkvision.serving import memory
+memory.large_blocks_apart()
+del (first := [bytearray(b"x" * (30 << 20))])[0]  # glibc would now keep blocks up to this size
+before = memory.resident_bytes()
+blocks = [bytearray(b"x" * (8 << 20)) for _ in range(8)]
+fence = bytearray(100_000)
+del blocks
+print(memory.resident_bytes() - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="needs glibc 2.33")
+def test_holes_between_blocks_in_use_go_back() -> None:
+    assert int(_in_a_process(_HOLES)) > 50 * MIB
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+def test_large_blocks_go_back_when_they_are_freed() -> None:
+    assert int(_in_a_process(_LARGE)) < 8 * MIB

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hawkvision.errors import DeadlineExceeded, Overloaded
-from hawkvision.serving.pool import Ticket, WorkerPool
+from hawkvision.serving.job import Ticket
+from hawkvision.serving.pool import WorkerPool
 
 
 class Now:
@@ -155,3 +158,101 @@ async def test_dead_jobs_make_room_for_live_ones(pool: WorkerPool) -> None:
             await job
     held.release.set()
     assert (await busy, await live) == (None, "live")
+
+
+@pytest.fixture
+async def lanes() -> AsyncIterator[WorkerPool]:
+    """One thread for small jobs and one for jobs of more than a hundred pixels."""
+    made = WorkerPool(1, 3, asyncio.get_running_loop(), Now(), quick_pixels=100)
+    yield made
+    made.close()
+
+
+def weighing(*pixels: int) -> Any:
+    """Work that decodes images of so many pixels one after the other."""
+
+    def work(item: Any, ticket: Ticket) -> tuple[Any, str]:
+        for one in pixels:
+            ticket.weigh(one)
+        return item, threading.current_thread().name
+
+    return work
+
+
+async def test_large_jobs_are_done_on_threads_of_their_own(lanes: WorkerPool) -> None:
+    assert await lanes.submit(weighing(100), 1) == (1, "infer-0")
+    assert await lanes.submit(weighing(101), 2) == (2, "large-0")
+    assert await lanes.submit(weighing(60, 60), 3) == (3, "large-0")
+    assert lanes.pending == 0
+
+
+async def test_small_jobs_do_not_wait_for_large_ones(lanes: WorkerPool) -> None:
+    held = Held()
+
+    def large(item: Any, ticket: Ticket) -> Any:
+        ticket.weigh(1000)
+        return held(item, ticket)
+
+    jobs = [lanes.submit(large, index) for index in range(3)]
+    held.started.wait(60)
+    assert (await lanes.submit(weighing(100), "small"))[0] == "small"
+    assert not any(job.done() for job in jobs)
+    held.release.set()
+    assert await asyncio.gather(*jobs) == [0, 1, 2]
+
+
+async def test_large_jobs_are_bounded_too(lanes: WorkerPool) -> None:
+    held = Held()
+
+    def large(item: Any, ticket: Ticket) -> Any:
+        ticket.weigh(1000)
+        return held(item, ticket)
+
+    jobs = [lanes.submit(large, index) for index in range(3)]
+    held.started.wait(60)
+    jobs += [lanes.submit(large, index) for index in range(3, 6)]
+    results = asyncio.gather(*jobs, return_exceptions=True)
+    while not any(job.done() for job in jobs):
+        await asyncio.sleep(0.001)
+    held.release.set()
+    told = await results
+    refused = [one for one in told if isinstance(one, Overloaded)]
+    assert refused and "3 images wait, 3 fit" in str(refused[0])
+    assert len(refused) + sum(isinstance(one, int) for one in told) == 6
+    assert lanes.pending == 0
+
+
+async def test_a_large_job_past_its_deadline_is_never_run(lanes: WorkerPool) -> None:
+    held, ran = Held(), []
+    clock = lanes._clock
+    assert isinstance(clock, Now)
+
+    def large(item: Any, ticket: Ticket) -> Any:
+        ticket.weigh(1000)
+        return held(item, ticket)
+
+    def late(item: Any, ticket: Ticket) -> None:
+        ticket.weigh(1000)
+        ran.append(item)
+
+    busy = lanes.submit(large, 0)
+    held.started.wait(60)
+    job = lanes.submit(late, "late", deadline=clock.time + 1)
+    while lanes._large.admission.waiting != 1:
+        await asyncio.sleep(0.001)
+    clock.time += 2
+    held.release.set()
+    await busy
+    with pytest.raises(DeadlineExceeded):
+        await job
+    assert ran == []
+
+
+async def test_threads_for_large_jobs_stand_back(lanes: WorkerPool) -> None:
+    def nice(_item: None, ticket: Ticket) -> int:
+        ticket.weigh(1000)
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    found = await lanes.submit(nice, None)
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    assert found == (min(19, here + 10) if Path("/proc/self/task").exists() else here)
