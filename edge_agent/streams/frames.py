@@ -14,6 +14,7 @@ from hawkvision.cascade import Accuracy, AccuracyTarget, CascadePolicy
 from hawkvision.cascade.loss import LossDecision
 from hawkvision.contract.answer import Answer
 from hawkvision.contract.stream import FrameInfo, FrameResult
+from hawkvision.images import ImageLimits
 from hawkvision.lossy.assembler import Frame
 from hawkvision.lossy.jpeg.pixels import Pixels, concealed_jpeg, decode_frame
 from hawkvision.lossy.jpeg.rebuild import Rebuilt, rebuild
@@ -64,6 +65,12 @@ def look(local: LocalTask, frame: Frame, previous: Image | None, ticket: Ticket)
     done = time.monotonic()
     answer = LocalAnswer(prediction, (decoded - start) * 1e3, (done - decoded) * 1e3)
     return Seen(answer, rebuilt, pixels)
+
+
+def whole_jpeg(rebuilt: Rebuilt, limits: ImageLimits, ticket: Ticket) -> bytes:
+    """What the data center gets of a damaged frame; runs on a worker thread."""
+    ticket.weigh(rebuilt.layout.width * rebuilt.layout.height)
+    return concealed_jpeg(rebuilt, limits)
 
 
 class FrameClassifier:
@@ -127,7 +134,7 @@ class FrameClassifier:
         if image is None:
             limits = request.local.limits
             sent = await classifier.pool.submit(
-                lambda rebuilt, _: concealed_jpeg(rebuilt, limits), seen.rebuilt
+                lambda rebuilt, ticket: whole_jpeg(rebuilt, limits, ticket), seen.rebuilt
             )
         else:
             sent = image

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 cv2.setNumThreads(1)
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is broken is said by us
 
 Fit = Literal["cover", "stretch"]
 

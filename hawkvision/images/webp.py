@@ -19,6 +19,9 @@ from hawkvision.images.limits import ImageLimits, broken, check_pixels, too_many
 
 _ALPHA_FLAG = 0x10
 _STRIP_ROWS = 16
+_LEAST_BYTES = 32
+"""OpenCV does not look at fewer; an image of one colour may have 28. What follows is ignored."""
+
 _TAG = 8
 """Bytes before a chunk's content: name, length."""
 
@@ -98,7 +101,7 @@ class WebpSource:
     def pixels(self, factor: int) -> Pixels:
         """uint8 RGB [H,W,3], reduced by `factor` and as stored. Raises CorruptImage."""
         try:
-            coded = np.frombuffer(self.still, np.uint8)
+            coded = np.frombuffer(self.still.ljust(_LEAST_BYTES, b"\0"), np.uint8)
             image = cast(Pixels | None, cv2.imdecode(coded, cv2.IMREAD_UNCHANGED))
         except cv2.error as error:
             raise broken(error.err) from error

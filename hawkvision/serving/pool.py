@@ -1,8 +1,8 @@
 """A few threads that decode and infer, off the event loop, behind bounded queues.
 
 Both services use it. A job that nobody waits for any more (cancelled, or past its deadline) is
-dropped unserved. Large images wait in a queue of their own, for threads of their own that yield the
-processor: whoever sends small ones does not wait for them.
+dropped unserved. Large images wait in a queue of their own, for threads of their own that stand
+back, half as many: whoever sends small ones does not wait for them.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class WorkerPool:
         self._loop = loop
         self._clock = clock
         self._quick = _Lane("infer", threads, max_queue, quick_pixels, 0)
-        self._large = _Lane("large", threads, max_queue, math.inf, _YIELDS)
+        self._large = _Lane("large", max(1, threads // 2), max_queue, math.inf, _YIELDS)
         self._lock = threading.Lock()
         self._done: deque[Job] = deque()
         self._woken = False

@@ -18,6 +18,9 @@ Settings = TypeVar("Settings")
 Loaded = TypeVar("Loaded")
 
 _log = logging.getLogger(__name__)
+_TURN_S = 0.001
+"""So long a thread may run Python while the event loop waits for its turn, seconds."""
+
 _LEFT_BEHIND_S = 1.0
 """How long tasks, and then threads of the loop's executor, have to end, seconds."""
 
@@ -104,6 +107,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     hangs (in a name server's silence, say), which would otherwise hold up the interpreter's end.
     """
     descriptors.raise_limit()
+    sys.setswitchinterval(_TURN_S)
     memory.large_blocks_apart()
     loop = new_event_loop()
     try:

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from hawkvision.errors import CorruptImage, HawkVisionError, PayloadTooLarge, UnsupportedImage
 from hawkvision.images import ImageLimits, decode
+from tests.attack.bombs import webp
 from tests.images.bombs import chunk, png, segment
 from tests.models import coloured_jpeg
 
@@ -251,3 +252,18 @@ def test_mutated_images_decode_or_are_refused(noise: bytes, at: int, kind: str) 
     except HawkVisionError:
         return
     assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+
+
+@pytest.mark.parametrize("side", [1, 7, 300])
+def test_a_webp_of_one_colour_may_have_under_32_bytes(side: int) -> None:
+    data = webp(width=side, height=side)
+    assert len(data) < 32
+    assert decode(data).shape == (side, side, 3)
+
+
+def test_a_broken_image_is_told_to_its_sender_and_not_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(CorruptImage):
+        decode(webp(width=9, height=9)[:-3] + b"\xff\xff\xff")
+    assert capfd.readouterr() == ("", "")
