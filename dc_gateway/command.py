@@ -59,7 +59,7 @@ _DEFAULT = GatewayConfig()
     "--max-message-bytes",
     default=None,
     type=click.IntRange(1024),
-    show_default="two of the largest images",
+    show_default="the largest image and 64 KiB",
     help="One request's, all images together.",
 )
 @click.option(

@@ -63,7 +63,7 @@ class GatewayConfig:
     @property
     def message_bytes(self) -> int:
         """Largest gRPC message that is received."""
-        return self.max_message_bytes or 2 * self.limits.max_bytes + STRUCTURE_BYTES
+        return self.max_message_bytes or self.limits.max_bytes + STRUCTURE_BYTES
 
     @property
     def receiving(self) -> int:

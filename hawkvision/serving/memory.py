@@ -18,11 +18,14 @@ EVERY_S = 5.0
 _MUCH = 32 * 1024 * 1024
 """So many bytes more are resident than in use before it is worth while."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_OWN_PAGES = 4 * 1024 * 1024
-"""Blocks from this size on have pages of their own, which go back when they are freed. Without a
-fixed size glibc raises it up to 32 MiB after the first large image."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_ARENAS = 2
+"""Each keeps free pages of its own, which malloc_trim does not give back at the end of any but the
+first. A service has few threads, and these allocate seldom."""
 
+_OWN_PAGES = 32 * 1024 * 1024
+"""Blocks from this size on are mapped for themselves: new pages cost as much as decoding into them
+does, so smaller blocks, images mostly, use pages again."""
 
 _FIELDS = (
     *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
@@ -53,10 +56,11 @@ def _glibc() -> _Glibc | None:
         return None
 
 
-def large_blocks_apart() -> None:
-    """Let large blocks go back when they are freed; to be called once, at a service's start."""
+def keep_together() -> None:
+    """Let free memory lie where it can be given back; to be called once, before other threads."""
     glibc = _glibc()
     if glibc is not None:
+        glibc.mallopt(_M_ARENA_MAX, _ARENAS)
         glibc.mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES)
         glibc.mallopt(_M_TRIM_THRESHOLD, _MUCH)
 

@@ -108,7 +108,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     """
     descriptors.raise_limit()
     sys.setswitchinterval(_TURN_S)
-    memory.large_blocks_apart()
+    memory.keep_together()
     loop = new_event_loop()
     try:
         loop.run_until_complete(main)

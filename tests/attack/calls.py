@@ -67,22 +67,25 @@ async def _silent(target: Target, tally: Tally) -> None:
 
 
 async def _large(target: Target, tally: Tally) -> None:
-    request = build_request("roadsigns", "", "large", bytes(38_000_000))
+    """Half of them as large as is taken, half larger."""
+    requests = itertools.cycle(
+        build_request("roadsigns", "", "large", bytes(size)) for size in (20_900_000, 38_000_000)
+    )
     options = (("grpc.max_send_message_length", -1),)
     async with grpc.aio.insecure_channel(target.gateway, options=options) as channel:
         stub = services.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
 
         async def once() -> None:
             tally.add("sent")
-            await stub.ModelInfer(request, timeout=20)
+            await stub.ModelInfer(next(requests), timeout=20)
             tally.add("grpc OK")
 
         await crew(8, once, tally, Pace(8), patience_s=21)
 
 
 async def _large_and_stuck(target: Target, tally: Tally) -> None:
-    """38 MB are announced; as much comes as flow control lets in, but for the end."""
-    head = b"\x00" + (38_000_000).to_bytes(4, "big")
+    """21 MB are announced; as much comes as flow control lets in, but for the end."""
+    head = b"\x00" + (20_900_000).to_bytes(4, "big")
     piece = frame(DATA, 0, 1, bytes(16_000))
 
     async def once() -> None:
@@ -221,8 +224,8 @@ async def _metadata(target: Target, tally: Tally) -> None:
 ATTACKS = (
     Attack("grpc-silent", "gRPC", "1,500 connections that say nothing", _silent),
     Attack("grpc-unfinished", "gRPC", "2,000 calls that never send a message", _unfinished),
-    Attack("grpc-large", "gRPC", "messages of 38 MB, eight at a time", _large),
-    Attack("grpc-stuck", "gRPC", "200 messages of 38 MB that stop half-way", _large_and_stuck),
+    Attack("grpc-large", "gRPC", "messages of 21 and 38 MB, eight at a time", _large),
+    Attack("grpc-stuck", "gRPC", "200 messages of 21 MB that stop half-way", _large_and_stuck),
     Attack("grpc-garbage", "gRPC", "80 calls/s: no protobuf, cut off, huge names", _garbage),
     Attack("grpc-frames", "gRPC", "HTTP/2 that is none, or breaks its rules", _bad_frames),
     Attack("grpc-resets", "gRPC", "1,000 calls/s, each reset at once", _resets),

@@ -53,15 +53,30 @@ asyncio.run(looks.look())
 print(kept - memory.resident_bytes())
 """
 
-_LARGE = """
+_THREADS = """
+import asyncio, threading
 from hawkvision.serving import memory
-memory.large_blocks_apart()
-del (first := [bytearray(b"x" * (30 << 20))])[0]  # glibc would now keep blocks up to this size
+memory.keep_together()
+looks = memory.GivesBack()
 before = memory.resident_bytes()
-blocks = [bytearray(b"x" * (8 << 20)) for _ in range(8)]
-fence = bytearray(100_000)
-del blocks
-print(memory.resident_bytes() - before)
+hold, go = threading.Barrier(9), threading.Event()
+
+def work():
+    blocks = [bytearray(b"x" * 1_000_000) for _ in range(12)]
+    hold.wait()
+    del blocks
+    hold.wait()
+    go.wait()
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads:
+    thread.start()
+hold.wait()
+full = memory.resident_bytes()
+hold.wait()
+asyncio.run(looks.look())
+print(full - before, memory.resident_bytes() - before)
+go.set()
 """
 
 
@@ -70,6 +85,7 @@ def test_holes_between_blocks_in_use_go_back() -> None:
     assert int(_in_a_process(_HOLES)) > 50 * MIB
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
-def test_large_blocks_go_back_when_they_are_freed() -> None:
-    assert int(_in_a_process(_LARGE)) < 8 * MIB
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="needs glibc 2.33")
+def test_what_threads_have_freed_goes_back() -> None:
+    full, after = map(int, _in_a_process(_THREADS).split())
+    assert full > 90 * MIB and after < 40 * MIB
