@@ -12,6 +12,7 @@ from hawkvision.calibration import LowerConfidenceCurve, shown
 from hawkvision.cli.evaluate import evaluate
 from hawkvision.cli.output import results_table, screen, write_json
 from hawkvision.cli.processes import Child, stop_all
+from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import DatasetError
 from hawkvision.repository import Repository, Task, shipped_repository
 from hawkvision.taskbuild.traffic import DRAWN
@@ -54,6 +55,7 @@ def demo_data(task: Task, data: str | None, images: int) -> tuple[str, str | Non
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
 def command(name: str, data: str | None, images: int, json_file: Path | None) -> None:
     """Start an edge agent and a gateway, send labelled images, print what was delivered."""
+    check_onnx_runtime()
     task = Repository(shipped_repository()).open(name)
     source, split = demo_data(task, data, images)
     targets = spread_targets(task.scores().curve())
