@@ -21,7 +21,7 @@ from hawkvision.power.reading import Rail, Reading, together
 from hawkvision.power.thermal import read_thermal
 
 EVERY_S = 1.0
-NO_SENSOR = "this machine shows no power sensor (RAPL, NVML, or one of its board's)"
+NO_SENSOR = "no power sensor here (RAPL, NVML, a board's own)"
 
 Source = Callable[[], Reading]
 

@@ -50,10 +50,11 @@ class MetricsPort:
             with contextlib.suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_DEADLINE_S):
                     writer.write(await self._answer(reader))
-                    await writer.drain()
+                    writer.close()
+                    await writer.wait_closed()
         finally:
             self._open -= 1
-            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+            writer.transport.abort()  # what was not taken by then
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         try:

@@ -54,6 +54,7 @@ def server(
         f"agent memory: {bench['rss_mb']:.0f} MB; CPU with tracking against without: "
         f"{bench['tracking_ratio']:.3f}",
         energy_line(bench["energy"]),
+        sep="\n",
     )
     write_json(json_file, bench)
 
