@@ -27,6 +27,13 @@ _DEFAULT = GatewayConfig()
 )
 @click.option("--host", default=_DEFAULT.host)
 @click.option("--port", default=_DEFAULT.port, type=click.IntRange(0, 65535), help="0: any free.")
+@click.option(
+    "--metrics-port",
+    default=_DEFAULT.metrics_port,
+    type=click.IntRange(0, 65535),
+    show_default="none",
+    help="HTTP, GET /metrics for Prometheus.",
+)
 @click.option("--task", "tasks", multiple=True, help="Serve only these.")
 @click.option(
     "--model-repository",

@@ -17,7 +17,8 @@ STRUCTURE_BYTES = 64 * 1024
 class GatewayConfig:
     """Settings; times in seconds.
 
-    `tasks` empty means every task of the repository. `max_queue` counts images that wait for a
+    `tasks` empty means every task of the repository. On `metrics_port` (None: nowhere) the same
+    host answers `GET /metrics`. `max_queue` counts images that wait for a
     thread, `max_images` those of one request.
 
     `max_calls` bounds calls whose message is not here yet, of which `max_calls_per_connection` may
@@ -36,6 +37,7 @@ class GatewayConfig:
 
     host: str = "127.0.0.1"
     port: int = 8001
+    metrics_port: int | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     engine: str = "onnx"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import grpc
 import grpc.aio
+from prometheus_client import CollectorRegistry, Gauge
 
 from dc_gateway import health, servicer
 from dc_gateway.config import GatewayConfig
@@ -18,8 +19,11 @@ from dc_gateway.reception import Reception
 from dc_gateway.servicer import InferenceServicer
 from dc_gateway.transport import server_options
 from hawkvision.errors import HawkVisionError
+from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
+from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.service import ServiceKind
 
 _PATIENCE_S = 0.25
@@ -55,6 +59,9 @@ class Gateway:
         self._health = Health(
             (servicer.SERVICE, *models), self._entrance, Quota("watches", config.max_calls, share)
         )
+        self._power = PowerSampler.of_machine() if config.metrics_port is not None else None
+        self.metrics_port = config.metrics_port
+        self._metrics: MetricsPort | None = None
         self._server = grpc.aio.server(options=server_options(config))
         self._server.add_generic_rpc_handlers(
             (
@@ -74,7 +81,9 @@ class Gateway:
     @property
     def ready_line(self) -> str:
         """What a process prints when it is ready."""
-        return f"dc gateway ready on {self.address} (tasks: {', '.join(self.models)})"
+        tasks = f"tasks: {', '.join(self.models)}"
+        more = "" if self.metrics_port is None else f"; metrics on port {self.metrics_port}"
+        return f"dc gateway ready on {self.address} ({tasks}{more})"
 
     async def start(self) -> int:
         """Listen; the port, which is a free one where the configuration says 0.
@@ -89,8 +98,22 @@ class Gateway:
                 hint="Choose another --port, or stop what holds it.",
             ) from error
         await self._server.start()
+        await self._start_metrics()
         self._looking = asyncio.create_task(self._gives_back.keep_looking())
         return self._port
+
+    async def _start_metrics(self) -> None:
+        """Where a port was asked for. Raises HawkVisionError if it cannot listen there."""
+        if self._power is None or self.metrics_port is None:
+            return
+        registry = CollectorRegistry()
+        registry.register(PowerCollector(self._power))
+        Gauge(
+            "hawkvision_queue_images", "Images waiting or at work.", registry=registry
+        ).set_function(lambda: self.pool.pending)
+        self._power.start()
+        self._metrics = MetricsPort(registry)
+        self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
 
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
@@ -105,7 +128,11 @@ class Gateway:
         if self._looking is not None:
             self._looking.cancel()
         await self._server.stop(None)
+        if self._metrics is not None:
+            self._metrics.close()
         self.pool.close()
+        if self._power is not None:
+            self._power.close()
 
 
 async def serve(config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:

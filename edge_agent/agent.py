@@ -27,6 +27,7 @@ from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.health import HealthRoutes
 from edge_agent.http.listener import Listener
 from edge_agent.http.log import SERVER_LOG
+from edge_agent.http.power import PowerRoutes
 from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.http.tasks import TaskRoutes
@@ -39,8 +40,10 @@ from edge_agent.upstream import Answered, Call, GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError
 from hawkvision.lossy.assembler import AssemblyLimits
+from hawkvision.power import PowerSampler
 from hawkvision.serving import descriptors, memory, service
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
 from hawkvision.tracking.control.audit import AuditSettings
@@ -112,6 +115,7 @@ class Agent:
         self.bodies = BodyReader(_body_limits(config))
         self.connections = Book(_connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
+        self.power = PowerSampler.of_machine()
         self.routes = self._table()
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
@@ -124,10 +128,12 @@ class Agent:
             *TaskRoutes(self.classifier, self.config.delta).table(),
             *HealthRoutes(self.classifier, self.metrics, self.entrance).table(),
             *AccuracyRoutes(self.classifier, self.fleet, self.bodies, self.keys).table(),
+            *PowerRoutes(self.power).table(),
             *StreamRoutes(self.streams, self.bodies, self.keys).table(),
         ]
 
     def _watch(self) -> None:
+        self.metrics.registry.register(PowerCollector(self.power))
         counts = self.metrics.watch_counts
         totals = self.streams.totals
         counts(
@@ -245,6 +251,7 @@ class Agent:
         rtp_port = self._port if config.rtp_port is None else config.rtp_port
         await self.streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
         self.fleet.start(self.url)
+        self.power.start()
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
         self.jobs.repeat("export", self._export, _EXPORT_S)
@@ -291,6 +298,7 @@ class Agent:
         await asyncio.gather(self._hang_up(), self.fleet.close())
         await self.upstream.close()
         self.pool.close()
+        self.power.close()
 
     async def _hang_up(self) -> None:
         """End all connections, after a moment in which clients take the last answers."""

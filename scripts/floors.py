@@ -1,9 +1,9 @@
 """Run HawkVision with the oldest dependencies that pyproject.toml allows.
 
-`python scripts/floors.py [EXTRA…]` installs every lower bound, and those of the extras, into
+`python scripts/floors.py cpu [EXTRA…]` installs every lower bound, and those of the extras, into
 `build/floors-…/` (kept until pyproject.toml changes), imports everything, and lets `hawkvision
-demo` classify images through an agent and a gateway. Status 75 (EX_TEMPFAIL): no package could be
-had, which says nothing of the bounds.
+demo` classify images through an agent and a gateway, which takes an engine: the extra cpu or gpu.
+Status 75 (EX_TEMPFAIL): no package could be had, which says nothing of the bounds.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ PACKAGES = {
 
 FLOORS = (
     ("errors", "extensions", "formats"),
-    ("tasks", "roadsigns"),
+    ("tasks", "roadsigns", "power"),
     ("images", "engines", "calibration", "datasets", "oip"),
     ("cascade",),
     ("repository", "lossy", "serving"),

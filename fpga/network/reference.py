@@ -11,6 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from fpga.network.streamline import INPUT_STEP
+from hawkvision.engines import onnx_runtime
 from hawkvision.errors import RepositoryError
 
 _BATCH = 256
@@ -60,10 +61,10 @@ def plain_onnx(model: Any) -> Any:
 def run_qonnx(path: Path, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Logits float32 [N, classes] of uint8 images [N, side, side, 3].
 
-    Raises RepositoryError where ONNX Runtime cannot execute the file.
+    Raises RepositoryError where ONNX Runtime cannot execute the file, EngineError where it is not
+    installed.
     """
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     try:
         model = plain_onnx(onnx.load(str(path)))
         options = onnxruntime.SessionOptions()

@@ -15,6 +15,7 @@ from hawkvision.calibration import shown
 from hawkvision.cli.output import progress_bar, screen, write_json
 from hawkvision.cli.summaries import targets_table
 from hawkvision.datasets import open_labelled
+from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import CalibrationError
 from hawkvision.repository import Task
 from hawkvision.summary import Summary, summarise_task
@@ -125,6 +126,7 @@ def command(
 
     Images must be like the traffic to come, and unseen in training.
     """
+    check_onnx_runtime()  # before any image is read
     request = BuildRequest(
         name=name or task_name(data),
         models=(edge, *dc),

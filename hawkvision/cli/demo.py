@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from hawkvision.calibration import LowerConfidenceCurve, shown
-from hawkvision.cli.evaluate import evaluate
-from hawkvision.cli.output import results_table, screen, write_json
+from hawkvision.cli.evaluate import evaluate, show
+from hawkvision.cli.output import screen, write_json
 from hawkvision.cli.processes import Child, stop_all
+from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import DatasetError
 from hawkvision.repository import Repository, Task, shipped_repository
 from hawkvision.taskbuild.traffic import DRAWN
@@ -54,6 +55,7 @@ def demo_data(task: Task, data: str | None, images: int) -> tuple[str, str | Non
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
 def command(name: str, data: str | None, images: int, json_file: Path | None) -> None:
     """Start an edge agent and a gateway, send labelled images, print what was delivered."""
+    check_onnx_runtime()
     task = Repository(shipped_repository()).open(name)
     source, split = demo_data(task, data, images)
     targets = spread_targets(task.scores().curve())
@@ -68,7 +70,7 @@ def command(name: str, data: str | None, images: int, json_file: Path | None) ->
         url = children[1].wait_ready()
         console.print(f"edge agent {url}, data-center gateway {gateway}")
         console.print(f"{images} labelled images at each accuracy target …")
-        _, rows = asyncio.run(
+        found = asyncio.run(
             evaluate(
                 url=url,
                 data=source,
@@ -82,13 +84,13 @@ def command(name: str, data: str | None, images: int, json_file: Path | None) ->
         )
     finally:
         stop_all(children)
-    console.print(results_table(name, rows))
+    show(console, found)
     console.print(
         "One small and one large model served every target; only a threshold changed.\n"
         f"Targets hold at 95 % confidence, certified on {len(task.scores())} held-out images;\n"
         "one that cannot be certified is refused. Keep it running: hawkvision up"
     )
-    write_json(json_file, {"task": name, "results": [row.as_dict() for row in rows]})
-    served = [row for row in rows if row.achieved is not None]
-    if not served or any(row.failed for row in rows):
+    write_json(json_file, found.as_dict())
+    served = [row for row in found.rows if row.achieved is not None]
+    if not served or any(row.failed for row in found.rows):
         raise click.exceptions.Exit(1)

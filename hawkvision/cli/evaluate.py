@@ -5,15 +5,57 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
+from rich.console import Console
 
 from hawkvision.cascade import parse_accuracy
 from hawkvision.cli.output import progress_bar, results_table, screen, write_json
 from hawkvision.client import AsyncClient
 from hawkvision.client.requests import DEFAULT_URL
+from hawkvision.errors import HawkVisionError
+from hawkvision.power import Energy, NotMeasured, energy_line, per_image
 from hawkvision.taskbuild.evaluation import Row
 from hawkvision.taskbuild.traffic import DRAWN_SEED, Evaluation, choose_task, load_images
+
+
+class Evaluated(NamedTuple):
+    """The task's name, a row for each target, and `hawkvision.power.per_image` over all of them."""
+
+    task: str
+    rows: list[Row]
+    energy: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        rows = [row.as_dict() for row in self.rows]
+        return {"task": self.task, "results": rows, "energy": self.energy}
+
+
+def show(console: Console, found: Evaluated) -> None:
+    """The table, and what it cost in energy."""
+    console.print(results_table(found.task, found.rows))
+    console.print(energy_line(found.energy))
+
+
+async def energy_of(client: AsyncClient) -> Energy | NotMeasured:
+    """What the agent's machine has used so far."""
+    try:
+        return (await client.power()).total
+    except HawkVisionError as error:  # an older agent, or one that went away
+        return NotMeasured(f"the agent does not say: {error.message}")
+
+
+def energy_per_image(
+    before: Energy | NotMeasured, after: Energy | NotMeasured, rows: Sequence[Row]
+) -> dict[str, Any]:
+    """Energy between two readings, for each answer of all targets, which were sent in turn."""
+    spent = after if isinstance(after, NotMeasured) else before
+    if isinstance(before, Energy) and isinstance(after, Energy):
+        spent = after.since(before)
+    images = sum(row.n for row in rows)
+    return per_image(spent, images, sum((row.achieved or 0.0) * row.n for row in rows))
 
 
 def parse_targets(text: str) -> list[float | str]:
@@ -32,8 +74,8 @@ async def evaluate(
     concurrency: int,
     seed: int = DRAWN_SEED,
     stop_after_s: float | None = None,
-) -> tuple[str, list[Row]]:
-    """Run an evaluation with a progress bar; the task's name and the rows."""
+) -> Evaluated:
+    """Run an evaluation with a progress bar."""
     async with AsyncClient(url) as client:
         info = await choose_task(client, task)
         images = load_images(
@@ -48,7 +90,10 @@ async def evaluate(
                 stop_after_s=stop_after_s,
                 progress=lambda: bar.advance(line),
             )
-            return info.name, await run.run(images, targets)
+            before = await energy_of(client)
+            rows = await run.run(images, targets)
+            after = await energy_of(client)
+            return Evaluated(info.name, rows, energy_per_image(before, after, rows))
 
 
 @click.command("evaluate", context_settings={"show_default": True})
@@ -75,7 +120,7 @@ def command(
     json_file: Path | None,
 ) -> None:
     """Send a labelled set through a running agent and report the accuracy delivered."""
-    name, rows = asyncio.run(
+    found = asyncio.run(
         evaluate(
             url=url,
             data=data,
@@ -87,8 +132,8 @@ def command(
             seed=seed,
         )
     )
-    screen().print(results_table(name, rows))
-    write_json(json_file, {"task": name, "results": [row.as_dict() for row in rows]})
-    if any(row.failed for row in rows):
-        click.echo(f"{sum(row.failed for row in rows)} requests got no answer", err=True)
+    show(screen(), found)
+    write_json(json_file, found.as_dict())
+    if failed := sum(row.failed for row in found.rows):
+        click.echo(f"{failed} requests got no answer", err=True)
         raise click.exceptions.Exit(1)

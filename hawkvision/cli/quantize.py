@@ -16,7 +16,7 @@ from rich.table import Table
 from hawkvision.cli.calibrate import MODEL, parse_source_option
 from hawkvision.cli.output import screen, write_json
 from hawkvision.datasets import LabelledImage, LabelledSet, open_labelled
-from hawkvision.engines import ModelSpec
+from hawkvision.engines import ModelSpec, check_onnx_runtime
 from hawkvision.errors import CalibrationError
 from hawkvision.images import decode, fit
 from hawkvision.repository.task import Kind
@@ -53,6 +53,7 @@ def command(
     json_file: Path | None,
 ) -> None:
     """Quantize a float32 classifier to int8 (static, QDQ, per channel) and compare both."""
+    check_onnx_runtime()
     path = out or model.path.with_suffix(".int8.onnx")
     found = open_labelled(data, split)
     ranging, comparing = split_images(found, images + compare_images)

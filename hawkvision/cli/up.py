@@ -17,6 +17,7 @@ import click
 
 from hawkvision import extensions
 from hawkvision.cli.processes import Child, StartInterrupted, stop_all
+from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
 from hawkvision.serving import environment, logs
@@ -80,6 +81,7 @@ def command(
     it.
     """
     options = [*_given(context), *edge_options]
+    check_onnx_runtime()  # the gateway's at least; its children would each say it
     edge = edge_settings(options)
     stop = threading.Event()
     for number in stop_signals():

@@ -6,6 +6,7 @@ from hawkvision.contract.agents import AgentStatus
 from hawkvision.contract.answer import Answer, Guess, Promise
 from hawkvision.contract.apps import AppInfo
 from hawkvision.contract.delivered import Report
+from hawkvision.contract.power import PowerStatus
 from hawkvision.contract.stream import Advice, FrameResult, StreamEnd, StreamStatus
 from hawkvision.contract.task import TaskInfo
 
@@ -18,6 +19,7 @@ __all__ = [
     "Client",
     "FrameResult",
     "Guess",
+    "PowerStatus",
     "Promise",
     "Report",
     "StreamEnd",

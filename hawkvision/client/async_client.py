@@ -21,6 +21,7 @@ from hawkvision.contract.answer import Answer
 from hawkvision.contract.apps import AppInfo
 from hawkvision.contract.delivered import Report
 from hawkvision.contract.fields import Json
+from hawkvision.contract.power import PowerStatus
 from hawkvision.contract.results import Result
 from hawkvision.contract.stream import StreamEvent, StreamStatus
 from hawkvision.contract.task import TaskInfo
@@ -103,6 +104,10 @@ class AsyncClient:
     async def agents(self) -> list[AgentStatus]:
         """The fleet's agents that are alive."""
         return await self._send(operations.agents())
+
+    async def power(self) -> PowerStatus:
+        """Power, energy and temperature of the agent's machine, read now."""
+        return await self._send(operations.power())
 
     async def open_stream(self, body: Mapping[str, Json]) -> StreamOffer:
         """Open a lossy stream; see `hawkvision.client.lossy` for sending into it."""

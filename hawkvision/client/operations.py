@@ -17,6 +17,7 @@ from hawkvision.contract.delivered import Report
 from hawkvision.contract.errors import ABOUT_ONE_IMAGE
 from hawkvision.contract.feedback import Feedback, FeedbackTaken
 from hawkvision.contract.fields import Json
+from hawkvision.contract.power import PowerStatus
 from hawkvision.contract.results import Result, parse_results
 from hawkvision.contract.stream import StreamStatus, parse_offer
 from hawkvision.contract.task import TaskInfo, parse_tasks
@@ -150,6 +151,11 @@ def delete_app(name: str, key: str | None) -> Operation[None]:
 def agents() -> Operation[list[AgentStatus]]:
     """The agents of the fleet."""
     return Operation("GET", path_of("v1", "agents"), lambda reply: parse_agents(reply.json()))
+
+
+def power() -> Operation[PowerStatus]:
+    """Power, energy and temperature of the agent's machine."""
+    return Operation("GET", path_of("v1", "power"), lambda reply: PowerStatus.parse(reply.json()))
 
 
 def open_stream(body: Mapping[str, Json]) -> Operation[StreamOffer]:

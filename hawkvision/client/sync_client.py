@@ -20,6 +20,7 @@ from hawkvision.contract.answer import Answer
 from hawkvision.contract.apps import AppInfo
 from hawkvision.contract.delivered import Report
 from hawkvision.contract.fields import Json
+from hawkvision.contract.power import PowerStatus
 from hawkvision.contract.results import Result
 from hawkvision.contract.stream import StreamEvent, StreamStatus
 from hawkvision.contract.task import TaskInfo
@@ -107,6 +108,10 @@ class Client:
     def agents(self) -> list[AgentStatus]:
         """The fleet's agents that are alive."""
         return self._send(operations.agents())
+
+    def power(self) -> PowerStatus:
+        """Power, energy and temperature of the agent's machine, read now."""
+        return self._send(operations.power())
 
     def open_stream(self, body: Mapping[str, Json]) -> StreamOffer:
         """Open a lossy stream; see `hawkvision.client.lossy` for sending into it."""

@@ -2,5 +2,15 @@
 
 from hawkvision.engines.base import Engine, EngineMetadata, Measuring, ModelSpec
 from hawkvision.engines.registry import available_engines, open_engine
+from hawkvision.engines.runtime import check_onnx_runtime, onnx_runtime
 
-__all__ = ["Engine", "EngineMetadata", "Measuring", "ModelSpec", "available_engines", "open_engine"]
+__all__ = [
+    "Engine",
+    "EngineMetadata",
+    "Measuring",
+    "ModelSpec",
+    "available_engines",
+    "check_onnx_runtime",
+    "onnx_runtime",
+    "open_engine",
+]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hawkvision.engines.base import Batch, EngineMetadata, ModelSpec
+from hawkvision.engines.runtime import onnx_runtime
 from hawkvision.errors import EngineError
 from hawkvision.tasks.base import Outputs
 
@@ -30,13 +31,7 @@ class OnnxEngine:
     """
 
     def __init__(self, spec: ModelSpec, *, threads: int = 1, optimise: bool = True) -> None:
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise EngineError(
-                "the engine 'onnx' needs ONNX Runtime, which is not installed",
-                hint="pip install onnxruntime (or onnxruntime-gpu).",
-            ) from error
+        ort = onnx_runtime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hawkvision.engines import onnx_runtime
 from hawkvision.errors import EngineError, RepositoryError
 from hawkvision.repository.weights import find_weights
 from hawkvision.taskbuild.outputs import Output
@@ -34,10 +35,10 @@ class ModelFacts:
 def inspect_onnx(path: Path) -> ModelFacts:
     """Read an ONNX network's input and outputs.
 
-    Raises EngineError for one that takes no image, or whose weights are not beside it.
+    Raises EngineError for one that takes no image, or whose weights are not beside it, and where
+    ONNX Runtime is not installed.
     """
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     if not path.is_file():
         raise EngineError(f"{path} is not a file", hint="Give an ONNX file.")
     if path.suffix != ".onnx":

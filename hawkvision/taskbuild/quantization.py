@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import EngineError
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -27,8 +28,10 @@ def quantize(model: Path, out: Path, inputs: Iterable[Inputs]) -> None:
     """Write an int8 copy of a float network to `out`.
 
     `inputs` are single network inputs float32 [1,C,H,W] or [1,H,W,C], some hundred. Raises
-    EngineError where the extra `quantize` is missing or the network cannot be quantized.
+    EngineError where ONNX Runtime or the extra `quantize` is missing, or the network cannot be
+    quantized.
     """
+    check_onnx_runtime()
     try:
         import onnx
         from onnxruntime.quantization import (

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hawkvision.cli.output import progress_bar, write_json
+from hawkvision.power import energy_line
 from loadtest.bench.concealment import ConcealmentBench, run_concealment_bench
 from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
@@ -52,6 +53,8 @@ def server(
         table,
         f"agent memory: {bench['rss_mb']:.0f} MB; CPU with tracking against without: "
         f"{bench['tracking_ratio']:.3f}",
+        energy_line(bench["energy"]),
+        sep="\n",
     )
     write_json(json_file, bench)
 

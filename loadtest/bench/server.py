@@ -20,6 +20,7 @@ from hawkvision import roadsigns
 from hawkvision.cli.processes import Child, stop_all
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import HawkVisionError
+from hawkvision.power import EnergyProbe, per_image
 
 _DEAD_GATEWAY = "127.0.0.1:1"
 _WARM_UP_S = 0.5
@@ -57,6 +58,7 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
     bare: list[float] = []
     agent: dict[int, list[dict[str, float]]] = {count: [] for count in bench.connections}
     untracked: list[float] = []
+    probe, answered = EnergyProbe(), 0
     options = ["--port", "0", "--gateway", _DEAD_GATEWAY, "--task", bench.task]
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.jpg"
@@ -76,7 +78,9 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
                 bare.append(_bare(bench.task, image, bench.seconds))
                 for count in bench.connections:
                     before = _cpu_s(process)
-                    result = _load([host, port, path, str(image), str(count)], bench.seconds)
+                    with probe:
+                        result = _load([host, port, path, str(image), str(count)], bench.seconds)
+                    answered += int(result["count"])
                     cpu_ms = (_cpu_s(process) - before) / result["count"] * 1e3
                     agent[count].append({"cpu_ms": cpu_ms, **_flat(result)})
                 before = _cpu_s(other)
@@ -86,7 +90,9 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
             rss_mb = process.memory_info().rss / 2**20
         finally:
             stop_all([child, plain])
-    return _summary(bench, bare, agent, untracked, rss_mb, size)
+            probe.close()
+    found = _summary(bench, bare, agent, untracked, rss_mb, size)
+    return {**found, "energy": per_image(probe.found, answered)}
 
 
 def _summary(

@@ -17,7 +17,7 @@ from hawkvision.contract.task import TaskInfo
 from hawkvision.errors import DatasetError
 from hawkvision.taskbuild.traffic import load_images
 from tests.client.agent import Agent, serving
-from tests.contract.bodies import TASK
+from tests.contract.bodies import POWER, TASK
 
 
 @pytest.fixture
@@ -54,6 +54,40 @@ def test_a_row_reports_what_was_delivered(photos: Path, tmp_path: Path) -> None:
         assert row["edge_bytes_up"] == 3 * len(b"escalate")
         assert row["ci_low"] < row["achieved"] < row["ci_high"]
         assert 0 < row["p50_ms"] <= row["p99_ms"]
+
+
+def test_energy_is_said_for_each_image_and_each_right_answer(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    with serving() as agent:
+        agent.powers = [POWER, {**POWER, "joules": 126.0, "seconds": 63.0}]
+        done = evaluate(agent, photos, out, "--split", "val", "--accuracy", "0.80")
+    energy = json.loads(out.read_text())["energy"]
+    assert (energy["joules_per_image"], energy["watts"]) == (pytest.approx(6 / 12), 2.0)
+    assert energy["joules_per_right_answer"] == pytest.approx(6 / 4)
+    assert energy["rails"] == ["board VDD_IN"]
+    assert "energy: 0.5 J an image, 1.5 J a right answer; 2 W" in done.output
+
+
+@pytest.mark.parametrize(
+    ("powers", "reason"),
+    [
+        ([POWER, {**POWER, "reason": "no sensor"}], "no sensor"),
+        ([{**POWER, "reason": "only root may"}, POWER], "only root may"),
+        ([POWER, POWER], "no sensor was read twice in the interval"),
+        ([{"joules": "many"}, POWER], "the agent does not say: the server's reply is not"),
+    ],
+)
+def test_energy_that_is_not_measured_says_why(
+    photos: Path, tmp_path: Path, powers: list[dict[str, Any]], reason: str
+) -> None:
+    out = tmp_path / "out.json"
+    with serving() as agent:
+        agent.powers = powers.copy()
+        done = evaluate(agent, photos, out, "--split", "val", "--accuracy", "0.80")
+    energy = json.loads(out.read_text())["energy"]
+    assert (done.exit_code, energy["measured"]) == (0, False)
+    assert energy["reason"].startswith(reason)
+    assert f"energy: not measured: {reason}" in " ".join(done.output.split())
 
 
 def test_a_target_out_of_reach_gives_a_row_that_says_so(photos: Path, tmp_path: Path) -> None:

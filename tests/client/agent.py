@@ -21,6 +21,7 @@ from tests.contract.bodies import (
     COUNTING,
     ERROR,
     FRAME,
+    POWER,
     STATUS,
     TASK,
     TASK_REPORT,
@@ -59,6 +60,7 @@ class Agent:
     ports: set[int] = field(default_factory=set)
     overloads: int = 0
     ready: bool = True
+    powers: list[dict[str, Any]] = field(default_factory=list)
 
     async def classify(self, request: web.Request) -> web.Response:
         """`POST /v1/classify`."""
@@ -107,6 +109,8 @@ class Agent:
             return web.Response(status=204)
         if path.endswith("/results"):
             return await _events(request)
+        if path == "/v1/power" and self.powers:
+            return web.json_response(self.powers.pop(0))
         return web.json_response(self.replies[path])
 
     @property
@@ -120,6 +124,7 @@ class Agent:
             "/v1/tasks/tiny/accuracy": TASK_REPORT,
             "/v1/tasks/tiny/curve": {"link_ms": 5.0},
             "/v1/agents": {"agents": [AGENT]},
+            "/v1/power": POWER,
             "/v1/streams": offer(),
             "/v1/streams/s": STATUS,
         }

@@ -24,6 +24,7 @@ from hawkvision.errors import (
     UnknownTask,
 )
 from hawkvision.images import decode
+from hawkvision.power import Energy
 from tests.client.agent import Agent, serving
 from tests.processes import free_port
 
@@ -213,6 +214,12 @@ def test_names_of_any_kind_stay_one_part_of_the_path(agent: Agent, call: Call) -
 def test_the_fleet_s_agents_are_named(agent: Agent, call: Call) -> None:
     (one,) = call(agent.url, "agents")
     assert (one.agent_id, one.tasks) == ("a1", ("tiny",))
+
+
+def test_the_machine_s_power_is_told(agent: Agent, call: Call) -> None:
+    found = call(agent.url, "power")
+    assert found.total == Energy(120.0, 60.0, 0.0, ("board VDD_IN",))
+    assert found.celsius == {"cpu-thermal": 48.5}
 
 
 def test_the_curve_is_asked_for_at_a_link(agent: Agent, call: Call) -> None:

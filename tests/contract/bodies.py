@@ -12,6 +12,7 @@ from hawkvision.contract.answer import Answer
 from hawkvision.contract.apps import AppInfo
 from hawkvision.contract.delivered import Report
 from hawkvision.contract.feedback import FeedbackTaken
+from hawkvision.contract.power import PowerStatus
 from hawkvision.contract.stream import Advice, FrameResult, StreamEnd, StreamStatus
 from hawkvision.contract.task import TaskInfo
 
@@ -99,6 +100,18 @@ AGENT = {
     "started_s": 1.5,
     "seen_s": 2.5,
 }
+POWER: dict[str, Any] = {
+    "measured": True,
+    "reason": None,
+    "joules": 120.0,
+    "seconds": 60.0,
+    "unmeasured_s": 0.0,
+    "rails": [
+        {"source": "board", "rail": "VDD_IN", "watts": 2.0, "counted": True},
+        {"source": "board", "rail": "VDD_SOC", "watts": None, "counted": False},
+    ],
+    "celsius": {"cpu-thermal": 48.5},
+}
 FRAME = {
     "timestamp": 9000,
     "complete": False,
@@ -136,6 +149,7 @@ EVERY: dict[str, tuple[Callable[[object], Any], dict[str, Any]]] = {
     "report of an app": (Report.parse, APP_REPORT),
     "app": (AppInfo.parse, APP),
     "agent": (AgentStatus.parse, AGENT),
+    "power": (PowerStatus.parse, POWER),
     "feedback taken": (FeedbackTaken.parse, {"counted": True}),
     "result": (FrameResult.parse, {**ANSWER, "frame": FRAME, "resend": True}),
     "advice": (Advice.parse, {"code": "congestion", "message": "send less"}),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import threading
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_agent.agent import Agent
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
+from hawkvision.power import PowerSampler, Rail, Reading
+from hawkvision.power.sampler import NO_SENSOR, Source
 from tests.edge_agent.agents import exchange, gateway_of, outcome, prediction, request, started
 from tests.models import LABELS, coloured_jpeg
 
@@ -131,3 +137,51 @@ async def test_probes_run_and_are_counted_without_a_store(
             while found.get("hawkvision_probes_total", 0) < 8:
                 found = {name: value for name, _, value in await scraped(agent)}
     assert "hawkvision_probe_errors_total" in found
+
+
+def moving_sensor() -> Source:
+    """A package whose counter goes on by 5 J a reading, and a part of it."""
+    joules = itertools.count(0.0, 5.0)
+
+    def read() -> Reading:
+        rails = (
+            Rail("rapl", "package-0", joules=next(joules)),
+            Rail("rapl", "package-0 core", 1.5, counted=False),
+        )
+        return Reading(rails, {"k10temp Tctl": 61.0})
+
+    return read
+
+
+async def test_power_energy_and_temperature_are_exported(
+    tiny_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampler = PowerSampler([moving_sensor()], every_s=3600.0)
+    monkeypatch.setattr("edge_agent.agent.PowerSampler.of_machine", lambda: sampler)
+    async with started(tiny_repository) as agent:
+        told = json.loads((await exchange(agent, request("GET", "/v1/power"))).body)
+        found = {
+            (name, *sorted(labels.values())): value
+            for name, labels, value in await scraped(agent)
+            if "watts" in name or "joules" in name or "celsius" in name
+        }
+    assert (told["measured"], told["joules"]) == (True, 5.0)
+    assert found.pop(("hawkvision_power_watts", "rapl")) > 0
+    assert found.pop(("hawkvision_rail_power_watts", "package-0", "rapl", "true")) > 0
+    assert found == {
+        ("hawkvision_energy_joules_total", "rapl"): 5.0,
+        ("hawkvision_rail_power_watts", "false", "package-0 core", "rapl"): 1.5,
+        ("hawkvision_temperature_celsius", "k10temp Tctl"): 61.0,
+    }
+    assert "power" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_without_sensors_nothing_is_shown_as_zero(
+    tiny_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_agent.agent.PowerSampler.of_machine", lambda: PowerSampler([]))
+    async with started(tiny_repository) as agent:
+        told = json.loads((await exchange(agent, request("GET", "/v1/power"))).body)
+        names = {name for name, _, _ in await scraped(agent)}
+    assert (told["measured"], told["reason"]) == (False, NO_SENSOR)
+    assert not {name for name in names if "watts" in name or "joules" in name}

@@ -23,7 +23,7 @@ BELOW: dict[str, set[str]] = {
 """What each room may import besides itself."""
 OUTSIDE: dict[str, set[str]] = {
     "board": {"numpy", "pynq"},
-    "network": {"numpy", "onnx", "onnxruntime", "hawkvision"},
+    "network": {"numpy", "onnx", "hawkvision"},
     "design": {"numpy", "amaranth", "hawkvision"},
     "tools": {"numpy", "amaranth", "rich", "hawkvision"},
     "engines": {"numpy", "hawkvision"},

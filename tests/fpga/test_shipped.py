@@ -77,7 +77,7 @@ async def test_certified_targets_hold_on_photos() -> None:
         gateway(shipped_repository(), "--task", "cifar10") as dc,
         edge(shipped_repository(), dc.address, "--task", "cifar10") as agent,
     ):
-        _, rows = await evaluate(
+        _, rows, _ = await evaluate(
             url=f"http://{agent.address}",
             data=str(PHOTOS),
             split="test",

@@ -49,7 +49,7 @@ async def test_certified_targets_hold_on_new_images(agent: Service, tmp_path: Pa
         "relative:0.05",
         "relative:0.01",
     ]
-    _, rows = await evaluate(
+    _, rows, _ = await evaluate(
         url=f"http://{agent.address}",
         data=str(write_photos(tmp_path, 400)),
         split="val",

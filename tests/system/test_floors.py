@@ -15,7 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def test_agent_and_gateway_answer_with_the_oldest_dependencies() -> None:
     script = str(ROOT / "scripts" / "floors.py")
     done = subprocess.run(
-        [sys.executable, script, "redis"], capture_output=True, text=True, timeout=800, check=False
+        [sys.executable, script, "cpu", "redis"],
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
     )
     if done.returncode == 75:
         pytest.skip("NOT CHECKED: no package index is reachable, so no lower bound was tried")

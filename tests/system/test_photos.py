@@ -26,7 +26,7 @@ async def test_certified_targets_hold_on_photos_and_escalation_rises() -> None:
         gateway(shipped_repository(), *options) as dc,
         edge(shipped_repository(), dc.address, *options) as agent,
     ):
-        _, rows = await evaluate(
+        _, rows, _ = await evaluate(
             url=f"http://{agent.address}",
             data=str(PHOTOS),
             split="val",

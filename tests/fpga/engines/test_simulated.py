@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -39,10 +42,20 @@ def fetched(request: str | urllib.request.Request) -> bytes:
         return bytes(reply.read())
 
 
+def take_runtime_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In what is started from here on, `import onnxruntime` fails, as on a board without it."""
+    folder.mkdir()
+    (folder / "onnxruntime.py").write_text("raise ModuleNotFoundError(name=__name__)\n")
+    known = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(folder), known))))
+    tried = [sys.executable, "-c", "import onnxruntime"]
+    assert subprocess.run(tried, capture_output=True, check=False).returncode == 1
+
+
 @needs_verilator
 @pytest.mark.usefixtures("cache_home")
 @pytest.mark.parametrize("engine", ["fpga-sim", pytest.param("pynq", marks=needs_pynq)])
-def test_an_agent_answers_with_the_hardware(
+def test_an_agent_answers_with_the_hardware_and_no_onnx_runtime(
     tmp_path: Path, cache: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = build_tiny_repository(tmp_path / "repository")
@@ -51,6 +64,7 @@ def test_an_agent_answers_with_the_hardware(
     library = board_library(PLAN, cache)
     if engine == "pynq":
         put_board(rung.model.path, library, monkeypatch)
+    take_runtime_away(tmp_path / "none", monkeypatch)
     photos = [coloured_jpeg(label, seed=seed) for seed, label in enumerate(LABELS)]
     options = ("--engine", engine, "--audit-share", "0", "--deadline-ms", str(1e3 * HANGS_S))
     with processes.edge(repository, "127.0.0.1:1", *options) as agent:
