@@ -157,7 +157,7 @@ def test_accuracy_that_is_watched_is_not_cut() -> None:
             assert watched.stdout is not None
             text = ""
             while text.count("└") < 2:  # drawn, and drawn again
-                said = watched.stdout.read1()
+                said = os.read(watched.stdout.fileno(), 65_536)
                 assert said, text
                 text += said.decode(errors="replace")
             watched.terminate()

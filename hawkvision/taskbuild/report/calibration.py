@@ -99,7 +99,7 @@ _WARNINGS = ("only ", "the data center is right", "the highest certified", "not 
 
 def is_warning(note: str) -> bool:
     """Whether a note asks for something, and does not only tell what was found."""
-    return note.startswith(_WARNINGS) or "left out" in note or "!" in note
+    return note.startswith(_WARNINGS) or "left out" in note or "not used" in note or "!" in note
 
 
 def render(
