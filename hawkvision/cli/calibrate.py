@@ -31,7 +31,7 @@ from hawkvision.taskbuild.sources import ModelSource, parse_source, read_aliases
 MODEL = "FILE.onnx[,KEY=VALUE...]"
 _KEYS = """
 \b
-KEY=VALUE says what neither a model's file does nor Hugging Face's files beside
+KEY=VALUE says what a model's file does not, nor Hugging Face's files beside
 it, and is not to be found by trial:
   labels=FILE             its labels: a line each, CSV, JSON, or config.json
   normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B
