@@ -18,7 +18,7 @@ $(VENV)/.core: pyproject.toml scripts/setup
 $(VENV)/.dev: pyproject.toml scripts/setup
 	@PYTHON=$(PYTHON) scripts/setup dev
 
-demo: $(VENV)/.core ## Set up, then images at several accuracy targets (TASK=imagenette DATA=… for photos)
+demo: $(VENV)/.core ## Set up, then images at several accuracy targets (photos: TASK=… DATA=…)
 	@mkdir -p build
 	@$(BIN)/hawkvision demo --task $(TASK) $(if $(DATA),--data $(DATA)) --json build/demo.json
 
@@ -43,7 +43,7 @@ bench: $(VENV)/.dev ## The headline benchmarks; reports in build/bench/
 	@mkdir -p build/bench
 	@$(BIN)/hawkvision bench server --json build/bench/server.json
 
-fpga: $(VENV)/.dev ## Measure both FPGA designs whole, 15 minutes the first time; results in docs/fpga/
+fpga: $(VENV)/.dev ## Measure both FPGA designs, 15 minutes at first; results in docs/fpga/
 	@scripts/servers
 	@for profile in accurate fast; do $(BIN)/hawkvision fpga report --profile $$profile --images 100 \
 		$(if $(DATA),--data $(DATA)) --json docs/fpga/$$profile.json --figure docs/fpga/$$profile.svg || exit 1; done

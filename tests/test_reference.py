@@ -161,6 +161,15 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                     yield page.name, [one for one in words[at[0] + 1 :] if one != "&"]
 
 
+def inline_commands() -> Iterator[tuple[str, list[str]]]:
+    """Each `hawkvision …` within a line of the documents."""
+    for page in PAGES:
+        prose = _BLOCK.sub("", page.read_text("utf-8"))
+        for code in _CODE.findall(prose):
+            if code.startswith("hawkvision "):
+                yield page.name, code.replace("…", " ").replace("[", " ").split()[1:]
+
+
 def known_options(words: list[str]) -> tuple[set[str], str]:
     """The options of the command that these words name, and its name."""
     command: click.Command = cli
@@ -178,8 +187,8 @@ def known_options(words: list[str]) -> tuple[set[str], str]:
 
 
 def test_every_command_of_the_documents_knows_its_options() -> None:
-    found = list(commands())
-    assert len(found) > 15
+    found = [*commands(), *inline_commands()]
+    assert len(found) > 60
     edge_options, _ = known_options(["edge"])
     for page, words in found:
         options, name = known_options(words)
@@ -187,3 +196,35 @@ def test_every_command_of_the_documents_knows_its_options() -> None:
             options |= edge_options
         given = {word.split("=")[0] for word in words if word.startswith("--")}
         assert given - options == set(), f"{page}: hawkvision {' '.join(words)}"
+
+
+def shell_lines() -> Iterator[tuple[str, list[str]]]:
+    """The words of each line of shell in the documents, without what stands before a program."""
+    for page in PAGES:
+        for block in blocks(page.read_text("utf-8"), "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                words = shlex.split(line, comments=True)
+                while words and "=" in words[0]:
+                    words = words[1:]
+                if words:
+                    yield page.name, words
+
+
+def test_every_target_of_make_in_the_documents_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    found = [(page, words[1]) for page, words in shell_lines() if words[0] == "make"]
+    inline = re.findall(r"`make ([a-z]+)", "".join(page.read_text("utf-8") for page in PAGES))
+    assert len(found) > 2 and len(inline) > 2
+    assert {target for _, target in found} | set(inline) <= targets
+
+
+def test_every_module_that_the_documents_run_exists() -> None:
+    found = {
+        words[2]
+        for _, words in shell_lines()
+        if Path(words[0]).name == "python" and words[1] == "-m"
+    } - {"venv", "locust"}
+    assert len(found) > 4
+    for name in found:
+        path = ROOT / Path(*name.split("."))
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), name

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hawkvision.calibration import shown
-from hawkvision.cli.output import add_numbers, add_target, screen, write_json
+from hawkvision.cli.output import Folded, add_numbers, add_target, screen, write_json
 from hawkvision.client import Client
 from hawkvision.client.requests import DEFAULT_URL
 from hawkvision.contract.delivered import CERTIFIED, Report, Tally, Threshold
@@ -34,10 +34,11 @@ def command(
             screen().print(table(report, window))
             write_json(json_file, report.as_dict())
             return
-        with Live(table(report, window), console=screen(), auto_refresh=False) as live:
+        with Live(Folded(table(report, window)), console=screen(), auto_refresh=False) as live:
             while True:
                 time.sleep(1)
-                live.update(table(client.delivered(task=name, app=app), window), refresh=True)
+                report = client.delivered(task=name, app=app)
+                live.update(Folded(table(report, window)), refresh=True)
 
 
 def table(report: Report, window: str) -> Table:

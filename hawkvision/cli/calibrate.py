@@ -32,7 +32,8 @@ from hawkvision.taskbuild.sources import ModelSource, parse_source, read_aliases
 MODEL = "FILE.onnx[,KEY=VALUE...]"
 _KEYS = """
 \b
-KEY=VALUE says what a model's file does not, and is not to be found by trial:
+KEY=VALUE says what a model's file does not, nor Hugging Face's files beside
+it, and is not to be found by trial:
   labels=FILE             its labels: a line each, CSV, JSON, or config.json
   normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B
   size=SIDE or WxH        of an input that the file leaves open

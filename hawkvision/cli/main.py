@@ -38,7 +38,9 @@ def _unavailable(name: str, module: str) -> click.Command:
     def refuse() -> None:
         raise HawkVisionError(
             f"`hawkvision {name}` needs the module {module}, which is not installed",
-            hint="Run it from a checkout, or install the extra that holds it.",
+            hint="Run it from a checkout."
+            if (extra := extensions.extra_with(module)) is None
+            else f"pip install 'hawkvision[{extra}]'",
         )
 
     return click.Command(

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import orjson
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.table import Table
@@ -54,11 +54,18 @@ class Screen(Console):
         """See rich."""
         tables = [one for one in objects if isinstance(one, Table)]
         narrow = self.width
-        self.width = max([narrow, *(self._least_width(one) for one in tables)])
+        self.width = max([narrow, *(self.uncut(one) for one in tables)])
         try:
-            for one in tables:
-                self.width = max(self.width, self._drawn_width(one))
             super().print(*objects, **how)
+        finally:
+            self.width = narrow
+
+    def uncut(self, table: Table) -> int:
+        """The columns that a table needs to be drawn whole, at least those of the screen."""
+        narrow = self.width
+        self.width = max(narrow, self._least_width(table))
+        try:
+            return max(self.width, self._drawn_width(table))
         finally:
             self.width = narrow
 
@@ -79,7 +86,27 @@ class Screen(Console):
         return sum(column.min_width or 0 for column in table.columns) + edges
 
 
-def screen() -> Console:
+class Folded:
+    """A table that is drawn again and again: lines too long for the screen go on below.
+
+    A terminal folds what is printed by itself, but what is drawn anew must know its height.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = console.uncut(self._table) if isinstance(console, Screen) else options.max_width
+        room = options.max_width
+        for line in console.render_lines(self._table, options.update(width=wide), pad=False):
+            length = Segment.get_line_length(line)
+            cuts = [*range(room, length, room), length]
+            for part in Segment.divide(line, cuts):
+                yield from part
+                yield Segment.line()
+
+
+def screen() -> Screen:
     """Standard output, 80 columns where it is no terminal; texts are shown as they are."""
     return Screen(markup=False, emoji=False)
 

@@ -58,7 +58,7 @@ def plan_rung(
         source.path,
         facts.layout,
         facts.dtype,
-        channels=source.channels,
+        channels=source.channels or "RGB",
         outputs=outputs,
     )
     if facts.dtype == "uint8":
@@ -72,7 +72,7 @@ def plan_rung(
         choices = (source.normalization,)
     else:
         choices = tuple(NORMALIZATIONS.values())
-    geometry = InputGeometry(width, height, source.fit)
+    geometry = InputGeometry(width, height, source.fit or "cover")
     return RungPlan(name, spec, geometry, choices, source.output is not None)
 
 

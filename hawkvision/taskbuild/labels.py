@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hawkvision.errors import CalibrationError
+from hawkvision.taskbuild.beside import beside as files_beside
 
 _MOST_BYTES = 16 * 1024 * 1024
 _INDEXED = re.compile(r"(\d+)\s*[\s:;,]\s*(\S.*)")
@@ -247,11 +248,9 @@ def _in_order(rows: Iterable[tuple[int, list[str], str]]) -> list[list[str]]:
 
 def beside(model: Path) -> Path | None:
     """Hugging Face's `config.json` with labels, beside a model or in the folder above `onnx/`."""
-    folders = [model.parent, *([model.parent.parent] if model.parent.name == "onnx" else [])]
-    for folder in folders:
-        path = folder / "config.json"
+    for path in files_beside(model, "config.json"):
         try:
-            if path.is_file() and '"id2label"' in path.read_text("utf-8")[:_MOST_BYTES]:
+            if '"id2label"' in path.read_text("utf-8")[:_MOST_BYTES]:
                 return path
         except (OSError, ValueError):
             continue

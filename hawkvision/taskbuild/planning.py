@@ -15,6 +15,7 @@ from hawkvision.taskbuild.fitting import RungPlan, plan_rung
 from hawkvision.taskbuild.inspect import ModelFacts, inspect_onnx
 from hawkvision.taskbuild.labels import Labels
 from hawkvision.taskbuild.outputs import Output, choose_output
+from hawkvision.taskbuild.preprocessing import stated
 from hawkvision.taskbuild.sources import ModelSource
 from hawkvision.tasks import ModelOutputs, kind_named
 
@@ -80,7 +81,9 @@ def plan_task(
         wanted = (output.name,) if output is not None and len(fact.outputs) > 1 else ()
         if wanted and not of_kind:
             notes.append(f"{name}: of {len(fact.outputs)} outputs, {output} is read")
-        rungs.append(plan_rung(name, model, fact, of_kind or wanted))
+        known, said = stated(name, model, fact)
+        notes += said
+        rungs.append(plan_rung(name, known, fact, of_kind or wanted))
     return TaskPlan(plan.kind, plan.heads, tuple(rungs), (*notes, *plan.notes))
 
 

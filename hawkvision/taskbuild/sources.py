@@ -10,10 +10,11 @@ from typing import Literal, cast
 from hawkvision.errors import CalibrationError
 
 Fit = Literal["cover", "stretch"]
+Channels = Literal["RGB", "BGR"]
 Output = Literal["logits", "probabilities"]
 
 _KEYS = ("labels", "normalize", "mean", "std", "size", "fit", "channels", "output", "name")
-_LARGEST_SIDE = 4096
+LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class ModelSource:
     labels: Path | None = None
     normalization: Normalization | None = None
     size: tuple[int, int] | None = None
-    fit: Fit = "cover"
-    channels: Literal["RGB", "BGR"] = "RGB"
+    fit: Fit | None = None
+    channels: Channels | None = None
     output: Output | None = None
     output_name: str | None = None
     name: str | None = None
@@ -85,10 +86,12 @@ def parse_source(text: str) -> ModelSource:
         labels=Path(given["labels"]) if "labels" in given else None,
         normalization=_normalization(given),
         size=_size(given["size"]) if "size" in given else None,
-        fit=cast(Fit, _choice("fit", given.get("fit", "cover"), ("cover", "stretch"))),
-        channels="BGR"
-        if _choice("channels", given.get("channels", "RGB").upper(), ("RGB", "BGR")) == "BGR"
-        else "RGB",
+        fit=cast(Fit, _choice("fit", given["fit"], ("cover", "stretch")))
+        if "fit" in given
+        else None,
+        channels=cast(Channels, _choice("channels", given["channels"].upper(), ("RGB", "BGR")))
+        if "channels" in given
+        else None,
         output=cast(Output, output) if output in ("logits", "probabilities") else None,
         output_name=output,
         name=_name(given["name"]) if "name" in given else None,
@@ -132,7 +135,7 @@ def _name(value: str) -> str:
 def _size(value: str) -> tuple[int, int]:
     sides = value.lower().split("x")
     if len(sides) in (1, 2) and all(
-        side.isascii() and side.isdigit() and 0 < int(side[:5]) <= _LARGEST_SIDE for side in sides
+        side.isascii() and side.isdigit() and 0 < int(side[:5]) <= LARGEST_SIDE for side in sides
     ):
         return int(sides[0]), int(sides[-1])
     raise CalibrationError(

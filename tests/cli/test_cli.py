@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import hawkvision
 from hawkvision.cli.main import cli
+from hawkvision.extensions import extra_with
 from tests.client.agent import Agent, serving
 from tests.processes import free_port
 
@@ -88,3 +89,11 @@ def test_an_option_may_come_from_the_environment(
 
 def _check(agent: Agent) -> None:
     assert [query["accuracy"] for query in agent.queries] == ["0.9"]
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"),
+    [("psutil", "loadtest"), ("amaranth.hdl", "fpga"), ("torch", "train"), ("loadtest", None)],
+)
+def test_the_extra_that_holds_a_module_is_named(module: str, extra: str | None) -> None:
+    assert extra_with(module) == extra

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from rich.console import RenderableType
 import hawkvision
 from hawkvision.cli.accuracy import table
 from hawkvision.cli.main import cli
-from hawkvision.cli.output import plain_where_needed, results_table, said, screen
+from hawkvision.cli.output import Folded, plain_where_needed, results_table, said, screen
 from hawkvision.contract.answer import Answer
 from hawkvision.contract.delivered import Report
 from hawkvision.repository import Repository, shipped_repository
@@ -125,6 +126,43 @@ def test_accuracy_keeps_every_number() -> None:
     assert first == ["0.9", "20", "0.900", "12", "25%", "0.700"]
     assert second == ["", "", "0.800-0.950", "feedback", "", "steering"]
     assert "unavailable since" in text and "4 batches wait" in text
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80])
+def test_a_table_that_is_drawn_again_folds_on_a_narrow_screen(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    drawn = table(Report.parse(TASK_REPORT), "5m")
+    screen().print(drawn)
+    whole = capsys.readouterr().out
+    screen().print(Folded(drawn))
+    folded = capsys.readouterr().out
+    assert max(map(len, folded.splitlines())) <= columns
+    assert folded.replace("\n", "").replace(" ", "") == whole.replace("\n", "").replace(" ", "")
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="script is not installed")
+def test_accuracy_that_is_watched_is_not_cut() -> None:
+    """On a terminal of 60 columns, in which the table takes two lines for one."""
+    command = f"exec {sys.executable} -m hawkvision.cli accuracy --watch --url"
+    with serving() as agent:
+        script = f"stty cols 60 rows 40; {command} {agent.url}"
+        with subprocess.Popen(
+            ["script", "-qefc", script, "/dev/null"],
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "60"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        ) as watched:
+            assert watched.stdout is not None
+            text = ""
+            while text.count("└") < 2:  # drawn, and drawn again
+                said = os.read(watched.stdout.fileno(), 65_536)
+                assert said, text
+                text += said.decode(errors="replace")
+            watched.terminate()
+    assert "…" not in text
+    assert "accuracy" in text and "0.700" in text and "steering" in text
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,19 @@ from hawkvision.taskbuild.report import plots
 from hawkvision.taskbuild.report.confusion import confusion
 from hawkvision.taskbuild.report.examples import examples
 
+PARTS = (
+    ("targets", "Targets"),
+    ("alone", "Each model alone"),
+    ("risk", "Risk"),
+    ("reliability", "Confidence"),
+    ("classes", "Classes"),
+    ("confusion", "Confusions"),
+    ("worst", "Worst mistakes"),
+    ("relative", "Relative targets"),
+    ("loss", "Loss"),
+    ("made", "What it rests on"),
+)
+"""Each section of the page: its id, and how the list at the top calls it."""
 _WORST_CLASSES = 30
 _BINS = 15
 _COMPARED = 4
@@ -45,7 +59,7 @@ class Reliability:
     head: str
     before: float
     after: float
-    svg: Markup
+    panels: tuple[Markup, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,7 @@ _WARNINGS = ("only ", "the data center is right", "the highest certified", "not 
 
 def is_warning(note: str) -> bool:
     """Whether a note asks for something, and does not only tell what was found."""
-    return note.startswith(_WARNINGS) or "left out" in note or "!" in note
+    return note.startswith(_WARNINGS) or "left out" in note or "not used" in note or "!" in note
 
 
 def render(
@@ -111,11 +125,25 @@ def render(
     environment.filters["bound"] = shown.lower
     environment.filters["target"] = shown.target
     environment.filters["interval"] = lambda row: shown.interval(row.ci_low, row.ci_high)
-    environment.filters["count"] = lambda number: f"{number:,}".replace(",", " ")
+    environment.filters["count"] = lambda number: f"{number:,}".replace(",", "\u202f")
+    environment.filters["threshold"] = threshold_text
+    environment.filters["foldable"] = foldable
     policy = CascadePolicy(scores, task.default_accuracy, delta=summary.delta, tiers=task.tiers)
     classes = class_rows(task, scores, policy.default.threshold)
-    return environment.get_template("calibration.html.j2").render(
+    page = environment.get_template("calibration.html.j2")
+    mistaken = confusion(scores, task.labels, policy.default.threshold)
+    pictures = (
+        [] if images is None else examples(scores, task.labels, images, policy.default.threshold)
+    )
+    drawn = figures(scores, summary, policy)
+    absent = {
+        "confusion": mistaken is None,
+        "worst": not pictures,
+        "loss": "loss" not in drawn,
+    }
+    return page.render(
         task=task,
+        parts=[(name, title) for name, title in PARTS if not absent.get(name, False)],
         summary=summary,
         warnings=[note for note in notes if is_warning(note)],
         facts=[note for note in notes if not is_warning(note)],
@@ -123,10 +151,8 @@ def render(
         certified=grouped(
             [row for row in summary.targets if row.certified], summary.default_accuracy
         ),
-        confusion=confusion(scores, task.labels, policy.default.threshold),
-        examples=[]
-        if images is None
-        else examples(scores, task.labels, images, policy.default.threshold),
+        confusion=mistaken,
+        examples=pictures,
         refused=[row for row in summary.targets if not row.certified],
         compared=compared_rows(summary),
         classes=classes[:_WORST_CLASSES],
@@ -134,8 +160,19 @@ def render(
         rungs=list(task.rungs),
         heads={rung.name: _head(task, rung) for rung in task.rungs},
         reliability=reliabilities(task, scores),
-        figures=figures(scores, summary, policy),
+        figures=drawn,
     )
+
+
+def threshold_text(threshold: float) -> str:
+    """No confidence reaches a threshold above 1: such a row escalates everything."""
+    return f"{threshold:.4f}" if threshold <= 1 else "above 1"
+
+
+def foldable(label: str) -> Markup:
+    """A label that a narrow column may break after `_` and `/`, not within a word."""
+    parts = re.split(r"(?<=[_/])", label)
+    return Markup("<wbr>").join(parts)
 
 
 def compared_rows(summary: Summary) -> list[Any]:
@@ -205,7 +242,10 @@ def reliabilities(task: Task, scores: CalibrationScores) -> list[Reliability]:
                 _head(task, rung),
                 calibration_error(raw, right),
                 calibration_error(scaled, right),
-                Markup(plots.reliability_plot(str(index), raw, scaled, right)),
+                tuple(
+                    Markup(plots.reliability_plot(str(index), when, confidence, right))
+                    for when, confidence in (("before", raw), ("after", scaled))
+                ),
             )
         )
     return found
@@ -226,16 +266,19 @@ def figures(
 ) -> dict[str, Markup]:
     """The plots that do not belong to a single rung."""
     certified = [row for row in summary.targets if row.certified]
-    beyond = max(row.target for row in summary.targets)
+    targets, highest = [row.target for row in certified], summary.highest_certifiable
+    span = {
+        "default": summary.default_accuracy,
+        "highest": highest,
+        "beyond": max(highest, *(row.target for row in summary.targets)),
+    }
+    escalated = [100 * (row.escalation_rate or 0.0) for row in certified]
+    times = [row.expected_ms or 0.0 for row in certified]
     found = {
-        "target": plots.target_plot(
-            [row.target for row in certified],
-            [row.escalation_rate or 0.0 for row in certified],
-            [row.expected_ms or 0.0 for row in certified],
-            default=summary.default_accuracy,
-            highest=summary.highest_certifiable,
-            beyond=max(beyond, summary.highest_certifiable),
+        "escalated": plots.cost_plot(
+            "escalated", targets, escalated, "escalated, %", least=10.0, **span
         ),
+        "time": plots.cost_plot("time", targets, times, "expected time, ms", least=1.0, **span),
         "risk": _risk(scores, policy),
     }
     if len(summary.levels) > 1:

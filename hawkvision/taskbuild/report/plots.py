@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ _STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9.5,
+    "axes.titlesize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -41,6 +43,9 @@ _STYLE: Any = {
 }
 
 Floats = npt.NDArray[np.floating[Any]]
+
+_PANEL = (4.2, 3.2)
+"""Inches of every chart of the page: letters are equally large in all, and legible on a phone."""
 
 
 def new_figure(width: float = 6.4, height: float = 3.4, columns: int = 1) -> tuple[Figure, Any]:
@@ -66,9 +71,10 @@ def to_svg(figure: Figure, name: str) -> str:
     return svg.replace("xlink:href", "href")
 
 
-def themed(figure: Figure, name: str) -> str:
-    """As `to_svg`, in the colours of the page around it."""
-    return _coloured(to_svg(figure, name), _THEMED)
+def themed(figure: Figure, name: str, says: str) -> str:
+    """As `to_svg`, in the colours of the page around it; `says` is for who cannot see it."""
+    svg = _coloured(to_svg(figure, name), _THEMED)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(says)}" ', 1)
 
 
 def to_svg_file(figure: Figure, name: str) -> str:
@@ -103,38 +109,40 @@ def from_zero(axis: Any, values: Floats, least: float) -> None:
     axis.set_ylim(0, max(float(np.max(values, initial=0.0)) * 1.08, least))
 
 
-def target_plot(
+def cost_plot(
+    name: str,
     targets: Sequence[float],
-    escalation: Sequence[float],
-    milliseconds: Sequence[float],
+    costs: Sequence[float],
+    what: str,
     *,
+    least: float,
     default: float,
     highest: float,
     beyond: float,
 ) -> str:
-    """Accuracy target against escalation rate and expected time; `beyond` is not certified."""
-    figure, axes = new_figure(8.4, 3.4, 2)
+    """What each accuracy target costs; from `highest` to `beyond` none is certified.
+
+    `what` names the cost with its unit; the axis reaches up to `least` at least.
+    """
+    figure, axis = new_figure(*_PANEL)
     lowest = min(targets, default=highest)
-    for axis, values, label, least in (
-        (axes[0], np.array(escalation) * 100, "escalated, %", 10.0),
-        (axes[1], np.array(milliseconds), "expected time, ms", 1.0),
-    ):
-        axis.plot(targets, values, color=BLUE, marker="o", markersize=3)
-        axis.axvline(default, color=ORANGE, linestyle="--", linewidth=1, label="default target")
-        axis.axvspan(highest, beyond, color=_SHADE, label="not certified")
-        axis.set(xlabel="accuracy target", ylabel=label)
-        axis.set_xlim(min(lowest, beyond - 0.02) - 0.002, beyond)
-        from_zero(axis, values, least)
-    legend_below(figure, axes[0], 2)
-    return themed(figure, "target")
+    axis.plot(targets, costs, color=BLUE, marker="o", markersize=3)
+    axis.axvline(default, color=ORANGE, linestyle="--", linewidth=1, label="default target")
+    axis.axvspan(highest, beyond, color=_SHADE, label="not certified")
+    axis.set(xlabel="accuracy target", ylabel=what)
+    axis.set_xlim(min(lowest, beyond - 0.02) - 0.002, beyond)
+    from_zero(axis, np.array(costs), least)
+    legend_below(figure, axis, 2)
+    ends = f" From {costs[0]:.3g} at {targets[0]:g} to {costs[-1]:.3g} at {targets[-1]:g}."
+    return themed(figure, name, f"Chart: {what}, by accuracy target.{ends if costs else ''}")
 
 
 def risk_plot(
     coverage: Floats, risk: Floats, bound: Floats, selective: Floats, edge: float, dc: float
 ) -> str:
     """Errors against the share answered at the edge: the cascade with its bound, the edge alone."""
-    figure, axis = new_figure(height=3.9)
-    axis.plot(coverage * 100, bound * 100, color=ORANGE, label="cascade, upper bound (certified)")
+    figure, axis = new_figure(_PANEL[0], 3.7)
+    axis.plot(coverage * 100, bound * 100, color=ORANGE, label="cascade, upper bound")
     axis.plot(coverage * 100, risk * 100, color=BLUE, label="cascade, observed")
     shown = coverage > 0.02
     axis.plot(
@@ -149,7 +157,11 @@ def risk_plot(
     axis.set(xlabel="answered at the edge (coverage), %", ylabel="wrong (risk), %", xlim=(0, 100))
     from_zero(axis, np.concatenate([bound, risk, [1 - edge, 1 - dc]]) * 100, 1.0)
     legend_below(figure, axis, 2)
-    return themed(figure, "risk")
+    says = (
+        "Chart: share of wrong answers by the share answered at the edge; "
+        f"the data center alone {1 - dc:.1%}, the edge alone {1 - edge:.1%}."
+    )
+    return themed(figure, "risk", says)
 
 
 def bins_of(confidence: Floats, right: Floats, bins: int = 12) -> list[Floats]:
@@ -162,30 +174,25 @@ def bins_of(confidence: Floats, right: Floats, bins: int = 12) -> list[Floats]:
     return [mean, share, count[used].astype(float)]
 
 
-def reliability_plot(
-    name: str,
-    raw: Floats,
-    scaled: Floats,
-    right: Floats,
-) -> str:
-    """Confidence against accuracy before and after temperature scaling; area = images."""
-    figure, axes = new_figure(6.4, 3.0, 2)
-    for axis, confidence, title in ((axes[0], raw, "before"), (axes[1], scaled, "after")):
-        mean, share, count = bins_of(confidence, right)
-        axis.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
-        size = 12 + 220 * count / count.sum()
-        axis.scatter(mean, share, s=size, color=BLUE, alpha=0.75)
-        axis.plot(mean, share, color=BLUE, linewidth=1)
-        axis.set(title=f"{title} temperature", xlabel="confidence", xlim=(0, 1.03), ylim=(0, 1.05))
-    axes[0].set_ylabel("right")
-    return themed(figure, f"reliability-{name}")
+def reliability_plot(name: str, when: str, confidence: Floats, right: Floats) -> str:
+    """Confidence against accuracy, `when` being before or after the temperature; area = images."""
+    figure, axis = new_figure(*_PANEL)
+    mean, share, count = bins_of(confidence, right)
+    axis.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    size = 12 + 220 * count / count.sum()
+    axis.plot(mean, share, color=BLUE, linewidth=1, alpha=0.5)
+    axis.scatter(mean, share, s=size, color=BLUE, alpha=0.75, clip_on=False, zorder=3)
+    axis.set(title=f"{when} temperature", xlabel="confidence", ylabel="right")
+    axis.set(xlim=(0, 1.03), ylim=(0, 1.05))
+    says = f"Chart: share of right answers by confidence, {when} temperature scaling."
+    return themed(figure, f"reliability-{name}-{when}", says)
 
 
 def loss_plot(
     loss: Sequence[float], edge: Sequence[float], dc: Sequence[float], resent: Sequence[float]
 ) -> str:
     """Accuracy of both rungs against the share of the image that was lost."""
-    figure, axis = new_figure(6.4, 3.4)
+    figure, axis = new_figure(_PANEL[0], 3.6)
     percent = np.array(loss) * 100
     axis.plot(percent, dc, color=ORANGE, marker="o", markersize=4, label="data center, as it came")
     axis.plot(percent, edge, color=BLUE, marker="o", markersize=4, label="edge")
@@ -199,5 +206,12 @@ def loss_plot(
         label="highest certified, sent again whole",
     )
     axis.set(xlabel="lost on the way, %", ylabel="accuracy")
+    least = min(*edge, *dc, *resent)
+    axis.set_ylim(top=min(1.005, max(*edge, *dc, *resent, least + 0.05) + 0.02))
+    axis.set_ylim(bottom=max(0.0, min(least, axis.get_ylim()[1] - 0.1) - 0.02))
     legend_below(figure, axis, 1)
-    return themed(figure, "loss")
+    says = (
+        f"Chart: accuracy by the share of an image that is lost; at {percent[-1]:g}% "
+        f"the edge {edge[-1]:.3f}, the data center {dc[-1]:.3f}."
+    )
+    return themed(figure, "loss", says)

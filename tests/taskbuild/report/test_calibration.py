@@ -15,14 +15,20 @@ from hawkvision.datasets.types import in_memory
 from hawkvision.repository import Repository, shipped_repository
 from hawkvision.summary import summarise_task
 from hawkvision.taskbuild.report import plots
-from hawkvision.taskbuild.report.calibration import Made, grouped, render
+from hawkvision.taskbuild.report.calibration import (
+    Made,
+    foldable,
+    grouped,
+    render,
+    threshold_text,
+)
 from hawkvision.taskbuild.report.confusion import confusion
 from hawkvision.taskbuild.report.examples import examples, worst
 from hawkvision.tasks.classification import Classification
 from tests.calibration.test_scores import drawn
 from tests.models import coloured_jpeg
 
-VOID = {"meta", "link", "br", "img", "hr"}
+VOID = {"meta", "link", "br", "img", "hr", "wbr"}
 
 
 class Checker(HTMLParser):
@@ -83,7 +89,7 @@ def test_every_part_is_there(shipped: str) -> None:
     sections = {"targets", "alone", "risk", "reliability", "classes", "relative", "loss", "made"}
     sections |= {"confusion"}
     assert sections <= set(checker.ids)
-    assert shipped.count("<svg") == 5
+    assert shipped.count("<svg") == 8
     assert "gas pump" in shipped and "not certified" in shipped
 
 
@@ -150,12 +156,37 @@ def test_charts_take_the_page_s_colours_and_legends_lie_below(shipped: str) -> N
 
 
 def test_a_flat_curve_stands_on_an_axis_from_zero() -> None:
-    svg = plots.target_plot([0.6], [0.0], [0.05], default=0.6, highest=0.6, beyond=0.61)
-    flat = plots.target_plot(
-        [0.6, 0.61], [0.0, 0.0], [0.1, 0.1], default=0.6, highest=0.61, beyond=0.61
-    )
-    for text in (svg, flat):
-        assert ">10<" in text and ">1.0<" in text and "−" not in text
+    for targets in ([0.6], [0.6, 0.61]):
+        flat, highest = [0.0 for _ in targets], targets[-1]
+        svg = plots.cost_plot(
+            "a", targets, flat, "ms", least=10.0, default=0.6, highest=highest, beyond=0.61
+        )
+        assert ">10<" in svg and "−" not in svg
+
+
+def test_who_cannot_see_it_is_told(shipped: str) -> None:
+    svgs = re.findall(r"<svg[^>]*>", shipped)
+    assert all('role="img"' in svg and 'aria-label="Chart: ' in svg for svg in svgs)
+    assert len({re.findall(r'aria-label="([^"]*)"', svg)[0] for svg in svgs}) > 4
+    assert shipped.count('<div class="scroll"') == shipped.count('tabindex="0" role="region"') > 5
+
+
+def test_the_list_at_the_top_names_the_sections_that_are_there(shipped: str) -> None:
+    checker = Checker()
+    checker.feed(shipped)
+    linked = re.findall(r'<a href="#([^"]+)"', shipped)
+    assert len(linked) > 6 and set(linked) <= set(checker.ids)
+    headed = re.findall(r'<h2 id="([^"]+)"', shipped)
+    assert linked == headed
+
+
+def test_a_threshold_that_nothing_reaches_is_said_in_words() -> None:
+    assert threshold_text(1.01) == "above 1" and threshold_text(1.0) == "1.0000"
+
+
+def test_labels_break_between_words_only() -> None:
+    assert foldable("speed_limit_80") == "speed_<wbr>limit_<wbr>80"
+    assert foldable("<b>_/x") == "&lt;b&gt;_<wbr>/<wbr>x"
 
 
 def test_the_worst_mistakes_are_shown_as_pictures() -> None:
@@ -171,6 +202,7 @@ def test_the_worst_mistakes_are_shown_as_pictures() -> None:
     assert 0 < html.count('src="data:image/jpeg;base64,') <= 12
     ranked = sorted(photo, key=lambda one: hashlib.sha256(one.data).hexdigest())
     first = examples(held, task.labels, images, 0.0)[0]
+    assert f'alt="Taken for {first.answer}, is {first.label}: {first.name}"' in html
     assert first.name == ranked[places[0]].name
     assert first.label == task.labels[held.items.label[places[0]]]
     assert len(html) < 500_000
