@@ -6,7 +6,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hawkvision.lossy.binding import TAKEOVER_S, SourceAddress
 from hawkvision.lossy.reception import MAX_DROPOUT, Arrival, Reception
 from hawkvision.lossy.wire.rtp import CLOCK_HZ, sequence_distance, timestamp_distance
 
@@ -121,18 +120,3 @@ def test_a_recording_is_not_taken_for_a_start(
         after.send()
     assert reception.restarts == 1
     assert not reception.foreign(sent[index % packets], after.now)  # the earlier run's
-
-
-def test_a_plain_stream_is_its_first_address_until_that_is_silent() -> None:
-    source = SourceAddress()
-    assert source.admits("a", 0.0) and source.admits("a", 0.4)
-    assert not source.admits("b", 0.8) and not source.contested_s
-    assert source.admits("b", 0.4 + TAKEOVER_S) and not source.admits("a", 1.0)
-    assert not source.contested_s
-    assert source.admits("b", 1.1) and _contested(source) == 1.1
-    source.release()
-    assert source.admits("c", 1.11)
-
-
-def _contested(source: SourceAddress) -> float | None:
-    return source.contested_s
