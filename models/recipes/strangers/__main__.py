@@ -121,7 +121,7 @@ def main(data: Path, out: Path, limit: int | None, only: tuple[str, ...]) -> Non
         found[name] = run(name, dc, photos, folder, out, limit)
         rows = [found[edge] for edge in EDGES if edge in found]
         figures.write_text(json.dumps(rows, indent=2))
-    Console().print(table(list(found.values())))
+    Console().print(table([found[edge] for edge in EDGES if edge in found]))
 
 
 if __name__ == "__main__":

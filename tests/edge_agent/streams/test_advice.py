@@ -41,6 +41,7 @@ def jpeg_packet(
         ("payload_type", jpeg_packet(1, 75, 28, 28), 97),
         ("jpeg_type", jpeg_packet(2, 75, 28, 28), 26),
         ("interlaced", jpeg_packet(1, 75, 28, 28, specific=1), 26),
+        ("interlaced", jpeg_packet(65, 75, 28, 28, b"\0\x0e\xff\xff", specific=2), 26),
         ("quality", jpeg_packet(1, 100, 28, 28), 26),
         ("size", jpeg_packet(1, 75, 0, 0), 26),
         ("restart_interval", jpeg_packet(65, 75, 28, 28, b"\0\x0e\xc0\x63"), 26),

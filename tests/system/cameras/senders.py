@@ -18,10 +18,11 @@ from PIL import Image
 
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.contract.stream import StreamStatus
-from hawkvision.lossy.assembler import Frame
+from hawkvision.lossy.assembler import AssemblyLimits, Frame
 from hawkvision.lossy.offer import StreamOffer
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.wire.rtp import is_rtcp
+from hawkvision.lossy.wire.rtpjpeg import Size
 from hawkvision.lossy.wire.srtp import Inbound, new_key, suite_named
 from tests.lossy.photos import jpeg
 
@@ -99,7 +100,9 @@ def receive(
     """Run a client and assemble what it sends."""
     suite = offer.crypto
     crypto = Inbound(suite, offer.key, SSRC) if suite else None
-    receiver = StreamReceiver(SSRC, 0.05, None, crypto)
+    stated = Size.of_pixels(offer.width, offer.height)
+    limits = AssemblyLimits(max_pixels=max(AssemblyLimits().max_pixels, offer.width * offer.height))
+    receiver = StreamReceiver(SSRC, 0.05, limits, crypto, stated)
     frames: list[Frame] = []
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     quiet = 0.0

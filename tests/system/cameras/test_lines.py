@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import subprocess
@@ -12,9 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from hawkvision.client.async_client import AsyncClient
 from hawkvision.lossy.wire.srtp import PLAIN, SUITES
 from tests.processes import Service
-from tests.system.cameras.senders import FRAMES, bound_socket, needs, offer_at, receive, run
+from tests.system.cameras.senders import (
+    FRAMES,
+    bound_socket,
+    needs,
+    offer_at,
+    receive,
+    run,
+    settled,
+)
 
 CAMERAS = {
     "v4l2src": f"videotestsrc num-buffers={FRAMES} ! video/x-raw,width=400,height=300",
@@ -93,3 +103,22 @@ def printed(file: Path, *wanted: str) -> list[str]:
             return text.splitlines()
         time.sleep(0.1)
     raise AssertionError(file.read_text())
+
+
+@pytest.mark.parametrize("suite", [PLAIN, "AES_CM_128_HMAC_SHA1_80"])
+@pytest.mark.parametrize("tool", ["gstreamer", "ffmpeg"])
+async def test_images_beyond_the_header_are_answered_where_their_size_was_stated(
+    tool: str, suite: str, agent: Service
+) -> None:
+    """5 megapixels, of which GStreamer says 0x0 px and FFmpeg 544x1944."""
+    needs(tool)
+    async with AsyncClient(f"http://{agent.address}") as client:
+        asked = {"width": 2592, "height": 1944, "suite": suite, "deadline_ms": 10_000}
+        offer = await client.open_stream(asked)
+        line = without_a_camera(offer.as_dict()["commands"][tool])
+        line = line.replace(f"num-buffers={FRAMES}", "num-buffers=5")
+        line = line.replace("rate=25:duration=1", "rate=5:duration=1")
+        await asyncio.to_thread(run, ["sh", "-c", f"exec {line}"])
+        status = await settled(client, offer)
+    assert status.frames.answered >= 4 and status.frames.failed == 0
+    assert not {one.code for one in status.advice} & {"size", "undecodable", "over_limit"}
