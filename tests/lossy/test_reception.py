@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from hawkvision.lossy.reception import MAX_DROPOUT, Arrival, Reception
@@ -31,6 +31,7 @@ class Sender:
 
 
 @given(sequences, timestamps, skips, sequences, timestamps, skips)
+@example(65_495, 937_441, [40], 0, 0, [0])  # begins with the last number of the run before
 def test_every_start_is_seen_and_hides_no_loss(
     sequence: int, stamp: int, first: list[int], other: int, other_stamp: int, second: list[int]
 ) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,7 @@ from tests.system.cameras.senders import (
 
 CAMERAS = {
     "v4l2src": f"videotestsrc num-buffers={FRAMES} ! video/x-raw,width=400,height=300",
-    "ffmpeg -f v4l2 -video_size 320x240 -i /dev/video0": "ffmpeg -loglevel error -re -f lavfi "
+    r"ffmpeg -f v4l2 -video_size \d+x\d+ -i /dev/video0": "ffmpeg -loglevel error -re -f lavfi "
     "-i testsrc=size=400x300:rate=25:duration=1",
 }
 
@@ -36,7 +38,7 @@ CAMERAS = {
 def without_a_camera(line: str) -> str:
     """A printed line with a test picture of another size in the camera's place."""
     for camera, picture in CAMERAS.items():
-        line = line.replace(camera, picture)
+        line = re.sub(camera, picture, line)
     assert "testsrc" in line
     return line
 
@@ -86,16 +88,16 @@ def test_the_size_of_the_command_reaches_the_line_that_it_prints(
         ) as viewer,
     ):
         try:
-            lines = printed(printed, "waiting for images")
+            lines = lines_of(printed, "waiting for images")
             line = lines[lines.index(f"{tool}:") + 1]
             run(["sh", "-c", f"exec {without_a_camera(line)}"])
-            printed(printed, "by edge", "by dc")
+            lines_of(printed, "by edge", "by dc")
         finally:
             viewer.terminate()
             viewer.wait(20)
 
 
-def printed(file: Path, *wanted: str) -> list[str]:
+def lines_of(file: Path, *wanted: str) -> list[str]:
     """Lines once one of these words stands among them."""
     for _ in range(300):
         text = file.read_text()
@@ -113,8 +115,8 @@ async def test_images_beyond_the_header_are_answered_where_their_size_was_stated
     """5 megapixels, of which GStreamer says 0x0 px and FFmpeg 544x1944."""
     needs(tool)
     async with AsyncClient(f"http://{agent.address}") as client:
-        asked = {"width": 2592, "height": 1944, "suite": suite, "deadline_ms": 10_000}
-        offer = await client.open_stream(asked)
+        asked: dict[str, Any] = {"width": 2592, "height": 1944, "suite": suite}
+        offer = await client.open_stream(asked | {"deadline_ms": 10_000})
         line = without_a_camera(offer.as_dict()["commands"][tool])
         line = line.replace(f"num-buffers={FRAMES}", "num-buffers=5")
         line = line.replace("rate=25:duration=1", "rate=5:duration=1")
