@@ -22,6 +22,7 @@ from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, advice_for
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.wire.rtp import is_rtcp
+from hawkvision.lossy.wire.rtpjpeg import Size
 from hawkvision.lossy.wire.srtp import Inbound, Outbound, new_key, suite_named
 from hawkvision.serving.peers import is_loopback
 
@@ -160,11 +161,16 @@ class StreamRegistry(asyncio.DatagramProtocol):
             width=asked.width,
             height=asked.height,
         )
+        stated, limits = Size.of_pixels(asked.width, asked.height), settings.limits
+        if stated is not None:
+            pixels = 64 * stated.width * stated.height
+            limits = replace(limits, max_pixels=max(limits.max_pixels, pixels))
         receiver = StreamReceiver(
             ssrc,
             asked.cutoff_ms / 1e3,
-            settings.limits,
+            limits,
             Inbound(suite, key, ssrc) if suite else None,
+            stated,
         )
         if asked.parity:
             receiver.expect_parity()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +27,11 @@ from hawkvision.contract.stream import (
 from hawkvision.errors import HawkVisionError, Overloaded
 from hawkvision.lossy.advice import ADVICE, EVERY_S, ONCE
 from hawkvision.lossy.assembler import Frame
-from hawkvision.lossy.binding import SourceAddress
 from hawkvision.lossy.circuit_breaker import Interval, RtpCircuitBreaker
 from hawkvision.lossy.offer import StreamOffer, StreamRequest
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.results import REPEATS_S, result_datagram
+from hawkvision.lossy.takeover import Takeover
 from hawkvision.lossy.wire.rtcp import Goodbye, ReceiverReport, SourceName
 from hawkvision.lossy.wire.rtp import is_rtcp
 from hawkvision.lossy.wire.srtp import LARGEST_RTCP, Outbound
@@ -40,6 +41,8 @@ Address = tuple[Any, ...]
 REPORT_S = 1.0
 _MOST_ANSWERING = 8
 _LOG_EVERY_S = 60.0
+_PACED_S = 1.0
+"""How long a camera begun anew may take to catch up."""
 _SILENT_S = 0.2
 """Without a packet for so long, refused ones are all there is."""
 
@@ -95,7 +98,9 @@ class LossyStream:
         self._reported = (0, 0)
         self._watched = (0, 0, 0, 0)
         self._refused = False
-        self._source = SourceAddress()
+        self._source = Takeover()
+        self._backlog: deque[bytes] = deque()
+        self._paced_until_s = 0.0
         self._logged: dict[str, float] = {}
         self._reporter = self._loop.call_later(REPORT_S, self._report)
 
@@ -109,9 +114,24 @@ class LossyStream:
         if is_rtcp(data):
             self._control(data, address, now)
             return
-        if self._outbound is None and not self._source.admits(address, now):
-            self.receiver.counts.rejected += 1
-            return
+        if self._outbound is not None:
+            self._take(data, address, now)
+        else:
+            self._queue(self._source.packet(data, address, now), address, now)
+            self._schedule(now)
+
+    def _queue(self, packets: list[bytes], address: Address, now: float) -> None:
+        """Take a plain stream's packets; those of a camera begun anew as their frames get answered.
+
+        They come at once, and more frames than may be answered at a time would be refused.
+        """
+        if len(packets) > 1:
+            self._paced_until_s = now + _PACED_S
+        self._backlog.extend(packets)
+        while self._backlog and (len(self._jobs) < _MOST_ANSWERING or now >= self._paced_until_s):
+            self._take(self._backlog.popleft(), address, now)
+
+    def _take(self, data: bytes, address: Address, now: float) -> None:
         frames = self.receiver.rtp(data, now)
         if self.receiver.troubles:
             self._tell_troubles()
@@ -139,7 +159,8 @@ class LossyStream:
                 self.events.publish(StreamEnd("goodbye"))
 
     def _schedule(self, now: float) -> None:
-        due = self.receiver.assembler.next_due_s
+        dues = (self.receiver.assembler.next_due_s, self._source.next_due_s)
+        due = min((one for one in dues if one is not None), default=None)
         if self._timer is not None and (due is None or due < self._timer_s):
             self._timer.cancel()
             self._timer = None
@@ -150,6 +171,9 @@ class LossyStream:
     def _due(self) -> None:
         self._timer = None
         now = time.monotonic()
+        packets, address = self._source.poll(now)
+        if address is not None:
+            self._queue(packets, address, now)
         for frame in self.receiver.poll(now):
             self._begin(frame)
         self._schedule(now)
@@ -162,7 +186,12 @@ class LossyStream:
             return
         job = self._loop.create_task(self._answer(frame))
         self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        job.add_done_callback(self._done)
+
+    def _done(self, job: asyncio.Task[None]) -> None:
+        self._jobs.discard(job)
+        if self._backlog and self.address is not None and self.stopped is None:
+            self._queue([], self.address, time.monotonic())
 
     async def _answer(self, frame: Frame) -> None:
         try:
@@ -335,7 +364,7 @@ class LossyStream:
         receiver, assembly = self.receiver, self.receiver.assembler.counts
         return PacketCounts(
             accepted=receiver.counts.accepted,
-            rejected=receiver.counts.rejected,
+            rejected=receiver.counts.rejected + self._source.refused,
             malformed=receiver.counts.malformed,
             lost=receiver.reception.lost_in_all,
             recovered=receiver.parity.recovered,

@@ -37,6 +37,7 @@ it, and is not to be found by trial:
   labels=FILE             its labels: a line each, CSV, JSON, or config.json
   normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B
   size=SIDE or WxH        of an input that the file leaves open
+  layout=HWC|CHW|grey     how images were flattened for a model of rows
   fit=cover|stretch       a centre crop, or the whole image
   channels=RGB|BGR        the order of colours
   output=logits|probabilities, or the name of the output with the scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,21 +56,24 @@ def command(
     """Quantize a float32 classifier to int8 (static, QDQ, per channel) and compare both."""
     check_onnx_runtime()
     path = out or model.path.with_suffix(".int8.onnx")
+    folder = tempfile.TemporaryDirectory(prefix="hawkvision-")
+    scratch = Path(click.get_current_context().with_resource(folder))
     found = open_labelled(data, split)
     ranging, comparing = split_images(found, images + compare_images)
     names = read_aliases(aliases) if aliases else {}
-    planned = plan_task("classification", ["model"], [model], found, names)
+    planned = plan_task("classification", ["model"], [model], found, names, scratch)
     kind, plan = planned.kind, planned.rungs[0]
-    if plan.spec.dtype != "float32":
+    if plan.dtype != "float32":
+        already = " and is quantized already" if plan.dtype == "uint8" else ""
         raise CalibrationError(
-            f"{model.path.name} takes {plan.spec.dtype} pixels and is quantized already",
+            f"{model.path.name} takes {plan.dtype} pixels{already}",
             hint="Give the float32 network.",
         )
     held = _fitting(kind, ranging, threads)
     before, _, notes, _ = fit_rung(plan, planned.heads[0], held)
     for note in (*found.notes, *planned.notes, *notes):
         click.echo(f"note: {note}", err=True)
-    quantize(model.path, path, _inputs(before, held.images[:images]))
+    quantize(before.spec.path, path, _inputs(before, held.images[:images]))
     after = replace(before, spec=replace(before.spec, path=path, precision="int8"))
     after = replace(after, head=_refitted(after, held))
     rest = _fitting(kind, comparing, threads)

@@ -10,19 +10,21 @@ from hawkvision.datasets.types import LabelledSet
 def copies_elsewhere(images: LabelledSet) -> dict[str, str]:
     """The names of images that other splits hold too, each with a name there; by SHA-256.
 
-    Only files of one size are read. Empty where sizes are not known (parquet).
+    Only files of one size are read; all, where sizes are not known without reading (parquet).
     """
+    if not images.others:
+        return {}
     sizes = images.sizes
     here = {sizes[name] for name, _ in images.members if name in sizes}
     both = here & {sizes[name] for name, _ in images.others if name in sizes}
-    if not both:
-        return {}
     mine = {name for name, _ in images.members}
     wanted = {
         name: label
         for name, label in sorted((*images.members, *images.others))
-        if sizes.get(name) in both
+        if name not in sizes or sizes[name] in both
     }
+    if not wanted:
+        return {}
     found: dict[bytes, tuple[list[str], list[str]]] = {}
     for name, data in images.read(images.source, wanted):
         pair = found.setdefault(hashlib.sha256(data).digest(), ([], []))

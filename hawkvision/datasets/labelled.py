@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hawkvision.datasets.files import open_files
-from hawkvision.datasets.parquet import find_files, open_parquet
+from hawkvision.datasets.parquet import find_files, open_parquet, other_files
 from hawkvision.datasets.types import LabelledSet
 from hawkvision.errors import DatasetError
 
@@ -23,4 +23,8 @@ def open_labelled(source: Path, split: str | None = None) -> LabelledSet:
             hint="Give a folder or .tar[.gz] of class folders, or .parquet files.",
         )
     files = find_files(source, split)
-    return open_parquet(source, files) if files else open_files(source, split)
+    return (
+        open_parquet(source, files, other_files(source, files))
+        if files
+        else open_files(source, split)
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def find_files(source: Path, split: str | None) -> list[Path]:
     """
     if source.is_file():
         return [source] if source.suffix == ".parquet" else []
-    found = sorted(path for path in source.rglob("*.parquet") if not path.name.startswith("."))
+    found = _below(source)
     splits = sorted({_split_of(path) for path in found})
     if split is None and len(splits) > 1 and _SPLITS & set(splits):
         raise DatasetError(
@@ -53,14 +53,29 @@ def find_files(source: Path, split: str | None) -> list[Path]:
     return sorted(set(chosen))
 
 
+def other_files(source: Path, files: Sequence[Path]) -> list[Path]:
+    """The parquet files below a folder that are not among `files`: its other splits."""
+    if source.is_file():
+        return []
+    return sorted(path for path in _below(source) if path not in set(files))
+
+
+def _below(source: Path) -> list[Path]:
+    return sorted(path for path in source.rglob("*.parquet") if not path.name.startswith("."))
+
+
 def _split_of(path: Path) -> str:
     """`train` of `train-00000-of-00002.parquet` and of `train/0000.parquet`."""
     named = re.match(r"[A-Za-z]+(?:_[A-Za-z]+)*", path.name.removesuffix(".parquet"))
     return named[0] if named else path.parent.name
 
 
-def open_parquet(source: Path, files: list[Path]) -> LabelledSet:
-    """Index the rows of parquet files. Raises DatasetError."""
+def open_parquet(source: Path, files: list[Path], others: Sequence[Path] = ()) -> LabelledSet:
+    """Index the rows of parquet files; `others` are of other splits. Raises DatasetError.
+
+    Of others only the images count: their labels are not looked at (test splits of Hugging Face
+    often have none), and those without images are passed over.
+    """
     try:
         import pyarrow.parquet
     except ImportError as error:
@@ -84,21 +99,49 @@ def open_parquet(source: Path, files: list[Path]) -> LabelledSet:
     if not labels:
         raise DatasetError(f"no labelled rows in {source}", hint="The label column is empty.")
 
-    def read(_source: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-        for path in files:
-            yield from _read(source, path, wanted)
+    elsewhere = {path: rows for path in others if (rows := _rows(path))}
 
-    return LabelledSet(source, labels, tuple(sorted(members)), read)
+    def read(_source: Path, wanted: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+        homes = {name.rpartition("#")[0] for name in wanted}
+        for path in (*files, *elsewhere):
+            if _home(source, path) in homes:
+                yield from _read(source, path, wanted)
+
+    return LabelledSet(
+        source,
+        labels,
+        tuple(sorted(members)),
+        read,
+        others=tuple(
+            (_member(source, path, row), "")
+            for path, rows in elsewhere.items()
+            for row in range(rows)
+        ),
+    )
+
+
+def _rows(path: Path) -> int:
+    """How many rows with images a file has; 0 for one that holds none, or cannot be read."""
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.ParquetFile(path)
+    except (OSError, ValueError):
+        return 0
+    return int(table.metadata.num_rows) if _image_column(table.schema_arrow) else 0
 
 
 def _member(source: Path, path: Path, row: int) -> str:
-    """A row's name: files of one name may lie in several folders."""
-    name = path.relative_to(source).as_posix() if path != source else path.name
-    return f"{name}#{row:07d}"
+    return f"{_home(source, path)}#{row:07d}"
+
+
+def _home(source: Path, path: Path) -> str:
+    """A file's part of its rows' names: files of one name may lie in several folders."""
+    return path.relative_to(source).as_posix() if path != source else path.name
 
 
 def _columns(path: Path, schema: Any) -> tuple[str, str]:
-    image = next((name for name in _IMAGE_COLUMNS if name in schema.names), None)
+    image = _image_column(schema)
     label = next((name for name in _LABEL_COLUMNS if name in schema.names), None)
     if image is None or label is None:
         raise DatasetError(
@@ -107,6 +150,10 @@ def _columns(path: Path, schema: Any) -> tuple[str, str]:
             f"({', '.join(_LABEL_COLUMNS)}) are expected.",
         )
     return image, label
+
+
+def _image_column(schema: Any) -> str | None:
+    return next((name for name in _IMAGE_COLUMNS if name in schema.names), None)
 
 
 def _class_names(schema: Any, column: str) -> list[str] | None:
@@ -131,7 +178,7 @@ def _read(source: Path, path: Path, wanted: Mapping[str, str]) -> Iterator[tuple
     import pyarrow.parquet
 
     table = pyarrow.parquet.ParquetFile(path)
-    image, _ = _columns(path, table.schema_arrow)
+    image = _image_column(table.schema_arrow)
     row = 0
     for batch in table.iter_batches(batch_size=_ROWS, columns=[image]):
         for value in batch.column(0).to_pylist():

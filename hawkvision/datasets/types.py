@@ -25,8 +25,8 @@ class LabelledSet:
     """A labelled set whose members are known and whose bytes are read on iteration.
 
     `labels` are the classes in sorted order; `members` are (name, label), sorted by name; `others`
-    those of other splits, that this set is not. `sizes` of both are in bytes, where they are known
-    without reading. `notes` say what was noticed.
+    those of other splits, that this set is not (in parquet without their labels). `sizes` of both
+    are in bytes, where they are known without reading. `notes` say what was noticed.
     """
 
     source: Path

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from hawkvision.tasks.base import Outputs
 
 Batch = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Dtype = Literal["uint8", "float16", "float32", "float64"]
+DTYPES: tuple[Dtype, ...] = ("uint8", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,13 @@ class ModelSpec:
     """How to feed a model file.
 
     `layout` and `dtype` are the file's own; `mean` and `std` (in 0…255 units, per channel) are
-    applied for float32 inputs. `outputs` names the file's outputs that are wanted; empty takes the
-    first one.
+    applied for inputs of floats. `outputs` names the file's outputs that are wanted; empty takes
+    the first one.
     """
 
     path: Path
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    dtype: Literal["uint8", "float32"] = "float32"
+    dtype: Dtype = "float32"
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     precision: str = "fp32"
@@ -63,7 +65,8 @@ class Engine(Protocol):
         """Run uint8 pixels or float32 [N,C,H,W] to outputs float32 [N,…] by name.
 
         uint8 is RGB 0…255 in any memory order (a transposed NHWC view costs nothing);
-        float32 is already normalised. Raises EngineError.
+        float32 is already normalised. An engine converts to the file's own type where that is
+        another float. Raises EngineError.
         """
         ...
 

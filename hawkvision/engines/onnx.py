@@ -93,7 +93,7 @@ class OnnxEngine:
         if self._spec.channels == "BGR":
             batch = batch[:, ::-1]
         x = batch.transpose(0, 2, 3, 1) if self._nhwc else batch
-        if self._spec.dtype == "float32" and x.dtype == np.uint8:
+        if self._spec.dtype != "uint8" and x.dtype == np.uint8:
             x = self._normalise(x)
         if self._fixed_batch is not None and self._fixed_batch != len(x):
             parts = [self._run(part) for part in self._parts(x)]
@@ -104,6 +104,9 @@ class OnnxEngine:
         return self._run(x)
 
     def _run(self, x: Batch) -> Outputs:
+        if self._spec.dtype in ("float16", "float64"):
+            with np.errstate(over="ignore"):  # beyond float16 is infinity, and the answer NaN
+                x = x.astype(self._spec.dtype)
         try:
             found = self._session.run(self._outputs, {self._input: np.ascontiguousarray(x)})
         except Exception as error:  # ONNX Runtime raises its own, unexported, types

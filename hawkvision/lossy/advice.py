@@ -8,7 +8,8 @@ ADVICE: dict[str, str] = {
     "the image. Encode in slices (one row of MCUs each).",
     "undecodable": "Whole frames do not decode: the camera uses Huffman tables of its own, which "
     "RTP/JPEG cannot carry (turn Huffman optimisation off), or its images are over 2040 px a side "
-    "(FFmpeg sends those with a wrong size).",
+    "and the stream was opened without their size (FFmpeg sends those with a wrong one): say width "
+    "and height when opening it, exactly as the camera has them.",
     "unplaced": "Parts arrived that could not be placed for sure and were left out: use restart "
     "intervals of a whole row of MCUs, or a sender that aligns packets to them.",
     "congestion": "The stream takes far more than its share of a lossy path. Lower the quality or "
@@ -40,8 +41,8 @@ ADVICE: dict[str, str] = {
     "4:2:0 before the encoder (GStreamer: video/x-raw,format=I420; FFmpeg: -pix_fmt yuvj420p).",
     "quality": "The camera sends Q 0 or Q 100 to 127, which RFC 2435 reserves. Set its JPEG "
     "quality to 1 to 99, or let it send its tables (Q 255).",
-    "size": "The packets say no size: an image over 2040 px a side, which RTP/JPEG cannot carry. "
-    "Lower the camera's resolution.",
+    "size": "The packets say no size: an image over 2040 px a side, of which RTP/JPEG cannot tell. "
+    "Open a stream with the camera's width and height (at most 4096), or lower its resolution.",
     "restart_interval": "Packets say restart intervals of 0 MCUs, or number one that the picture "
     "does not have. Correct the camera's restart interval (DRI), or turn it off.",
     "tables": "Quantization tables are not one, two or three of 64 values of 8 bits. Turn custom "

@@ -21,13 +21,18 @@ class SourceAddress:
         self._heard_s = 0.0
         self._other_s = 0.0
 
+    @property
+    def free_s(self) -> float:
+        """From when on another address is taken, if the bound one stays silent."""
+        return self._heard_s + TAKEOVER_S
+
     def admits(self, address: Hashable, now: float) -> bool:
         """Whether a packet from there is taken; it binds a stream that is free."""
         if address == self.bound:
             if self._other_s and now - self._other_s < _REMEMBERED_S:
                 self.contested_s = now
             self._other_s = 0.0
-        elif self.bound is None or now - self._heard_s >= TAKEOVER_S:
+        elif self.bound is None or now >= self.free_s:
             self.bound = address
             self._other_s = 0.0
         else:

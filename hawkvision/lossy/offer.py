@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from hawkvision.errors import InvalidRequest
-from hawkvision.lossy.jpeg.layout import LARGEST_SIDE, Layout
+from hawkvision.lossy.jpeg.layout import LARGEST_STATED_SIDE, Layout
 from hawkvision.lossy.jpeg.packetize import advised_interval, payload_room
 from hawkvision.lossy.wire import parity
 from hawkvision.lossy.wire.rtp import CLOCK_HZ
@@ -58,8 +58,8 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "rtt_ms": (0.1, 10_000),
     "mtu": (256, 9000),
     "top_k": (1, 1000),
-    "width": (16, LARGEST_SIDE),
-    "height": (16, LARGEST_SIDE),
+    "width": (16, LARGEST_STATED_SIDE),
+    "height": (16, LARGEST_STATED_SIDE),
 }
 _WHOLE = frozenset({"mtu", "top_k", "width", "height"})
 _TEXTS = frozenset({"task", "accuracy", "app", "suite", "conceal"})

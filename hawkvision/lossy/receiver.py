@@ -12,7 +12,7 @@ from hawkvision.lossy.wire import parity
 from hawkvision.lossy.wire.parity import ParityDecoder
 from hawkvision.lossy.wire.rtcp import Report, SenderReport, parse_compound
 from hawkvision.lossy.wire.rtp import RtpPacket
-from hawkvision.lossy.wire.rtpjpeg import PAYLOAD_TYPE, JpegFragment
+from hawkvision.lossy.wire.rtpjpeg import PAYLOAD_TYPE, JpegFragment, Size
 from hawkvision.lossy.wire.srtp import Inbound
 from hawkvision.lossy.wire.unreadable import UnreadablePacket, advice_of
 
@@ -32,7 +32,8 @@ class ReceiverCounts:
 class StreamReceiver:
     """Packets of one SSRC: payload type 26 is JPEG, 122 parity. `wait_s` as in Assembler.
 
-    Without `crypto` they are plain RTP. `troubles` counts what went wrong by the code of its
+    Without `crypto` they are plain RTP. `stated` is the size of images that are too large for their
+    packets to say. `troubles` counts what went wrong by the code of its
     advice, until the caller clears it.
     """
 
@@ -42,6 +43,7 @@ class StreamReceiver:
         wait_s: float,
         limits: AssemblyLimits | None = None,
         crypto: Inbound | None = None,
+        stated: Size | None = None,
     ) -> None:
         self.ssrc = ssrc
         self.counts = ReceiverCounts()
@@ -49,6 +51,7 @@ class StreamReceiver:
         self.reception = Reception(ssrc)
         self.parity = ParityDecoder()
         self._crypto = crypto
+        self._stated = stated
         self.troubles: Counter[str] = Counter()
         self._uses_parity = False
         self._held: tuple[RtpPacket, bytes] | None = None
@@ -121,7 +124,7 @@ class StreamReceiver:
     def _take(self, parsed: RtpPacket, packet: bytes, now: float) -> list[Frame]:
         try:
             if parsed.payload_type == PAYLOAD_TYPE:
-                fragment = JpegFragment.parse(parsed.payload)
+                fragment = JpegFragment.parse(parsed.payload, self._stated)
                 if self._uses_parity:
                     self.parity.remember(parsed.sequence, packet)
                 return self.assembler.add(parsed.timestamp, parsed.marker, fragment, now)
@@ -136,7 +139,7 @@ class StreamReceiver:
         for one in recovered:
             try:
                 again = RtpPacket.parse(one)
-                fragment = JpegFragment.parse(again.payload)
+                fragment = JpegFragment.parse(again.payload, self._stated)
             except MalformedPacket as error:  # the others may have finished frames
                 self._unreadable(error)
                 continue

@@ -81,7 +81,7 @@ class Reception:
             self._begin(sequence, timestamp, now)
         else:
             step = sequence_distance(sequence, self._highest)
-            if step != 1 and self._breaks(step, timestamp, now):
+            if (step != 1 or sequence == self._next) and self._breaks(step, timestamp, now):
                 if sequence != self._next:
                     self._next = (sequence + 1) & 0xFFFF
                     return Arrival.HELD

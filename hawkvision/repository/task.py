@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from hawkvision.calibration.scores import CalibrationScores
-from hawkvision.engines.base import ModelSpec
+from hawkvision.engines.base import DTYPES, ModelSpec
 from hawkvision.errors import RepositoryError
 from hawkvision.images.geometry import InputGeometry
 from hawkvision.repository.references import References, RungReference
@@ -220,7 +220,7 @@ def _parse_numerics(raw: dict[str, Any], folder: Path) -> Numerics:
 
 def _parse_rung(raw: dict[str, Any], folder: Path, kind: Kind) -> Rung:
     source = raw["input"]
-    for key, allowed in (("layout", ("NCHW", "NHWC")), ("dtype", ("uint8", "float32"))):
+    for key, allowed in (("layout", ("NCHW", "NHWC")), ("dtype", DTYPES)):
         if source[key] not in allowed:
             raise ValueError(f"{key} {source[key]!r} is not one of {', '.join(allowed)}")
     if source.get("channels", "RGB") not in ("RGB", "BGR"):
@@ -292,7 +292,7 @@ def _rung_table(rung: Rung, kind: Kind) -> dict[str, Any]:
         "layout": model.layout,
         "dtype": model.dtype,
     }
-    if model.dtype == "float32":
+    if model.dtype != "uint8":
         source |= {"mean": list(model.mean), "std": list(model.std)}
     if model.channels != "RGB":
         source["channels"] = model.channels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -105,6 +106,11 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
             f"{request.name[:80]!r} is no name for a task",
             hint="Letters, digits, '_', '-' and '.', starting with a letter or digit.",
         )
+    with tempfile.TemporaryDirectory(prefix="hawkvision-") as scratch:
+        return _build(request, out, progress, Path(scratch))
+
+
+def _build(request: BuildRequest, out: Path, progress: Progress, scratch: Path) -> Built:
     fitting, certifying = split_images(request.images, request.limit)
     names = rung_names(request.models)
     plan = plan_task(
@@ -113,6 +119,7 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
         request.models,
         request.images,
         request.aliases,
+        scratch,
         restrict=request.restrict_to_data,
     )
     kind, notes = plan.kind, [*request.images.notes, *plan.notes]

@@ -9,27 +9,55 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hawkvision.engines import onnx_runtime
+from hawkvision.engines.base import Dtype
 from hawkvision.errors import EngineError, RepositoryError
 from hawkvision.repository.weights import find_weights
 from hawkvision.taskbuild.outputs import Output
 
-_TYPES: dict[str, Literal["uint8", "float32"]] = {
+_TYPES: dict[str, Dtype] = {
     "tensor(uint8)": "uint8",
+    "tensor(float16)": "float16",
     "tensor(float)": "float32",
+    "tensor(double)": "float64",
 }
+_ROW_TYPES: dict[str, Dtype] = {
+    "tensor(uint8)": "uint8",
+    "tensor(int32)": "uint8",
+    "tensor(int64)": "uint8",
+    "tensor(float16)": "float32",
+    "tensor(float)": "float32",
+    "tensor(double)": "float32",
+}
+"""What the copy takes that is written for them (`taskbuild.rows`)."""
 _LABEL_KEYS = ("names", "labels", "classes", "class_names")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """`width` and `height` are None where the file leaves them open."""
+    """`width` and `height` are None where the file leaves them open.
+
+    `rows` says that it takes flat rows [N,`width`] (None: of any length) and no images.
+    """
 
     layout: Literal["NCHW", "NHWC"]
-    dtype: Literal["uint8", "float32"]
+    dtype: Dtype
     width: int | None
     height: int | None
     outputs: tuple[Output, ...]
     labels: tuple[str, ...] | None
+    rows: bool = False
+
+
+def check_file(path: Path) -> None:
+    """Raise EngineError for what is no ONNX file with all of its weights beside it."""
+    if not path.is_file():
+        raise EngineError(f"{path} is not a file", hint="Give an ONNX file.")
+    if path.suffix != ".onnx":
+        raise EngineError(f"{path.name} is no .onnx file", hint="Export the model as ONNX.")
+    try:
+        find_weights(path)
+    except RepositoryError as error:
+        raise EngineError(error.message, hint=error.hint) from error
 
 
 def inspect_onnx(path: Path) -> ModelFacts:
@@ -39,14 +67,7 @@ def inspect_onnx(path: Path) -> ModelFacts:
     ONNX Runtime is not installed.
     """
     onnxruntime = onnx_runtime()
-    if not path.is_file():
-        raise EngineError(f"{path} is not a file", hint="Give an ONNX file.")
-    if path.suffix != ".onnx":
-        raise EngineError(f"{path.name} is no .onnx file", hint="Export the model as ONNX.")
-    try:
-        find_weights(path)
-    except RepositoryError as error:
-        raise EngineError(error.message, hint=error.hint) from error
+    check_file(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -66,18 +87,21 @@ def inspect_onnx(path: Path) -> ModelFacts:
             hint="A classifier has one, the image [N,3,H,W] or [N,H,W,3].",
         )
     layout, height, width = _geometry(path.name, inputs[0].shape)
-    if inputs[0].type not in _TYPES:
+    rows = len(inputs[0].shape) == 2
+    types = _ROW_TYPES if rows else _TYPES
+    if inputs[0].type not in types:
         raise EngineError(
-            f"{path.name} takes {inputs[0].type}, not uint8 or float32 pixels",
-            hint="Export it with a float32 or uint8 input.",
+            f"{path.name} takes {inputs[0].type}, not pixels",
+            hint="Export it with a float or uint8 input.",
         )
     return ModelFacts(
         layout=layout,
-        dtype=_TYPES[inputs[0].type],
+        dtype=types[inputs[0].type],
         width=width,
         height=height,
         outputs=tuple(Output.described(item.name, item.type, item.shape) for item in outputs),
         labels=labels_of(session.get_modelmeta().custom_metadata_map),
+        rows=rows,
     )
 
 
@@ -94,11 +118,13 @@ def _geometry(
         return "NCHW", sides[2], sides[3]
     if len(sides) == 4 and sides[3] == 3:
         return "NHWC", sides[1], sides[2]
+    if len(sides) == 2:
+        return "NHWC", None, sides[1]
     raise EngineError(
         f"the input of {name} has shape {shape}; three colour channels are not where they "
         "should be",
-        hint="One input [N,3,H,W] or [N,H,W,3] is expected, its channels fixed. A network of flat "
-        "rows [N,F] needs a Reshape in front (`onnx.compose.merge_models`).",
+        hint="One input [N,3,H,W] or [N,H,W,3] is expected, its channels fixed, or flat rows [N,F] "
+        "of images.",
     )
 
 

@@ -101,11 +101,5 @@ def _same_scores(outputs: Sequence[Output]) -> bool:
 
 def _cannot(what: str, outputs: Sequence[Output]) -> CalibrationError:
     listed = "; ".join(str(output) for output in outputs[:20])
-    if any(output.type.startswith("seq(") for output in outputs):
-        hint = (
-            "A ZipMap (scikit-learn, LightGBM) makes dictionaries of the scores: convert without "
-            "it, options={'zipmap': False} (skl2onnx), zipmap=False (onnxmltools)."
-        )
-    else:
-        hint = "Say which one: FILE.onnx,output=NAME. Scores are numbers [N,CLASSES]."
+    hint = "Say which one: FILE.onnx,output=NAME. Scores are numbers [N,CLASSES]."
     return CalibrationError(f"{what}; its outputs: {listed}", hint=hint)

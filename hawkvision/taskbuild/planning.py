@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hawkvision.datasets import LabelledSet
@@ -12,11 +13,12 @@ from hawkvision.errors import CalibrationError
 from hawkvision.repository.task import Kind
 from hawkvision.taskbuild import labels as label_files
 from hawkvision.taskbuild.fitting import RungPlan, plan_rung
-from hawkvision.taskbuild.inspect import ModelFacts, inspect_onnx
+from hawkvision.taskbuild.inspect import ModelFacts, check_file, inspect_onnx
 from hawkvision.taskbuild.labels import Labels
 from hawkvision.taskbuild.outputs import Output, choose_output
 from hawkvision.taskbuild.preprocessing import stated
 from hawkvision.taskbuild.sources import ModelSource
+from hawkvision.taskbuild.zipmap import Unzipped, without_zipmap
 from hawkvision.tasks import ModelOutputs, kind_named
 
 
@@ -36,20 +38,33 @@ def plan_task(
     models: Sequence[ModelSource],
     images: LabelledSet,
     aliases: Mapping[str, str],
+    scratch: Path,
     *,
     restrict: bool = False,
 ) -> TaskPlan:
     """Read every file and put together what it takes to fit the models.
 
-    Raises CalibrationError, EngineError or RepositoryError for what cannot work.
+    Of files that end in ZipMap, or take flat rows, copies are written into `scratch`, which the
+    plan is of: they have to stay until the task is written. Raises CalibrationError, EngineError or
+    RepositoryError for what cannot work.
     """
     if len(images.labels) < 2:
         raise CalibrationError(
             f"all images are of one class, {', '.join(map(repr, images.labels))}",
             hint="Give the folder above the class folders, with at least two of them.",
         )
-    facts = [inspect_onnx(model.path) for model in models]
     notes: list[str] = []
+    files, facts = [], []
+    for name, model in zip(names, models, strict=True):
+        check_file(model.path)
+        file = without_zipmap(model.path, scratch / name)
+        if file.outputs:
+            notes.append(
+                f"{name}: ZipMap, which makes dictionaries of {', '.join(file.outputs)}, is left "
+                "out of its copy in the repository"
+            )
+        files.append(file)
+        facts.append(_named(inspect_onnx(file.path), file))
     outputs, chosen, faults = [], [], []
     for name, model, fact in zip(names, models, facts, strict=True):
         labels, from_file = _labels(model, fact)
@@ -82,9 +97,18 @@ def plan_task(
         if wanted and not of_kind:
             notes.append(f"{name}: of {len(fact.outputs)} outputs, {output} is read")
         known, said = stated(name, model, fact)
-        notes += said
-        rungs.append(plan_rung(name, known, fact, of_kind or wanted))
+        read, path = of_kind or wanted, files[place].path
+        rung, found = plan_rung(name, known, fact, read, path, scratch / name)
+        notes += [*said, *found]
+        rungs.append(rung)
     return TaskPlan(plan.kind, plan.heads, tuple(rungs), (*notes, *plan.notes))
+
+
+def _named(facts: ModelFacts, file: Unzipped) -> ModelFacts:
+    """With the labels of the ZipMap: names before what the file says else, numbers after it."""
+    if file.labels is not None and (file.named or facts.labels is None):
+        return replace(facts, labels=file.labels)
+    return facts
 
 
 def _labels(model: ModelSource, facts: ModelFacts) -> tuple[Labels | None, bool]:

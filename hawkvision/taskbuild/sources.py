@@ -8,12 +8,24 @@ from pathlib import Path
 from typing import Literal, cast
 
 from hawkvision.errors import CalibrationError
+from hawkvision.taskbuild.rows import ORDERS, Order
 
 Fit = Literal["cover", "stretch"]
 Channels = Literal["RGB", "BGR"]
 Output = Literal["logits", "probabilities"]
 
-_KEYS = ("labels", "normalize", "mean", "std", "size", "fit", "channels", "output", "name")
+_KEYS = (
+    "labels",
+    "normalize",
+    "mean",
+    "std",
+    "size",
+    "layout",
+    "fit",
+    "channels",
+    "output",
+    "name",
+)
 LARGEST_SIDE = 4096
 
 
@@ -43,13 +55,14 @@ class ModelSource:
     """One model file and what is known of it; None where it is to be found out.
 
     `output` is what the scores are, `output_name` the file's output that holds them; either word
-    of the first may also be a name.
+    of the first may also be a name. `layout` is how an image was flattened for a model of rows.
     """
 
     path: Path
     labels: Path | None = None
     normalization: Normalization | None = None
     size: tuple[int, int] | None = None
+    layout: Order | None = None
     fit: Fit | None = None
     channels: Channels | None = None
     output: Output | None = None
@@ -61,8 +74,8 @@ def parse_source(text: str) -> ModelSource:
     """Parse `FILE[,key=value…]`. Raises CalibrationError naming the key.
 
     Keys: labels=FILE, normalize=imagenet|unit|signed|pixels, or mean=R/G/B and std=R/G/B in 0…255
-    units, size=SIDE or WxH, fit=cover|stretch, channels=RGB|BGR, output=logits|probabilities or the
-    name of one of the file's outputs, name=NAME.
+    units, size=SIDE or WxH, layout=HWC|CHW|grey, fit=cover|stretch, channels=RGB|BGR,
+    output=logits|probabilities or the name of one of the file's outputs, name=NAME.
     """
     path, parts = _file_and_settings(text)
     given: dict[str, str] = {}
@@ -86,6 +99,7 @@ def parse_source(text: str) -> ModelSource:
         labels=Path(given["labels"]) if "labels" in given else None,
         normalization=_normalization(given),
         size=_size(given["size"]) if "size" in given else None,
+        layout=_layout(given["layout"]) if "layout" in given else None,
         fit=cast(Fit, _choice("fit", given["fit"], ("cover", "stretch")))
         if "fit" in given
         else None,
@@ -124,6 +138,16 @@ def _choice(key: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise CalibrationError(f"{key}={value[:40]} is not one of {', '.join(allowed)}")
     return value
+
+
+def _layout(value: str) -> Order:
+    for order in ORDERS:
+        if order.lower() == value.lower():
+            return order
+    raise CalibrationError(
+        f"layout={value[:40]} is not one of {', '.join(ORDERS)}",
+        hint="How images were flattened to rows; of images the file itself says it.",
+    )
 
 
 def _name(value: str) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 _CHANCE = 0.01
+NORMALIZATION, LAYOUT, BOTH = "normalisation", "layout", "layout and normalisation"
+_KEYS = {NORMALIZATION: "normalize=", LAYOUT: "layout=", BOTH: "layout= and normalize="}
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A choice of normalisation for one rung: the best of those tried, and the next.
+    """A choice of `what` for one rung: the best of those tried, and the next.
 
     `accuracy` is one minus the mean loss on `images`, by name, the best first; `chance` how likely
     a lead like the best one's over the runner-up is were both equally good.
@@ -25,6 +27,7 @@ class Trial:
     accuracy: Mapping[str, float]
     images: int
     chance: float
+    what: str = NORMALIZATION
 
     @property
     def sure(self) -> bool:
@@ -35,6 +38,7 @@ class Trial:
         """For JSON."""
         return {
             "rung": self.rung,
+            "what": self.what,
             "normalization": self.chosen,
             "runner_up": self.runner_up,
             "accuracy": dict(self.accuracy),
@@ -45,18 +49,21 @@ class Trial:
 
     def __str__(self) -> str:
         right = ", ".join(f"{name} {share:.1%}" for name, share in self.accuracy.items())
-        found = f"{self.rung}: normalisation {self.chosen!r} was found by trial on {self.images}"
+        found = f"{self.rung}: {self.what} {self.chosen!r} was found by trial on {self.images}"
         verdict = (
             f"sure: such a lead over {self.runner_up!r} has a chance of {self.chance:.1g}"
             if self.sure
             else f"not sure: {self.runner_up!r} is too close (such a lead has a chance of "
-            f"{self.chance:.2g}); give normalize="
+            f"{self.chance:.2g}); give {_KEYS[self.what]}"
         )
         return f"{found} images of mixed classes (right on: {right}); {verdict}"
 
 
 def compare(
-    rung: str, losses: Mapping[str, Sequence[float]], gaps: Mapping[str, float] | None = None
+    rung: str,
+    losses: Mapping[str, Sequence[float]],
+    gaps: Mapping[str, float] | None = None,
+    what: str = NORMALIZATION,
 ) -> Trial:
     """The choice with the least mean loss; of equal ones that with the smaller gap, or the first.
 
@@ -82,4 +89,5 @@ def compare(
         {name: 1 - float(np.mean(losses[name])) for name in ranked},
         len(one),
         chance,
+        what,
     )

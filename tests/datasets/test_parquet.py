@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from hawkvision.datasets import open_labelled
+from hawkvision.datasets import copies_elsewhere, open_labelled, remark_on
 from hawkvision.errors import DatasetError
 from tests.models import LABELS, coloured_jpeg
 
@@ -52,6 +52,30 @@ def test_splits_are_not_mixed_unasked(tmp_path: Path) -> None:
     assert "--split" in refused.value.hint
     both = open_labelled(tmp_path, "train,test")
     assert len(list(both)) == len(both) == 40
+
+
+def test_copies_in_other_splits_are_found(tmp_path: Path) -> None:
+    """Rows 0 to 11 of one split are the first of the other, whose labels nobody needs."""
+    write(tmp_path / "train-00000-of-00002.parquet", count=24)
+    write(tmp_path / "train-00001-of-00002.parquet", count=4, label="colour")
+    write(tmp_path / "test.parquet", count=12)
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "words.parquet")
+    found = open_labelled(tmp_path, "test")
+    assert (len(found), len(list(found)), len(found.others)) == (12, 12, 28)
+    copies = copies_elsewhere(found)
+    assert len(copies) == 12
+    assert copies["test.parquet#0000007"] == "train-00000-of-00002.parquet#0000007"
+    assert "12 images stand in another split too" in remark_on(copies)
+    few = copies_elsewhere(found.part(found.members[:3]))
+    assert sorted(few) == [name for name, _ in found.members[:3]]
+    assert copies_elsewhere(open_labelled(tmp_path / "test.parquet")) == {}
+
+
+def test_no_copies_where_all_splits_are_taken(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", count=24)
+    write(tmp_path / "test.parquet", count=12)
+    assert copies_elsewhere(open_labelled(tmp_path, "train,test")) == {}
 
 
 def test_a_part_reads_only_its_rows(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hawkvision.engines import ModelSpec, available_engines, open_engine
+from hawkvision.engines.base import Dtype
 from hawkvision.engines.onnx import choose_providers
 from hawkvision.errors import EngineError
 from hawkvision.tasks import Outputs
@@ -63,6 +64,34 @@ def test_uint8_pixels_are_normalised_for_float_models(tmp_path: Path) -> None:
     spec = ModelSpec(mean_model(tmp_path / "m.onnx"), mean=(10, 20, 30), std=(2, 4, 5))
     image = np.full((1, 3, 4, 4), 50, np.uint8)
     assert first(open_engine(spec).infer(image))[0].tolist() == pytest.approx([20, 7.5, 4])
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [(TensorProto.FLOAT16, "float16"), (TensorProto.DOUBLE, "float64")]
+)
+def test_a_file_of_other_floats_gets_them(tmp_path: Path, kind: int, dtype: Dtype) -> None:
+    onnx.save(of_floats(kind), tmp_path / "m.onnx")
+    spec = ModelSpec(tmp_path / "m.onnx", dtype=dtype, mean=(10, 20, 30), std=(2, 4, 5))
+    engine = open_engine(spec)
+    image = np.full((3, 3, 4, 4), 50, np.uint8)
+    found = first(engine.infer(image))
+    assert found.dtype == np.float32 and engine.metadata.dtype == dtype
+    assert found[2].tolist() == pytest.approx([20, 7.5, 4])
+    assert first(engine.infer(np.ones((1, 3, 4, 4), np.float32)))[0].tolist() == [1, 1, 1]
+    # Beyond 65504 there is no number of 16 bits; the kind of the task says what is wrong.
+    beyond = first(engine.infer(np.full((1, 3, 4, 4), 1e5, np.float32)))
+    assert np.isinf(beyond).all() == (dtype == "float16")
+
+
+def of_floats(kind: int) -> onnx.ModelProto:
+    """NCHW [N,3,4,4] of a type to the largest of each channel, in the same type."""
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMax", ["x"], ["y"], axes=[2, 3], keepdims=0)],
+        "most",
+        [helper.make_tensor_value_info("x", kind, ["n", 3, 4, 4])],
+        [helper.make_tensor_value_info("y", kind, ["n", 3])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
 
 
 def test_a_fixed_batch_serves_any_number(tmp_path: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from hawkvision.lossy.binding import TAKEOVER_S, SourceAddress
 from hawkvision.lossy.reception import MAX_DROPOUT, Arrival, Reception
 from hawkvision.lossy.wire.rtp import CLOCK_HZ, sequence_distance, timestamp_distance
 
@@ -32,6 +31,7 @@ class Sender:
 
 
 @given(sequences, timestamps, skips, sequences, timestamps, skips)
+@example(65_495, 937_441, [40], 0, 0, [0])  # begins with the last number of the run before
 def test_every_start_is_seen_and_hides_no_loss(
     sequence: int, stamp: int, first: list[int], other: int, other_stamp: int, second: list[int]
 ) -> None:
@@ -121,18 +121,3 @@ def test_a_recording_is_not_taken_for_a_start(
         after.send()
     assert reception.restarts == 1
     assert not reception.foreign(sent[index % packets], after.now)  # the earlier run's
-
-
-def test_a_plain_stream_is_its_first_address_until_that_is_silent() -> None:
-    source = SourceAddress()
-    assert source.admits("a", 0.0) and source.admits("a", 0.4)
-    assert not source.admits("b", 0.8) and not source.contested_s
-    assert source.admits("b", 0.4 + TAKEOVER_S) and not source.admits("a", 1.0)
-    assert not source.contested_s
-    assert source.admits("b", 1.1) and _contested(source) == 1.1
-    source.release()
-    assert source.admits("c", 1.11)
-
-
-def _contested(source: SourceAddress) -> float | None:
-    return source.contested_s

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,83 +11,18 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hawkvision.datasets import LabelledSet, in_memory
+from hawkvision.datasets import in_memory
 from hawkvision.errors import CalibrationError, EngineError
-from hawkvision.repository import Repository
-from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.build import (
-    BuildRequest,
-    Built,
-    Progress,
-    build_task,
-    readable,
     split_images,
 )
-from hawkvision.taskbuild.fitting import FittedRung, Fitting, fit_rung
-from hawkvision.taskbuild.planning import TaskPlan, plan_task
-from hawkvision.taskbuild.sources import ModelSource, parse_source
-from hawkvision.taskbuild.trial import Trial
+from hawkvision.taskbuild.sources import parse_source
 from tests.models import LABELS, SIDE, classifier
+from tests.taskbuild.bringing import build, fitted, serves, source
 from tests.taskbuild.exports import FLOAT, beside, label_first, located, value, with_outputs
 from tests.taskbuild.strangers import photos
 
 WNIDS = {"red": "n00000001", "green": "n00000002", "blue": "n00000003", "grey": "n00000004"}
-
-
-def source(folder: Path, model: onnx.ModelProto, more: str = "", name: str = "m") -> ModelSource:
-    onnx.save(model, folder / f"{name}.onnx")
-    (folder / "labels.txt").write_text("\n".join(LABELS))
-    labels = "" if "labels=" in more else f",labels={folder}/labels.txt"
-    return parse_source(f"{folder}/{name}.onnx,fit=stretch{labels}{more}")
-
-
-def build(edge: ModelSource, folder: Path, dc: ModelSource, images: LabelledSet) -> Built:
-    request = BuildRequest("colours", (edge, dc), images, loss_levels=(0.0,))
-    return build_task(request, folder / "tasks", Progress())
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """An edge model, planned beside a large one and fitted."""
-
-    plan: TaskPlan
-    rung: FittedRung
-    accuracy: float
-    confidences: int
-    trial: Trial | None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.plan.kind.labels
-
-
-def fitted(
-    edge: ModelSource,
-    folder: Path,
-    *,
-    images: LabelledSet | None = None,
-    dc: ModelSource | None = None,
-    restrict: bool = False,
-) -> Fitted:
-    """As `build`, without certifying."""
-    large = dc or source(folder, classifier(SIDE), name="large")
-    found = photos(100) if images is None else images
-    plan = plan_task("classification", ["edge", "dc"], [edge, large], found, {}, restrict=restrict)
-    kept = readable(found)
-    held = Fitting(plan.kind, kept, [plan.kind.truth(image.label) for image in kept])
-    rung, predictions, _, trial = fit_rung(plan.rungs[0], plan.heads[0], held)
-    losses = [plan.kind.loss(*pair) for pair in zip(predictions, held.truths, strict=True)]
-    confidences = {prediction.confidence for prediction in predictions}
-    return Fitted(plan, rung, 1 - float(np.mean(losses)), len(confidences), trial)
-
-
-def serves(built: Built) -> None:
-    """The written version opens as a service does, without the files that it was made from."""
-    task = Repository(built.task.folder.parent.parent).open("colours")
-    for rung in task.rungs:
-        loaded = LoadedRung.open(rung, task.kind, reference=task.reference(rung.name))
-        assert loaded.agreement.agree
-        loaded.close()
 
 
 def test_weights_beside_both_models_under_one_name(tmp_path: Path) -> None:
@@ -137,12 +72,6 @@ def test_a_label_first_classifier_is_read_by_its_probabilities(
     assert any(f"probabilities float[n,{classes}]" in note for note in found.plan.notes)
 
 
-def test_a_zipmap_is_refused_with_the_way_to_leave_it_out(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match=r"label int64.*probabilities seq") as refused:
-        fitted(source(tmp_path, label_first(9, zipmap=True)), tmp_path)
-    assert "zipmap" in refused.value.hint
-
-
 def test_two_heads_of_one_size_need_a_name(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Identity", ["logits"], ["left"]),
@@ -178,6 +107,30 @@ def test_scores_of_other_types_and_shapes_are_read(
     if shape == (4,):
         model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     assert fitted(source(tmp_path, model), tmp_path).accuracy > 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [(TensorProto.FLOAT16, "float16"), (TensorProto.DOUBLE, "float64")]
+)
+def test_a_network_of_other_floats_is_calibrated_and_served(
+    tmp_path: Path, kind: int, dtype: str
+) -> None:
+    """Input and output of that type, as `convert_float_to_float16` leaves a file."""
+    model = with_outputs(
+        9,
+        [helper.make_node("Cast", ["logits"], ["out"], to=kind)],
+        [value("out", kind, "n", 4)],
+    )
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    large = source(tmp_path, classifier(SIDE), name="large")
+    built = build(source(tmp_path, model), tmp_path, large, photos(150))
+    serves(built)
+    edge = built.task.rungs[0].model
+    assert edge.dtype == dtype and f'dtype = "{dtype}"' in (
+        built.task.folder / "task.toml"
+    ).read_text("utf-8")
+    assert set(edge.mean) == {0} and set(edge.std) == {1}  # pixels, found by trial
+    assert built.scores.edge_accuracy() > 0.5
 
 
 def test_whole_steps_of_a_quantized_softmax_are_probabilities(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hawkvision.taskbuild.outputs import Output
 from hawkvision.taskbuild.planning import plan_task
 from hawkvision.taskbuild.preprocessing import NAME, parse_preprocessing, stated
 from hawkvision.taskbuild.report.calibration import is_warning
-from hawkvision.taskbuild.sources import NORMALIZATIONS, ModelSource, parse_source
+from hawkvision.taskbuild.sources import ModelSource, parse_source
 from tests.taskbuild.strangers import photos, write_large, write_small
 
 VIT = {
@@ -191,8 +191,9 @@ def test_it_takes_the_place_of_the_trial(tmp_path: Path) -> None:
         parse_source(f"{edge},labels={tmp_path}/small.txt"),
         parse_source(f"{large},labels={tmp_path}/large.txt"),
     ]
-    plan = plan_task("classification", ["edge", "dc"], models, photos(100), {})
-    assert plan.rungs[1].normalizations == (NORMALIZATIONS["signed"],)
-    assert plan.rungs[1].geometry.fit == "stretch"
+    plan = plan_task("classification", ["edge", "dc"], models, photos(100), {}, tmp_path / "new")
+    feedings = [rung.feedings for rung in plan.rungs]
+    assert len(feedings[0]) > 1 and feedings[0][0].geometry.fit == "cover"
+    assert [one.name for one in feedings[1]] == ["signed"]
+    assert feedings[1][0].geometry.fit == "stretch"
     assert f"dc: {NAME} says normalisation 'signed', fit stretch" in plan.notes
-    assert plan.rungs[0].geometry.fit == "cover"

@@ -7,6 +7,10 @@ from functools import cached_property
 
 LARGEST_SIDE = 2040
 """Pixels: the header counts eights in one byte (RFC 2435, section 3.1.5)."""
+LARGEST_STATED_SIDE = 4096
+"""Pixels, where the size is stated when a stream is opened and not by its packets."""
+MOST_INTERVALS = 1 << 15
+"""More than any picture of LARGEST_SIDE can have."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hawkvision.errors import CorruptImage
 from hawkvision.lossy.assembler import Frame
 from hawkvision.lossy.jpeg.intervals import collect, runs_of
-from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.layout import MOST_INTERVALS, Layout
 from hawkvision.lossy.jpeg.scan import END, RESTART, headers
 from hawkvision.lossy.jpeg.tables import FALLBACK_QUALITY, quantization_tables
 
@@ -118,7 +118,9 @@ def _with_interval(layout: Layout, data: bytes, hint: int, *, whole: bool) -> La
     if layout.interval or RESTART.search(data) is None:
         return layout
     if not whole:
-        return replace(layout, interval=hint or layout.columns)
+        hinted = replace(layout, interval=hint)
+        fits = hint and hinted.intervals <= MOST_INTERVALS
+        return hinted if fits else replace(layout, interval=layout.columns)
     count = 1 + sum(1 for _ in RESTART.finditer(data))
     rows = math.ceil(layout.rows / count)
     if math.ceil(layout.rows / rows) == count:

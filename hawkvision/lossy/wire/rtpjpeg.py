@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hawkvision.errors import MalformedPacket
-from hawkvision.lossy.jpeg.layout import Layout
+from hawkvision.lossy.jpeg.layout import LARGEST_SIDE, MOST_INTERVALS, Layout
 from hawkvision.lossy.wire.unreadable import UnreadablePacket
 
 PAYLOAD_TYPE = 26
@@ -17,6 +17,29 @@ _RESTART = struct.Struct("!HH")
 _TABLES = struct.Struct("!BBH")
 _UNALIGNED = 0x3FFF
 TABLES_IN_BAND = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A size in eights of pixels, of which at least one side is beyond the header's 255."""
+
+    width: int
+    height: int
+
+    @classmethod
+    def of_pixels(cls, width: int, height: int) -> Size | None:
+        """None for a size that the header can say itself."""
+        if max(width, height) <= LARGEST_SIDE:
+            return None
+        return cls(-(-width // 8), -(-height // 8))
+
+    def stands_for(self, width: int, height: int) -> bool:
+        """Whether a sender of such images says this in its header.
+
+        GStreamer says 0x0 (and the size in SDP, `x-dimensions`), FFmpeg what is left in a byte.
+        """
+        pairs = ((self.width, width), (self.height, height))
+        return all(said in (0, side & 0xFF) for side, said in pairs)
 
 
 @lru_cache(maxsize=256)
@@ -45,15 +68,18 @@ class JpegFragment:
     last: bool = True
 
     @classmethod
-    def parse(cls, payload: bytes) -> JpegFragment:
+    def parse(cls, payload: bytes, stated: Size | None = None) -> JpegFragment:
         """Raises MalformedPacket; UnreadablePacket for what this receiver does not read.
 
-        Not read: interlaced fields, types other than 0, 1, 64 and 65, reserved Q, sizes left to
-        SDP, tables with values of 0 or over 255.
+        `stated` is the size of images that are too large for the header, agreed upon elsewhere.
+        Not read: interlaced fields, types other than 0, 1, 64 and 65, reserved Q, sizes of 0 where
+        none is stated, tables with values of 0 or over 255.
         """
         if len(payload) < 8:
             raise MalformedPacket("the RTP/JPEG header is cut short")
         word, kind, q, width, height = _MAIN.unpack_from(payload)
+        if stated is not None and stated.stands_for(width, height):
+            width, height = stated.width, stated.height
         if word >> 24 or kind & 0xBE or not width or not height or q == 0 or 100 <= q < 128:
             raise _not_read(word >> 24, kind, q, 8 * width, 8 * height)
         offset, at = word & 0xFFFFFF, 8
@@ -81,6 +107,8 @@ class JpegFragment:
         if at == len(payload):
             raise MalformedPacket("no image data")
         layout = _layout(kind & 1, 8 * width, 8 * height, interval)
+        if layout.intervals > MOST_INTERVALS:
+            raise UnreadablePacket("restart_interval", f"{layout.intervals} intervals")
         if start is not None and start >= layout.intervals:
             raise UnreadablePacket(
                 "restart_interval", f"restart count {start} of {layout.intervals} intervals"
@@ -90,7 +118,8 @@ class JpegFragment:
     def __bytes__(self) -> bytes:
         layout = self.layout
         kind = layout.type | (0x40 if layout.interval else 0)
-        head = _MAIN.pack(self.offset, kind, self.q, layout.width // 8, layout.height // 8)
+        width, height = layout.width // 8 & 0xFF, layout.height // 8 & 0xFF
+        head = _MAIN.pack(self.offset, kind, self.q, width, height)
         if layout.interval:
             count = _UNALIGNED if self.start is None else self.start
             flags = count | (0x8000 if self.first else 0) | (0x4000 if self.last else 0)

@@ -245,5 +245,5 @@ def check_order(
         raise CalibrationError(
             f"{name} is right on {accuracy:.0%} of the images; always naming the most frequent "
             f"class would be right on {chance:.0%}",
-            hint="Check normalize=, channels=, size= and labels= of this model.",
+            hint="Check normalize=, channels=, size=, layout= and labels= of this model.",
         )

@@ -113,11 +113,15 @@ def main(data: Path, out: Path, limit: int | None, only: tuple[str, ...]) -> Non
     shutil.rmtree(models, ignore_errors=True)
     models.mkdir(parents=True)
     dc = torch_external(models, photos)
-    found = []
+    figures = out / "figures.json"
+    found = {}
+    if figures.is_file():
+        found = {one["name"]: one for one in json.loads(figures.read_text())}
     for name in only or EDGES:
-        found.append(run(name, dc, photos, folder, out, limit))
-        (out / "figures.json").write_text(json.dumps(found, indent=2))
-    Console().print(table(found))
+        found[name] = run(name, dc, photos, folder, out, limit)
+        rows = [found[edge] for edge in EDGES if edge in found]
+        figures.write_text(json.dumps(rows, indent=2))
+    Console().print(table([found[edge] for edge in EDGES if edge in found]))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from hawkvision.datasets import LabelledSet
 from hawkvision.images import InputGeometry, decode, fit
@@ -99,27 +98,11 @@ def hugging_face(folder: Path, _photos: Photos) -> str:
     return str(path)
 
 
-def _take_images(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
-    """Put pixels float32 [N,side,side,3] in front of a model of flat rows [N,F]."""
-    graph = model.graph
-    old = graph.input[0].name
-    graph.initializer.append(
-        numpy_helper.from_array(np.array([-1, side * side * 3], np.int64), "flat_shape")
-    )
-    graph.node.insert(0, helper.make_node("Reshape", ["image", "flat_shape"], ["flat"]))
-    for node in list(graph.node)[1:]:
-        for place, name in enumerate(node.input):
-            if name == old:
-                node.input[place] = "flat"
-    del graph.input[:]
-    graph.input.append(
-        helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", side, side, 3])
-    )
-    return model
-
-
 def scikit_learn(folder: Path, photos: Photos) -> str:
-    """A classifier of scikit-learn through skl2onnx: `label` first, then `probabilities`."""
+    """A classifier of scikit-learn through skl2onnx with its defaults: flat rows, ZipMap.
+
+    The rows are float64 as numpy's division leaves them, by pixel; the classes are names.
+    """
     from skl2onnx import to_onnx
     from sklearn.decomposition import PCA
     from sklearn.neural_network import MLPClassifier
@@ -127,34 +110,35 @@ def scikit_learn(folder: Path, photos: Photos) -> str:
     from sklearn.preprocessing import StandardScaler
 
     images, labels = photos.pixels(SMALL)
-    rows = images.reshape(len(images), -1).astype(np.float32) / 255
+    rows = images.reshape(len(images), -1) / 255
     model = make_pipeline(
         StandardScaler(),
         PCA(64, random_state=SEED),
         MLPClassifier((128,), early_stopping=True, random_state=SEED),
     )
-    model.fit(rows, labels)
-    made = to_onnx(model, rows[:1], options={"zipmap": False})
+    model.fit(rows, np.array(photos.train.labels)[labels])
     path = folder / "pipeline.onnx"
-    onnx.save(_take_images(made, SMALL), path)
+    onnx.save(to_onnx(model, rows[:1]), path)
     return str(path)
 
 
 def lightgbm(folder: Path, photos: Photos) -> str:
-    """A classifier of LightGBM through onnxmltools: `label` first, then `probabilities`."""
+    """A classifier of LightGBM through onnxmltools with its defaults: flat rows, ZipMap.
+
+    The rows are float32, by colour, as CIFAR-10's files hold images; the classes are numbers.
+    """
     from lightgbm import LGBMClassifier
     from onnxmltools import convert_lightgbm
     from onnxmltools.convert.common.data_types import FloatTensorType
 
     images, labels = photos.pixels(SMALL)
-    rows = images.reshape(len(images), -1).astype(np.float32) / 255
+    rows = images.transpose(0, 3, 1, 2).reshape(len(images), -1).astype(np.float32) / 255
     model = LGBMClassifier(
         n_estimators=60, num_leaves=15, random_state=SEED, n_jobs=1, verbose=-1
     ).fit(rows, labels)
     kinds = [("input", FloatTensorType([None, rows.shape[1]]))]
-    made = convert_lightgbm(model, initial_types=kinds, zipmap=False)
     path = folder / "trees.onnx"
-    onnx.save(_take_images(made, SMALL), path)
+    onnx.save(convert_lightgbm(model, initial_types=kinds), path)
     return str(path)
 
 

@@ -22,8 +22,8 @@ from hawkvision.lossy.wire.rtcp import (
     parse_compound,
 )
 from hawkvision.lossy.wire.rtp import RtpPacket, is_rtcp, sequence_distance, timestamp_distance
-from hawkvision.lossy.wire.rtpjpeg import JpegFragment
-from hawkvision.lossy.wire.unreadable import advice_of
+from hawkvision.lossy.wire.rtpjpeg import JpegFragment, Size
+from hawkvision.lossy.wire.unreadable import UnreadablePacket, advice_of
 
 u32 = st.integers(0, 0xFFFF_FFFF)
 layouts = st.builds(
@@ -111,6 +111,34 @@ def test_jpeg_fragment_round_trip(fragment: JpegFragment) -> None:
 def test_jpeg_fragments_that_cannot_be_read_are_refused(payload: bytes) -> None:
     with pytest.raises(MalformedPacket):
         JpegFragment.parse(payload)
+
+
+@given(st.integers(1, 4096), st.integers(1, 4096), st.booleans())
+def test_a_stated_size_stands_where_the_header_cannot_say_it(
+    width: int, height: int, said: bool
+) -> None:
+    """As GStreamer (0x0) and FFmpeg (what is left in a byte) send it; small ones say it."""
+    layout = Layout(1, -(-width // 8) * 8, -(-height // 8) * 8)
+    sent = JpegFragment(0, layout, 75, b"data")
+    stated = Size.of_pixels(width, height)
+    if stated is None:
+        assert max(width, height) <= 2040
+        assert JpegFragment.parse(bytes(sent)) == sent
+        return
+    payload = bytearray(bytes(sent))
+    if not said:
+        payload[6:8] = b"\0\0"
+    assert JpegFragment.parse(bytes(payload), stated) == sent
+
+
+def test_a_stated_size_does_not_stand_for_another() -> None:
+    stated = Size.of_pixels(2592, 1944)
+    sent = JpegFragment(0, Layout(1, 1920, 1080), 75, b"data")
+    assert JpegFragment.parse(bytes(sent), stated) == sent
+    payload = bytes([0, 0, 0, 0, 65, 75, 0, 0, 0, 1, 255, 255]) + b"data"
+    with pytest.raises(UnreadablePacket, match="65536 intervals") as refused:
+        JpegFragment.parse(payload, Size.of_pixels(4096, 4096))  # one for each of 65,536 MCUs
+    assert refused.value.advice == "restart_interval"
 
 
 LUMA, BLUE, RED = (bytes([value] * 64) for value in (3, 5, 9))
