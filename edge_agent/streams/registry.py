@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,8 +23,8 @@ from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.wire.rtp import is_rtcp
 from hawkvision.lossy.wire.srtp import Inbound, Outbound, new_key, suite_named
 from hawkvision.serving.peers import is_loopback
+from hawkvision.serving.ports import udp_socket
 
-_RECEIVE_BUFFER = 4 * 1024 * 1024
 _SWEEP_S = 1.0
 _IDS = 16
 _HINT_S = 0.5
@@ -247,24 +246,3 @@ def _plain_refused() -> InvalidRequest:
         "RTP without SRTP is for clients on this machine only",
         hint="Leave out suite, or name AES_CM_128_HMAC_SHA1_80 or AEAD_AES_128_GCM.",
     )
-
-
-def udp_socket(host: str, port: int) -> socket.socket:
-    """A bound UDP socket with a receive buffer for bursts of frames. Raises OSError."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setblocking(False)
-        for option in (getattr(socket, "SO_RCVBUFFORCE", 33), socket.SO_RCVBUF):
-            try:
-                bound.setsockopt(socket.SOL_SOCKET, option, _RECEIVE_BUFFER)
-                break
-            except OSError:
-                continue
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
