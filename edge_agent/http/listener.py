@@ -15,16 +15,16 @@ import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
 from edge_agent.http.replies import raw_error
 from hawkvision.errors import TooManyConnections
 from hawkvision.serving.peers import peer_of
+from hawkvision.serving.ports import BACKLOG
 
 _log = logging.getLogger(__name__)
-_BACKLOG = 512
 _AT_ONCE = 64
 """Connections accepted before others have their turn."""
 
@@ -66,21 +66,26 @@ class Listener:
         )
         for family, _, _, _, address in dict.fromkeys(found):
             where = (str(address[0]), port, *address[2:])
-            sock = socket.create_server(where, family=family, backlog=_BACKLOG)
+            sock = socket.create_server(where, family=family, backlog=BACKLOG)
             sock.setblocking(False)
             self._sockets.append(sock)
             port = int(sock.getsockname()[1])
+        self.listen(self._sockets)
+        return port
+
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept from sockets that listen and do not block."""
+        self._sockets = list(sockets)
         self._spare = os.open(os.devnull, os.O_RDONLY)
         for sock in self._sockets:
             self._loop.add_reader(sock, self._accept, sock)
         self._look()
-        return port
 
     def stop(self) -> None:
         """Take in who has connected already, listen no more, and close who is silent."""
         for sock in self._sockets:
             self._loop.remove_reader(sock)
-            self._accept(sock, _BACKLOG)
+            self._accept(sock, BACKLOG)
             sock.close()
         self._sockets.clear()
         for sock in list(self._farewells):

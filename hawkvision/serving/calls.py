@@ -116,7 +116,7 @@ class Caller:
         self._connecting = asyncio.Lock()
 
     async def call(self, name: str, argument: Any = None, *, patient: bool = False) -> Any:
-        """What the server answers, within a bounded time but where `patient`. Raises CallsFailed."""
+        """What the server answers; see `Calls`."""
         number = next(self._numbers)
         waiting = asyncio.get_running_loop().create_future()
         try:

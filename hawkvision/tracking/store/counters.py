@@ -48,6 +48,11 @@ class Counters:
         """What the measures of a key are kept in."""
         return {}
 
+    @property
+    def left(self) -> list[Batch]:
+        """Batches that were taken before this start, and may not be in the journal."""
+        return []
+
     def kept(self, batch: Batch) -> None:
         """A batch that was taken is in the journal, and need not be remembered here."""
 

@@ -2,8 +2,8 @@
 killed loses no count: the next one goes on with them.
 
 The memory is cut into segments. One is open: each measure has a slot of eight bytes there, written
-as it is counted, and a line in the segment's directory that says whose it is. A segment whose counts
-were taken as a batch keeps them, under the batch's id, until that is in the journal.
+as it is counted, and a line in the segment's directory that says whose it is. A segment whose
+counts were taken as a batch keeps them, under the batch's id, until that is in the journal.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ class _Segment:
         self._memory = memoryview(memory)[start : start + _SEGMENT_BYTES]
         self.amounts = self._memory[_HEADER_BYTES : _HEADER_BYTES + 8 * _SLOTS].cast("d")
         self._lines = self._memory[_HEADER_BYTES + 8 * _SLOTS :]
-        self._slots, self._written, self.time_s, name, self.state = _HEADER.unpack_from(
-            self._memory
-        )
-        self.batch_id = name.decode("ascii", "replace")
+        header = _HEADER.unpack_from(self._memory)
+        self._slots: int = header[0]
+        self._written: int = header[1]
+        self.time_s: float = header[2]
+        self.state: int = header[4]
+        self.batch_id: str = header[3].decode("ascii", "replace")
 
     def _note(self, state: int, batch_id: str = "", time_s: float = 0.0) -> None:
         self.state, self.batch_id, self.time_s = state, batch_id, time_s

@@ -88,9 +88,7 @@ def test_more_measures_than_fit_are_counted_all_the_same() -> None:
 
 AMOUNTS = st.floats(-1e6, 1e6)
 STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["add", "take", "keep", "back", "die"]), st.integers(0, 5), AMOUNTS
-    ),
+    st.tuples(st.sampled_from(["add", "take", "keep", "back", "die"]), st.integers(0, 5), AMOUNTS),
     max_size=40,
 )
 
@@ -100,7 +98,8 @@ def test_it_counts_as_plain_counters_do_whenever_it_dies(
     steps: list[tuple[str, int, float]],
 ) -> None:
     memory = shared_memory()
-    counters, plain, taken = KeptCounters(memory, 3), Counters(3), []
+    counters, plain = KeptCounters(memory, 3), Counters(3)
+    taken: list[Batch] = []
     for what, number, amount in steps:
         key = CountKey("signs", f"app{number}", "0.9")
         if what == "add":
