@@ -21,10 +21,10 @@ from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyLimits, BodyReader
+from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.connection import Connection
-from edge_agent.http.connections import Book, ConnectionLimits, Seat
+from edge_agent.http.connections import Book, Seat
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.health import HealthRoutes
 from edge_agent.http.listener import Listener
@@ -38,19 +38,17 @@ from edge_agent.local import LocalTask
 from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
-from edge_agent.streams.registry import StreamRegistry, StreamSettings
-from edge_agent.streams.room import StreamRoom
+from edge_agent.settings import audit_settings, body_limits, connection_limits, stream_settings
+from edge_agent.streams.registry import StreamRegistry
 from edge_agent.upstream import Answered, Call, GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.images.budget import BUDGET
-from hawkvision.lossy.assembler import AssemblyLimits
-from hawkvision.serving import descriptors, memory, service
+from hawkvision.serving import memory, service
 from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
-from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
@@ -138,9 +136,9 @@ class Agent:
             if labelled is not None and (place is None or place.index == 0)
             else None
         )
-        self.streams = StreamRegistry(self.classifier, _stream_settings(config), place)
-        self.bodies = BodyReader(_body_limits(config))
-        self.connections = Book(_connection_limits(config))
+        self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
+        self.bodies = BodyReader(body_limits(config))
+        self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
         self.routes = self._table()
         self._runner: web.AppRunner | None = None
@@ -384,45 +382,6 @@ class Agent:
 
 def _of_app(counted: str, key: CountKey) -> bool:
     return key.app == counted
-
-
-def audit_settings(share: float) -> AuditSettings:
-    """A base share, and three times as much for a while after a shift alarm."""
-    return AuditSettings(base=share, boosted=min(0.5, 3 * share))
-
-
-def _body_limits(config: EdgeConfig) -> BodyLimits:
-    return BodyLimits(
-        max_body=config.max_body_bytes,
-        max_held=config.max_buffered_bytes,
-        timeout_s=config.body_timeout_s,
-        least_rate=config.body_least_rate,
-        max_batch=config.max_batch,
-    )
-
-
-def _connection_limits(config: EdgeConfig) -> ConnectionLimits:
-    return ConnectionLimits.fitting(
-        descriptors.limit(),
-        config.max_connections,
-        config.max_connections_per_peer,
-        head_s=config.head_timeout_s,
-        idle_s=config.idle_timeout_s,
-        write_s=config.write_timeout_s,
-    )
-
-
-def _stream_settings(config: EdgeConfig) -> StreamSettings:
-    most = AssemblyLimits()
-    return StreamSettings(
-        StreamRoom(config.max_streams, config.max_streams_per_peer, config.max_streams_per_app),
-        config.stream_idle_s,
-        config.rtp_address,
-        AssemblyLimits(
-            max_bytes=min(most.max_bytes, config.limits.max_bytes),
-            max_pixels=min(most.max_pixels, config.limits.max_pixels),
-        ),
-    )
 
 
 async def serve(config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:

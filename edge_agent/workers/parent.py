@@ -29,7 +29,7 @@ from edge_agent.merging import Merged
 from edge_agent.place import Place
 from edge_agent.workers.preloading import preload
 from hawkvision.errors import HawkVisionError, StoreUnavailable
-from hawkvision.serving import descriptors, service
+from hawkvision.serving import descriptors, logs, service
 from hawkvision.serving.calls import Caller, CallServer
 from hawkvision.serving.ports import SharedPort
 from hawkvision.serving.service import Service
@@ -103,6 +103,7 @@ class EdgeCrew:
 
     def work(self, index: int, ready: Callable[[Told], None], parent: int) -> None:
         """See `Crew`."""
+        logs.speak_as(index)
         config = replace(self._config.of_worker(), journal=self._journal(index))
         tasks = load_tasks(config) if self._tasks is None else self._tasks
         began = os.getppid()
