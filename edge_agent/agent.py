@@ -26,6 +26,7 @@ from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
 from edge_agent.http.delivered import AccuracyRoutes
+from edge_agent.http.handing import Handing
 from edge_agent.http.health import HealthRoutes
 from edge_agent.http.listener import Listener
 from edge_agent.http.log import SERVER_LOG
@@ -265,10 +266,7 @@ class Agent:
         host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
         return f"{scheme}://{host}:{self._port}"
 
-    @property
-    def address(self) -> str:
-        """As `url`."""
-        return self.url
+    address = url
 
     @property
     def ready_line(self) -> str:
@@ -293,7 +291,8 @@ class Agent:
             shutdown_timeout=_SAID_S,
         )
         await self._runner.setup()
-        self._listener = Listener(self.connections, self._connection, self._tls)
+        handing = None if self._place is None else Handing(self._place)
+        self._listener = Listener(self.connections, self._connection, self._tls, handing)
         if self._place is None:
             await self._listen()
         else:

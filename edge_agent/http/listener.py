@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
+from edge_agent.http.handing import Handing
 from edge_agent.http.replies import raw_error
 from hawkvision.errors import TooManyConnections
 from hawkvision.serving.peers import peer_of
@@ -43,11 +44,14 @@ Make = Callable[[Seat], Connection]
 class Listener:
     """Listens from `start` to `stop`. `make` makes the connection for a seat that was given."""
 
-    def __init__(self, book: Book, make: Make, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, book: Book, make: Make, tls: ssl.SSLContext | None, handing: Handing | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._book = book
         self._make = make
         self._tls = tls
+        self._handing = handing
         self._sockets: list[socket.socket] = []
         self._connections: dict[Seat, Connection] = {}
         self._opening: set[asyncio.Task[None]] = set()
@@ -79,10 +83,14 @@ class Listener:
         self._spare = os.open(os.devnull, os.O_RDONLY)
         for sock in self._sockets:
             self._loop.add_reader(sock, self._accept, sock)
+        if self._handing is not None:
+            self._handing.start(self._take)
         self._look()
 
     def stop(self) -> None:
         """Take in who has connected already, listen no more, and close who is silent."""
+        if self._handing is not None:
+            self._handing.stop()
         for sock in self._sockets:
             self._loop.remove_reader(sock)
             self._accept(sock, BACKLOG)
@@ -118,6 +126,8 @@ class Listener:
 
     def _left(self, seat: Seat) -> None:
         self._connections.pop(seat, None)
+        if self._handing is not None:
+            self._handing.note(self._book.open)
 
     def _accept(self, listening: socket.socket, most: int = _AT_ONCE) -> None:
         for _ in range(most):
@@ -134,14 +144,29 @@ class Listener:
                     self._pause(listening)
                     return
                 continue
-            sock.setblocking(False)
-            peer = peer_of(str(address[0]))
-            if not self._has_room(peer):
-                self._refuse(sock, peer)
-                continue
-            task = self._loop.create_task(self._open(sock, self._book.enter(peer, self._left)))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            if self._handing is None or not self._handing.hand(sock, self._book.open):
+                self._seat(sock, str(address[0]))
+
+    def _take(self, sock: socket.socket) -> None:
+        """A connection that another worker has accepted."""
+        try:
+            address = sock.getpeername()
+        except OSError:  # the client has gone already
+            sock.close()
+        else:
+            self._seat(sock, str(address[0]))
+
+    def _seat(self, sock: socket.socket, host: str) -> None:
+        sock.setblocking(False)
+        peer = peer_of(host)
+        if not self._has_room(peer):
+            self._refuse(sock, peer)
+            return
+        task = self._loop.create_task(self._open(sock, self._book.enter(peer, self._left)))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        if self._handing is not None:
+            self._handing.note(self._book.open)
 
     async def _open(self, sock: socket.socket, seat: Seat) -> None:
         connection = self._connections[seat] = self._make(seat)

@@ -26,7 +26,7 @@ from edge_agent.config import EdgeConfig
 from edge_agent.loading import load_tasks
 from edge_agent.local import LocalTask
 from edge_agent.merging import Merged
-from edge_agent.place import Place
+from edge_agent.place import NOT_THERE, Place, board
 from edge_agent.workers.preloading import preload
 from hawkvision.errors import HawkVisionError, StoreUnavailable
 from hawkvision.serving import descriptors, logs, service
@@ -60,6 +60,7 @@ class EdgeCrew:
         self._tasks: dict[str, LocalTask] | None = preload(config.of_worker())
         self._stem, self._key = secrets.token_hex(5), secrets.token_bytes(32)
         self._counts: list[mmap.mmap] = []
+        self._board = board(config.workers)
         self._http: SharedPort | None = None
         self._rtp: SharedPort | None = None
         self._calls: CallServer | None = None
@@ -142,6 +143,7 @@ class EdgeCrew:
             folder=self._folder,
             http=self._http.open(),
             rtp=self._rtp.open()[0],
+            board=self._board,
         )
 
         def say(agent: Service) -> None:
@@ -173,6 +175,7 @@ class EdgeCrew:
 
     def ended(self, index: int, cause: str) -> None:
         """See `Crew`."""
+        self._board[index] = NOT_THERE
         self._metrics.ended(index, cause)
 
     async def close(self) -> None:

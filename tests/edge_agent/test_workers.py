@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.lossy import LossyStream
 from hawkvision.errors import HawkVisionError, UnknownStream
 from hawkvision.repository import shipped_repository
+from tests.edge_agent.agents import request
 from tests.edge_agent.test_tracking import settled
 from tests.lossy.photos import jpeg
 from tests.models import LABELS, coloured_jpeg
@@ -127,6 +129,20 @@ def sample_or_none(service: Service, name: str) -> float | None:
         return sample(service, name)
     except OSError:  # a connection that the killed one had not accepted yet
         return None
+
+
+def test_a_few_long_connections_are_shared_out(three: Service) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(9):
+            line = socket.create_connection(("127.0.0.1", three.port), timeout=_PATIENCE_S)
+            stack.enter_context(line)
+            line.sendall(request("GET", "/v2/health/live"))
+            assert line.recv(65536).startswith(b"HTTP/1.1 200")
+        held = [
+            sum(one.status == "ESTABLISHED" for one in worker.net_connections("tcp"))
+            for worker in workers_of(three)
+        ]
+        assert held == [3, 3, 3]
 
 
 @asynccontextmanager
