@@ -4,55 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from aiohttp import web
+from prometheus_client.exposition import generate_latest
 
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.delivered import WINDOWS
-from edge_agent.fleet.fleet import Fleet, FleetSettings
+from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
 from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyLimits, BodyReader
+from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.connection import Connection
-from edge_agent.http.connections import Book, ConnectionLimits, Seat
+from edge_agent.http.connections import Book, Seat
 from edge_agent.http.delivered import AccuracyRoutes
+from edge_agent.http.handing import Handing
 from edge_agent.http.health import HealthRoutes
 from edge_agent.http.listener import Listener
 from edge_agent.http.log import SERVER_LOG
 from edge_agent.http.power import PowerRoutes
 from edge_agent.http.routes import Entrance, Route, application
+from edge_agent.http.siblings import Siblings
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.http.tasks import TaskRoutes
 from edge_agent.loading import load_tasks
 from edge_agent.local import LocalTask
+from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
-from edge_agent.streams.registry import StreamRegistry, StreamSettings
-from edge_agent.streams.room import StreamRoom
+from edge_agent.place import Place
+from edge_agent.settings import audit_settings, body_limits, connection_limits, stream_settings
+from edge_agent.streams.registry import StreamRegistry
 from edge_agent.upstream import Answered, Call, GrpcUpstream
 from hawkvision.engines import Measuring
-from hawkvision.errors import HawkVisionError
-from hawkvision.lossy.assembler import AssemblyLimits
+from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
-from hawkvision.serving import descriptors, memory, service
+from hawkvision.serving import memory, service
+from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
-from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.records import CountKey
+from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
 from hawkvision.tracking.trust import vouched
 
 _EXPORT_S = 5.0
+_PUSH_S = 1.0
+"""Between two times that the parent is told the metrics of a worker that nobody scrapes."""
+
+_REFRESH, _COUNT = "refresh", "count"
+METRICS, METRICS_TEXT = "metrics.take", "metrics.text"
 _ASIDE_S = 2.0
 """So long an audit or a probe waits for the data center, seconds."""
 
@@ -69,11 +80,20 @@ _LINGER_S = 2.0
 class Agent:
     """A listening agent over loaded tasks; use it within one event loop.
 
-    Raises HawkVisionError for settings that cannot be: a store, keys, probes or TLS files.
+    With a `place` it is one of several workers. Raises HawkVisionError for settings that cannot
+    be: a store, keys, probes or TLS files, or several workers without a place.
     """
 
-    def __init__(self, config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:
+    def __init__(
+        self, config: EdgeConfig, tasks: Mapping[str, LocalTask], place: Place | None = None
+    ) -> None:
+        if config.workers > 1 and place is None:
+            raise InvalidRequest(
+                "an agent inside a program is one process",
+                hint="For several, run `hawkvision edge --workers N`.",
+            )
         self.config = config
+        self._place = place
         self.tasks = dict(tasks)
         default = next(iter(self.tasks.values()))
         self._tls = server_context(config.tls_cert, config.tls_key)
@@ -83,7 +103,7 @@ class Agent:
         self.jobs = Jobs(self.metrics.job_failed)
         self.fleet = Fleet(
             self.tasks,
-            open_store(config.store, most_apps=config.max_apps),
+            open_store(config.store, most_apps=config.max_apps) if place is None else place.store,
             Journal(config.journal),
             self.jobs,
             self._ask_aside,
@@ -93,8 +113,16 @@ class Agent:
                 tracked=config.store != "off",
                 every_s=config.tracking_interval_s,
             ),
+            member=None
+            if place is None
+            else Membership(place.agent_id, place.key, place.counters, self._tell_refresh),
         )
-        self.pool = WorkerPool(config.workers, config.max_queue, asyncio.get_running_loop())
+        self.siblings = (
+            None
+            if place is None
+            else Siblings(place, {_REFRESH: self._read_apps, _COUNT: self._push_metrics})
+        )
+        self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
         self.upstream = GrpcUpstream(config.gateway, config.max_escalations)
         self.classifier = Classifier(
             self.tasks, self.pool, self.upstream, self.metrics, self.fleet, config.deadline_ms
@@ -108,12 +136,12 @@ class Agent:
                 self.fleet.counters.add,
                 self.metrics.probed,
             )
-            if labelled is not None
+            if labelled is not None and (place is None or place.index == 0)
             else None
         )
-        self.streams = StreamRegistry(self.classifier, _stream_settings(config))
-        self.bodies = BodyReader(_body_limits(config))
-        self.connections = Book(_connection_limits(config))
+        self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
+        self.bodies = BodyReader(body_limits(config))
+        self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
         self.power = PowerSampler.of_machine()
         self.routes = self._table()
@@ -123,17 +151,49 @@ class Agent:
         self._watch()
 
     def _table(self) -> list[Route]:
+        self._of_streams = StreamRoutes(self.streams, self.bodies, self.keys).table()
+        streams = self._of_streams
+        if self.siblings is not None:
+            streams = self.siblings.of_streams(streams)
         return [
             *ClassifyRoutes(self.classifier, self.bodies, self.metrics, self.keys).table(),
             *TaskRoutes(self.classifier, self.config.delta).table(),
-            *HealthRoutes(self.classifier, self.metrics, self.entrance).table(),
+            *HealthRoutes(self.classifier, self._scrape, self.entrance).table(),
             *AccuracyRoutes(self.classifier, self.fleet, self.bodies, self.keys).table(),
             *PowerRoutes(self.power).table(),
-            *StreamRoutes(self.streams, self.bodies, self.keys).table(),
+            *streams,
         ]
 
+    # Of several workers.
+
+    async def _scrape(self) -> bytes:
+        """The metrics, of all workers where there are several. Raises StoreUnavailable."""
+        if self._place is None or self.siblings is None:
+            return await asyncio.to_thread(generate_latest, self.metrics.registry)
+        await asyncio.gather(self.siblings.tell(_COUNT), self._push_metrics())
+        try:
+            return str(await self._place.calls.call(METRICS_TEXT)).encode()
+        except CallsFailed as error:
+            raise StoreUnavailable(f"the workers' metrics: {error}") from error
+
+    async def _push_metrics(self) -> None:
+        """Tell the parent what this worker counts."""
+        if self._place is not None:
+            told = await asyncio.to_thread(snapshot, self.metrics.registry)
+            with contextlib.suppress(CallsFailed):
+                await self._place.calls.call(METRICS, [self._place.index, os.getpid(), told])
+
+    async def _tell_refresh(self) -> None:
+        if self.siblings is not None:
+            await self.siblings.tell(_REFRESH)
+
+    async def _read_apps(self) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self.fleet.read_apps()
+
     def _watch(self) -> None:
-        self.metrics.registry.register(PowerCollector(self.power))
+        if self._place is None or self._place.index == 0:  # the machine's, not each worker's
+            self.metrics.registry.register(PowerCollector(self.power))
         counts = self.metrics.watch_counts
         totals = self.streams.totals
         counts(
@@ -212,10 +272,7 @@ class Agent:
         host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
         return f"{scheme}://{host}:{self._port}"
 
-    @property
-    def address(self) -> str:
-        """As `url`."""
-        return self.url
+    address = url
 
     @property
     def ready_line(self) -> str:
@@ -240,7 +297,35 @@ class Agent:
             shutdown_timeout=_SAID_S,
         )
         await self._runner.setup()
-        self._listener = Listener(self.connections, self._connection, self._tls)
+        handing = None if self._place is None else Handing(self._place)
+        self._listener = Listener(self.connections, self._connection, self._tls, handing)
+        if self._place is None:
+            await self._listen()
+        else:
+            await self._listen_at(self._place)
+        self.fleet.start(self.url)
+        self.power.start()
+        if self.probes is not None:
+            self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
+        self.jobs.repeat("export", self._export, _EXPORT_S)
+        gives_back = memory.GivesBack()
+        self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
+        return self._port
+
+    async def _listen_at(self, place: Place) -> None:
+        """Where the parent says, once the other workers can reach this one."""
+        assert self.siblings is not None and self._listener is not None
+        named = [route for route in self._of_streams if "{id}" in route.path]
+        await self.siblings.start(named, self.entrance)
+        await self._read_apps()
+        await self.streams.listen(place.rtp)
+        self._port = int(place.http[0].getsockname()[1])
+        self._listener.listen(place.http)
+        self.jobs.repeat("metrics", self._push_metrics, _PUSH_S)
+
+    async def _listen(self) -> None:
+        config = self.config
+        assert self._listener is not None
         try:
             self._port = await self._listener.start(config.host, config.port)
         except OSError as error:
@@ -250,14 +335,6 @@ class Agent:
             ) from error
         rtp_port = self._port if config.rtp_port is None else config.rtp_port
         await self.streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
-        self.fleet.start(self.url)
-        self.power.start()
-        if self.probes is not None:
-            self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
-        self.jobs.repeat("export", self._export, _EXPORT_S)
-        gives_back = memory.GivesBack()
-        self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
-        return self._port
 
     def _connection(self, seat: Seat) -> Connection:
         assert self._runner is not None and self._runner.server is not None
@@ -295,6 +372,8 @@ class Agent:
         if self._listener is not None:
             self._listener.stop()
             self._listener.dismiss()
+        if self.siblings is not None:
+            await self.siblings.close()
         await asyncio.gather(self._hang_up(), self.fleet.close())
         await self.upstream.close()
         self.pool.close()
@@ -312,45 +391,6 @@ def _of_app(counted: str, key: CountKey) -> bool:
     return key.app == counted
 
 
-def audit_settings(share: float) -> AuditSettings:
-    """A base share, and three times as much for a while after a shift alarm."""
-    return AuditSettings(base=share, boosted=min(0.5, 3 * share))
-
-
-def _body_limits(config: EdgeConfig) -> BodyLimits:
-    return BodyLimits(
-        max_body=config.max_body_bytes,
-        max_held=config.max_buffered_bytes,
-        timeout_s=config.body_timeout_s,
-        least_rate=config.body_least_rate,
-        max_batch=config.max_batch,
-    )
-
-
-def _connection_limits(config: EdgeConfig) -> ConnectionLimits:
-    return ConnectionLimits.fitting(
-        descriptors.limit(),
-        config.max_connections,
-        config.max_connections_per_peer,
-        head_s=config.head_timeout_s,
-        idle_s=config.idle_timeout_s,
-        write_s=config.write_timeout_s,
-    )
-
-
-def _stream_settings(config: EdgeConfig) -> StreamSettings:
-    most = AssemblyLimits()
-    return StreamSettings(
-        StreamRoom(config.max_streams, config.max_streams_per_peer, config.max_streams_per_app),
-        config.stream_idle_s,
-        config.rtp_address,
-        AssemblyLimits(
-            max_bytes=min(most.max_bytes, config.limits.max_bytes),
-            max_pixels=min(most.max_pixels, config.limits.max_pixels),
-        ),
-    )
-
-
 async def serve(config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:
     """Serve until SIGTERM or SIGINT; print one line when ready. Raises HawkVisionError."""
     await service.serve(Agent(config, tasks))
@@ -358,6 +398,8 @@ async def serve(config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:
 
 def run(config: EdgeConfig) -> None:
     """Load the tasks and serve. Raises HawkVisionError."""
+    if config.journal is not None:
+        journals.gather(config.journal, 0)
     service.run(serve(config, load_tasks(config)))
 
 

@@ -51,7 +51,17 @@ def _gateway(_context: click.Context, _parameter: click.Parameter, value: str) -
 )
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
-    "--workers", default=_DEFAULT.workers, type=click.IntRange(1, 64), show_default="cores, <= 4"
+    "--workers",
+    default=_DEFAULT.workers,
+    type=click.IntRange(1, 64),
+    help="Processes behind one port, for every core.",
+)
+@click.option(
+    "--threads",
+    default=_DEFAULT.threads,
+    type=click.IntRange(1, 64),
+    help="Of each worker, for images.",
+    show_default="cores, <= 4; 1 with workers",
 )
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
 @click.option("--max-batch", default=_DEFAULT.max_batch, type=click.IntRange(1))
@@ -165,6 +175,12 @@ def command(log_level: str, log_format: str, **options: Any) -> None:
     """Serve images over HTTP: answer at the edge, escalate what is doubtful."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
     with logs.configured(log_level, log_format):
-        from edge_agent.agent import run
+        config = EdgeConfig(**options)
+        if config.workers > 1:
+            from edge_agent.workers.parent import run as run_workers
 
-        run(EdgeConfig(**options))
+            run_workers(config)
+        else:
+            from edge_agent.agent import run
+
+            run(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hawkvision.images import ImageLimits
@@ -14,6 +14,8 @@ from hawkvision.repository import shipped_repository
 class EdgeConfig:
     """Settings; times in seconds unless the name says otherwise.
 
+    `workers` are processes behind the same ports, each with so many `threads` for images; None is
+    as many as there are cores, at most 4, and one for each of several workers.
     `tasks` empty means every task of the repository; the first one serves requests that name
     none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
     `max_buffered_bytes` the bytes of all bodies that are held at once; a body must keep up with
@@ -37,7 +39,8 @@ class EdgeConfig:
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     engine: str = "onnx"
-    workers: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+    workers: int = 1
+    threads: int | None = None
     max_queue: int = 64
     max_batch: int = 32
     max_escalations: int = 128
@@ -72,3 +75,25 @@ class EdgeConfig:
     probe_every_s: float = 5.0
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 1.5
+
+    @property
+    def pool_threads(self) -> int:
+        """Threads of one process that decode and infer."""
+        if self.threads is not None:
+            return self.threads
+        return 1 if self.workers > 1 else min(4, os.cpu_count() or 1)
+
+    def of_worker(self) -> EdgeConfig:
+        """The settings of one of the workers: bounds on memory, and on calls to the gateway, are
+        for all together, so each has its part; room for one largest body and image it has always.
+        """
+        limits, count = self.limits, self.workers
+        decode = max(16 * limits.max_pixels, limits.max_decode_bytes // count)
+        return replace(
+            self,
+            limits=replace(limits, max_decode_bytes=min(decode, limits.max_decode_bytes)),
+            max_buffered_bytes=min(
+                self.max_buffered_bytes, max(self.max_body_bytes, self.max_buffered_bytes // count)
+            ),
+            max_escalations=max(1, self.max_escalations // count),
+        )

@@ -6,6 +6,7 @@ from edge_agent.config import EdgeConfig
 from edge_agent.local import LocalTask
 from hawkvision.errors import RepositoryError
 from hawkvision.repository import Repository
+from hawkvision.serving import memory
 
 _PREFERRED_DEFAULT = "roadsigns"
 
@@ -20,9 +21,11 @@ def load_tasks(config: EdgeConfig) -> dict[str, LocalTask]:
         )
     if not config.tasks and _PREFERRED_DEFAULT in names:
         names.sort(key=lambda name: name != _PREFERRED_DEFAULT)
-    return {
+    tasks = {
         name: LocalTask.load(
             repository.open(name), engine=config.engine, limits=config.limits, delta=config.delta
         )
         for name in names
     }
+    memory.give_back()  # what reading and checking them took
+    return tasks

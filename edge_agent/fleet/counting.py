@@ -26,10 +26,15 @@ class Counting:
     `key` signs request ids: this agent's own until the fleet's is known. Ids of both are good.
     """
 
-    def __init__(self, add: counts.Add, kinds: Mapping[str, TaskKind[Any, Any]]) -> None:
+    def __init__(
+        self,
+        add: counts.Add,
+        kinds: Mapping[str, TaskKind[Any, Any]],
+        own_key: bytes | None = None,
+    ) -> None:
         self._add = add
         self._kinds = kinds
-        self.own_key = self.key = secrets.token_bytes(32)
+        self.own_key = self.key = own_key or secrets.token_bytes(32)
         self._numbers = itertools.count(secrets.randbits(31) << 32)
         self._claimed: OrderedDict[int, None] = OrderedDict()
 

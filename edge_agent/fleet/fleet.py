@@ -12,8 +12,8 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge_agent.fleet.audits import Ask, Audits
@@ -55,6 +55,24 @@ class FleetSettings:
     every_s: float = 0.5
 
 
+async def _nobody() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How an agent is known in its fleet, and with what it counts.
+
+    `key` signs request ids until the fleet's is known; `told` tells other workers of the same
+    service that apps have changed, and returns when they know.
+    """
+
+    agent_id: str = field(default_factory=lambda: secrets.token_hex(6))
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    counters: Counters = field(default_factory=Counters)
+    told: Callable[[], Awaitable[None]] = _nobody
+
+
 class Fleet:
     """`store` may be shared; the journal is this agent's own. Use it within one event loop."""
 
@@ -67,17 +85,22 @@ class Fleet:
         ask: Ask,
         settings: FleetSettings,
         clock: Callable[[], float] = time.time,
+        member: Membership | None = None,
     ) -> None:
-        self.agent_id = secrets.token_hex(6)
+        member = member or Membership()
+        self.agent_id = member.agent_id
         self.store = store
         self.jobs = jobs
         self.apps: dict[str, AppTarget] = {}
-        self.counters = Counters()
+        self.counters = member.counters
+        for batch in self.counters.left:
+            journal.append(batch)
+            self.counters.kept(batch)
         self.delivery = Delivery(
             store, journal, self.counters, every_s=settings.every_s, clock=clock
         )
         kinds = {name: local.task.kind for name, local in tasks.items()}
-        self.counting = Counting(self.counters.add, kinds)
+        self.counting = Counting(self.counters.add, kinds, member.key)
         self.audits = Audits(
             tasks,
             settings.audits,
@@ -88,6 +111,7 @@ class Fleet:
         )
         policies = {name: local.policy for name, local in tasks.items()}
         self.leading = Leading(policies, store, self.agent_id, control=settings.control)
+        self._told = member.told
         self._tasks = tuple(tasks)
         self._journal = journal
         self._settings = settings
@@ -130,12 +154,18 @@ class Fleet:
         """Store an app's target. Raises StoreUnavailable."""
         await self.store.put_app(target)
         self.apps[target.app] = target
+        await self._told()
 
     async def delete_app(self, app: str) -> bool:
         """Forget an app; whether it was known. Raises StoreUnavailable."""
         known = await self.store.delete_app(app)
         self.apps.pop(app, None)
+        await self._told()
         return known
+
+    async def read_apps(self) -> None:
+        """Take in the apps that are stored. Raises StoreUnavailable."""
+        self.apps = {target.app: target for target in await self.store.apps()}
 
     async def delivered(
         self,
@@ -211,7 +241,7 @@ class Fleet:
 
     async def _refresh(self) -> None:
         """Take in apps, thresholds and the fleet's key; steer where this agent leads."""
-        self.apps = {target.app: target for target in await self.store.apps()}
+        await self.read_apps()
         self.counting.key = await self.store.secret(self.counting.own_key)
         for name in self._tasks:
             self.audits.look(name)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from edge_agent.classify import Classifier
 from edge_agent.http.describe import describe_model, describe_server
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Entrance, Route
-from edge_agent.metrics import AgentMetrics
 from edge_agent.shared import Shared
 
 _SCRAPE_GAP_S = 0.1
@@ -22,7 +21,9 @@ _SCRAPE_GAP_S = 0.1
 class HealthRoutes:
     """For probes, scrapers, and clients of the Open Inference Protocol."""
 
-    def __init__(self, classifier: Classifier, metrics: AgentMetrics, entrance: Entrance) -> None:
+    def __init__(
+        self, classifier: Classifier, metrics: Callable[[], Awaitable[bytes]], entrance: Entrance
+    ) -> None:
         self._classifier = classifier
         self._metrics = metrics
         self._entrance = entrance
@@ -69,7 +70,5 @@ class HealthRoutes:
 
     async def scrape(self, _request: web.Request) -> web.Response:
         """`GET /metrics`: Prometheus text."""
-        text = await self._scraped.get(
-            None, lambda: asyncio.to_thread(generate_latest, self._metrics.registry)
-        )
+        text = await self._scraped.get(None, self._metrics)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

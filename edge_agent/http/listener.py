@@ -15,15 +15,16 @@ import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
+from edge_agent.http.handing import Handing
 from edge_agent.http.replies import raw_error, too_many
 from hawkvision.serving.peers import peer_of
+from hawkvision.serving.ports import BACKLOG
 
 _log = logging.getLogger(__name__)
-_BACKLOG = 512
 _AT_ONCE = 64
 """Connections accepted before others have their turn."""
 
@@ -42,11 +43,14 @@ Make = Callable[[Seat], Connection]
 class Listener:
     """Listens from `start` to `stop`. `make` makes the connection for a seat that was given."""
 
-    def __init__(self, book: Book, make: Make, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, book: Book, make: Make, tls: ssl.SSLContext | None, handing: Handing | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._book = book
         self._make = make
         self._tls = tls
+        self._handing = handing
         self._sockets: list[socket.socket] = []
         self._connections: dict[Seat, Connection] = {}
         self._opening: set[asyncio.Task[None]] = set()
@@ -65,21 +69,30 @@ class Listener:
         )
         for family, _, _, _, address in dict.fromkeys(found):
             where = (str(address[0]), port, *address[2:])
-            sock = socket.create_server(where, family=family, backlog=_BACKLOG)
+            sock = socket.create_server(where, family=family, backlog=BACKLOG)
             sock.setblocking(False)
             self._sockets.append(sock)
             port = int(sock.getsockname()[1])
+        self.listen(self._sockets)
+        return port
+
+    def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept from sockets that listen and do not block."""
+        self._sockets = list(sockets)
         self._spare = os.open(os.devnull, os.O_RDONLY)
         for sock in self._sockets:
             self._loop.add_reader(sock, self._accept, sock)
+        if self._handing is not None:
+            self._handing.start(self._take)
         self._look()
-        return port
 
     def stop(self) -> None:
         """Take in who has connected already, listen no more, and close who is silent."""
+        if self._handing is not None:
+            self._handing.stop()
         for sock in self._sockets:
             self._loop.remove_reader(sock)
-            self._accept(sock, _BACKLOG)
+            self._accept(sock, BACKLOG)
             sock.close()
         self._sockets.clear()
         for sock in list(self._farewells):
@@ -112,6 +125,8 @@ class Listener:
 
     def _left(self, seat: Seat) -> None:
         self._connections.pop(seat, None)
+        if self._handing is not None:
+            self._handing.note(self._book.open)
 
     def _accept(self, listening: socket.socket, most: int = _AT_ONCE) -> None:
         for _ in range(most):
@@ -128,14 +143,29 @@ class Listener:
                     self._pause(listening)
                     return
                 continue
-            sock.setblocking(False)
-            peer = peer_of(str(address[0]))
-            if not self._has_room(peer):
-                self._refuse(sock, peer)
-                continue
-            task = self._loop.create_task(self._open(sock, self._book.enter(peer, self._left)))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            if self._handing is None or not self._handing.hand(sock, self._book.open):
+                self._seat(sock, str(address[0]))
+
+    def _take(self, sock: socket.socket) -> None:
+        """A connection that another worker has accepted."""
+        try:
+            address = sock.getpeername()
+        except OSError:  # the client has gone already
+            sock.close()
+        else:
+            self._seat(sock, str(address[0]))
+
+    def _seat(self, sock: socket.socket, host: str) -> None:
+        sock.setblocking(False)
+        peer = peer_of(host)
+        if not self._has_room(peer):
+            self._refuse(sock, peer)
+            return
+        task = self._loop.create_task(self._open(sock, self._book.enter(peer, self._left)))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        if self._handing is not None:
+            self._handing.note(self._book.open)
 
     async def _open(self, sock: socket.socket, seat: Seat) -> None:
         connection = self._connections[seat] = self._make(seat)

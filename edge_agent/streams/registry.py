@@ -12,6 +12,8 @@ from typing import cast
 
 from edge_agent.classify import Classifier
 from edge_agent.parameters import ClassifyParameters, parse_app
+from edge_agent.place import Place
+from edge_agent.streams.forward import Forwarding
 from edge_agent.streams.frames import FrameClassifier, FrameRequest
 from edge_agent.streams.room import StreamRoom, owner_of
 from edge_agent.streams.stream import Address, LossyStream
@@ -25,8 +27,8 @@ from hawkvision.lossy.wire.rtp import is_rtcp
 from hawkvision.lossy.wire.rtpjpeg import Size
 from hawkvision.lossy.wire.srtp import Inbound, Outbound, new_key, suite_named
 from hawkvision.serving.peers import is_loopback
+from hawkvision.serving.ports import udp_socket
 
-_RECEIVE_BUFFER = 4 * 1024 * 1024
 _SWEEP_S = 1.0
 _IDS = 16
 _HINT_S = 0.5
@@ -45,7 +47,9 @@ class StreamSettings:
 class StreamRegistry(asyncio.DatagramProtocol):
     """Opens, finds and ends streams, and hands each datagram to the one it belongs to."""
 
-    def __init__(self, classifier: Classifier, settings: StreamSettings) -> None:
+    def __init__(
+        self, classifier: Classifier, settings: StreamSettings, place: Place | None = None
+    ) -> None:
         self.unknown = 0
         self.totals = StreamTotals()
         self._classifier = classifier
@@ -56,6 +60,9 @@ class StreamRegistry(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._hinted_s = 0.0
+        self._forwarding = (
+            None if place is None else Forwarding(place, self._forwarded, self._advise_silent)
+        )
 
     @property
     def open_streams(self) -> int:
@@ -71,7 +78,6 @@ class StreamRegistry(asyncio.DatagramProtocol):
 
         Raises HawkVisionError.
         """
-        loop = asyncio.get_running_loop()
         try:
             bound = udp_socket(host, port)
         except OSError as error:
@@ -81,6 +87,13 @@ class StreamRegistry(asyncio.DatagramProtocol):
                     hint="Choose another --rtp-port.",
                 ) from error
             bound = udp_socket(host, 0)
+        await self.listen(bound)
+
+    async def listen(self, bound: socket.socket) -> None:
+        """On a UDP socket that is bound."""
+        loop = asyncio.get_running_loop()
+        if self._forwarding is not None:
+            await self._forwarding.start()
         await loop.create_datagram_endpoint(lambda: self, sock=bound)
         self._sweeper = loop.call_later(_SWEEP_S, self._sweep)
 
@@ -100,6 +113,17 @@ class StreamRegistry(asyncio.DatagramProtocol):
             self.unknown += 1
             return
         at = 4 if is_rtcp(data) else 8
+        ssrc = int.from_bytes(data[at : at + 4], "big")
+        forwarding = self._forwarding
+        if forwarding is not None and not forwarding.is_own(ssrc):
+            if not forwarding.send(ssrc, data, addr):
+                self.unknown += 1
+            return
+        self._forwarded(data, addr)
+
+    def _forwarded(self, data: bytes, addr: Address) -> None:
+        """A datagram that is for a stream of this worker, if it is for any."""
+        at = 4 if is_rtcp(data) else 8
         stream = self._by_ssrc.get(int.from_bytes(data[at : at + 4], "big"))
         if stream is None or (stream.offer.crypto is None and not is_loopback(str(addr[0]))):
             self.unknown += 1
@@ -116,6 +140,11 @@ class StreamRegistry(asyncio.DatagramProtocol):
         if data[0] >> 6 != 2 or now - self._hinted_s < _HINT_S:
             return
         self._hinted_s = now
+        self._advise_silent(addr)
+        if self._forwarding is not None:
+            self._forwarding.hint(addr)
+
+    def _advise_silent(self, addr: Address) -> None:
         for stream in self._by_id.values():
             if stream.hears is None and (stream.address is None or stream.address[0] == addr[0]):
                 stream.advise("unknown_source")
@@ -147,7 +176,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
         ssrc = self._new_ssrc()
         key = new_key(suite) if suite else b""
         offer = StreamOffer(
-            id=secrets.token_urlsafe(_IDS),
+            id=self._new_id(),
             host=settings.advertised_host or host,
             port=self.port,
             ssrc=ssrc,
@@ -207,10 +236,20 @@ class StreamRegistry(asyncio.DatagramProtocol):
             keep_previous=asked.conceal == "previous",
         )
 
+    def _new_id(self) -> str:
+        """A secret; among several workers it begins with the number of this one."""
+        secret = secrets.token_urlsafe(_IDS)
+        return secret if self._forwarding is None else f"{self._forwarding.index}.{secret}"
+
     def _new_ssrc(self) -> int:
-        """Below 2^31: FFmpeg takes a signed number, and the other half is for our own reports."""
+        """Below 2^31: FFmpeg takes a signed number, and the other half is for our own reports.
+
+        Among several workers it says which one has the stream.
+        """
         while True:
             ssrc = secrets.randbits(31)
+            if self._forwarding is not None and not self._forwarding.is_own(ssrc):
+                continue
             if ssrc and ssrc not in self._by_ssrc:
                 return ssrc
 
@@ -246,6 +285,8 @@ class StreamRegistry(asyncio.DatagramProtocol):
             self.end(stream_id, "agent_stops")
         if self._transport is not None:
             self._transport.close()
+        if self._forwarding is not None:
+            self._forwarding.close()
 
 
 def _plain_refused() -> InvalidRequest:
@@ -253,24 +294,3 @@ def _plain_refused() -> InvalidRequest:
         "RTP without SRTP is for clients on this machine only",
         hint="Leave out suite, or name AES_CM_128_HMAC_SHA1_80 or AEAD_AES_128_GCM.",
     )
-
-
-def udp_socket(host: str, port: int) -> socket.socket:
-    """A bound UDP socket with a receive buffer for bursts of frames. Raises OSError."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setblocking(False)
-        for option in (getattr(socket, "SO_RCVBUFFORCE", 33), socket.SO_RCVBUF):
-            try:
-                bound.setsockopt(socket.SOL_SOCKET, option, _RECEIVE_BUFFER)
-                break
-            except OSError:
-                continue
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound

@@ -22,12 +22,12 @@ from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
 from hawkvision.serving import environment, logs
 from hawkvision.serving.address import ANY, bracketed
+from hawkvision.serving.restarts import Restarts
 from hawkvision.serving.service import stop_signals
 from hawkvision.taskbuild.traffic import DRAWN
 
 _log = logging.getLogger(__name__)
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)
-_STABLE_S = 30.0
 _COMMANDS = extensions.COMMANDS
 
 
@@ -37,8 +37,8 @@ class _Kept:
     def __init__(self, name: str, options: list[str]) -> None:
         self.options = options
         self.child = Child(name, options)
-        self._failures = 0
-        self._started = time.monotonic()
+        self._restarts = Restarts(_BACK_OFF_S)
+        self._restarts.started(time.monotonic())
         self._again_at: float | None = None
 
     def look(self, now: float) -> None:
@@ -46,16 +46,13 @@ class _Kept:
         if self.child.running:
             return
         if self._again_at is None:
-            if now - self._started > _STABLE_S:
-                self._failures = 0
-            pause = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)]
-            self._failures += 1
+            pause = self._restarts.ended(now)
             self._again_at = now + pause
             status = self.child.process.returncode
             _log.warning("%s ended with status %s; again in %g s", self.child.name, status, pause)
         elif now >= self._again_at:
             self.child = Child(self.child.name, self.options)
-            self._started = now
+            self._restarts.started(now)
             self._again_at = None
 
 

@@ -23,6 +23,7 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
 Command = TypeVar("Command", bound=Callable[..., Any])
 _log = logging.getLogger(__name__)
+_WORKER: int | None = None
 _QUIET = ("asyncio", "PIL")
 """Of these, details are for their own developers: never below a warning."""
 
@@ -37,6 +38,12 @@ def log_options(command: Command) -> Command:
     return command
 
 
+def speak_as(worker: int) -> None:
+    """This process is one of several workers: its lines say which one."""
+    global _WORKER
+    _WORKER = worker
+
+
 def timestamp(seconds: float) -> str:
     """Seconds since the epoch as UTC, ISO 8601 with milliseconds: `2026-01-31T12:00:00.123Z`."""
     then = datetime.fromtimestamp(seconds, UTC)
@@ -48,8 +55,9 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging. What is no printable character is escaped, so a line stays a line."""
+        whose = "" if _WORKER is None else f"worker {_WORKER}: "
         line = (
-            f"{timestamp(record.created)} {record.levelname} {record.name}: "
+            f"{timestamp(record.created)} {record.levelname} {record.name}: {whose}"
             f"{_one_line(record.getMessage())}{_told(record)}"
         )
         trace = _trace(self, record)
@@ -57,7 +65,8 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """An object a line: `time`, `level`, `logger`, `message`; `dropped`, `trace` where any."""
+    """An object a line: `time`, `level`, `logger`, `message`; `worker`, `dropped`, `trace` where
+    any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
@@ -67,6 +76,8 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if _WORKER is not None:
+            body["worker"] = _WORKER
         if dropped := getattr(record, "dropped", 0):
             body["dropped"] = dropped
         if trace := _trace(self, record):

@@ -70,10 +70,21 @@ def stop_signals() -> list[signal.Signals]:
     return [signal.SIGTERM, signal.SIGINT, *([] if kept else [signal.SIGHUP])]
 
 
-async def serve(service: Service) -> None:
-    """Serve until one of `stop_signals`; print one line when ready. Raises HawkVisionError.
+def say_ready(service: Service) -> None:
+    """Print the one line that says so."""
+    print(service.ready_line, flush=True)
 
-    A second signal ends the process without draining.
+
+async def serve(
+    service: Service,
+    *,
+    ready: Callable[[Service], None] = say_ready,
+    parent: int | None = None,
+) -> None:
+    """Serve until one of `stop_signals`; call `ready` once it does. Raises HawkVisionError.
+
+    A second signal ends the process without draining. `parent` is a descriptor that can be read
+    when the process is gone without which this one is not wanted.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -88,11 +99,15 @@ async def serve(service: Service) -> None:
 
     for number in stops:
         loop.add_signal_handler(number, told)
+    if parent is not None:
+        loop.add_reader(parent, stop.set)
     try:
         await service.start()
         _log.info("ready, at %s", service.address)
-        print(service.ready_line, flush=True)
+        ready(service)
         await stop.wait()
+        if parent is not None:
+            loop.remove_reader(parent)
         _log.info("drain begins: not ready, what runs is finished")
         await service.drain()
         _log.info("drain ends")

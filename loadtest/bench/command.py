@@ -51,7 +51,8 @@ def server(
         )
     Console().print(
         table,
-        f"agent memory: {bench['rss_mb']:.0f} MB; CPU with tracking against without: "
+        f"agent memory: {bench['rss_mb']:.0f} MB; of {bench['workers']} workers together "
+        f"{bench['rss_mb_workers']:.0f} MB; CPU with tracking against without: "
         f"{bench['tracking_ratio']:.3f}",
         energy_line(bench["energy"]),
         sep="\n",

@@ -24,6 +24,7 @@ from hawkvision.power import EnergyProbe, per_image
 
 _DEAD_GATEWAY = "127.0.0.1:1"
 _WARM_UP_S = 0.5
+_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,29 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
         finally:
             stop_all([child, plain])
             probe.close()
+        workers = _workers(bench, options, path, image)
     found = _summary(bench, bare, agent, untracked, rss_mb, size)
-    return {**found, "energy": per_image(probe.found, answered)}
+    return {**found, "energy": per_image(probe.found, answered), **workers}
+
+
+def _workers(bench: ServerBench, options: Sequence[str], path: str, image: Path) -> dict[str, Any]:
+    """Memory and rate of `--workers 2`: what all processes have together, shared pages once."""
+    child = Child("edge", [*options, "--workers", str(_WORKERS)], echo=False)
+    rates: dict[str, float] = {}
+    try:
+        host, port = child.wait_ready().removeprefix("http://").split(":")
+        parent = psutil.Process(child.process.pid)
+        for count in bench.connections:
+            to = [host, port, path, str(image), str(count)]
+            _load(to, _WARM_UP_S)
+            rates[str(count)] = median(
+                _load(to, bench.seconds)["rate"] for _ in range(bench.rounds)
+            )
+        family = [parent, *parent.children(recursive=True)]
+        rss_mb = sum(one.memory_full_info().pss for one in family) / 2**20
+    finally:
+        stop_all([child])
+    return {"workers": _WORKERS, "rate_workers": rates, "rss_mb_workers": rss_mb}
 
 
 def _summary(

@@ -13,12 +13,12 @@ from typing import Any
 import simplejpeg
 import uvloop
 
-from edge_agent.streams.registry import udp_socket
 from hawkvision import roadsigns
 from hawkvision.lossy.jpeg.rebuild import rebuild
 from hawkvision.lossy.receiver import StreamReceiver
 from hawkvision.lossy.sender import SenderSettings, StreamSender
 from hawkvision.lossy.wire.srtp import PLAIN, Inbound, Outbound, Suite, new_key, suite_named
+from hawkvision.serving.ports import udp_socket
 
 PACKETS = 10
 _SSRC = 0x5EED

@@ -32,7 +32,7 @@ async def started(repository: Path, **settings: Any) -> AsyncIterator[Agent]:
     """A listening agent; no gateway answers unless one is named."""
     options: dict[str, Any] = {
         "gateway": f"127.0.0.1:{free_port()}",
-        "workers": 1,
+        "threads": 1,
         "drain_notice_s": 0.0,
     }
     config = EdgeConfig(port=0, model_repository=repository, **(options | settings))

@@ -129,7 +129,7 @@ async def test_a_deadline_too_short_for_the_way_up_gives_the_edge_answer(
 async def test_overload_is_refused_at_once_with_retry_after(repository: Path) -> None:
     dead = f"127.0.0.1:{free_port()}"
     image = coloured_jpeg("red", size=(2400, 1800))
-    options = ("--workers", "1", "--max-queue", "1")
+    options = ("--threads", "1", "--max-queue", "1")
     async with aiohttp.ClientSession() as session:
         with edge(repository, dead, *options) as agent:
 

@@ -146,6 +146,27 @@ def test_a_signal_before_readiness_stops_it(repository: Path) -> None:
     assert not any(child.is_running() for child in children)
 
 
+def test_several_workers_serve_and_all_end(repository: Path) -> None:
+    command = words(repository, free_port(), "--workers", "2")
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert process.stdout is not None
+        ready = next(line for line in process.stdout if line.startswith("edge agent ready"))
+        assert ready.endswith("; 2 workers)\n")
+        with Client(ready.split()[4]) as client:
+            assert escalates(client)
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) == 4
+        process.terminate()
+        assert process.wait(5) == 0
+        assert not any(child.is_running() for child in family)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_the_url_is_free_again_after_the_end(pair: Pair) -> None:
     pair.process.terminate()
     pair.process.wait(10)

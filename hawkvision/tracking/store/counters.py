@@ -39,11 +39,29 @@ class Counters:
                 key = other_of(key)
             else:
                 self._own[room] = own + 1
-        return self._counts.setdefault(key, {})
+        found = self._counts.get(key)
+        if found is None:
+            found = self._counts[key] = self._measures(key)
+        return found
+
+    def _measures(self, key: CountKey) -> dict[str, float]:
+        """What the measures of a key are kept in."""
+        return {}
+
+    @property
+    def left(self) -> list[Batch]:
+        """Batches that were taken before this start, and may not be in the journal."""
+        return []
+
+    def kept(self, batch: Batch) -> None:
+        """A batch that was taken is in the journal, and need not be remembered here."""
 
     def put_back(self, batch: Batch) -> None:
         """Count a batch again that could not be kept."""
         fold(self._counts, batch.counts, self._most_keys)
+        self._count_keys()
+
+    def _count_keys(self) -> None:
         self._own = {}
         for key in self._counts:
             self._own[room_of(key)] = self._own.get(room_of(key), 0) + bounded(key)

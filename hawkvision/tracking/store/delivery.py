@@ -126,6 +126,8 @@ class Delivery:
         def kept(outcome: asyncio.Future[None]) -> None:
             if outcome.cancelled() or outcome.exception() is not None:
                 self._counters.put_back(batch)
+            else:
+                self._counters.kept(batch)
 
         await self._in_thread(self._journal.append, batch, kept=kept)
 

@@ -143,6 +143,35 @@ class Journal:
             if batches is not None:
                 self._attempt(batches.remove, ticket.number)
 
+    def adopt(self, path: Path) -> int:
+        """Take over what waits in the file of a journal that nobody has any more; how many batches.
+
+        The file then goes. One that is held or damaged is left alone, and so are all while batches
+        cannot go to our own file.
+        """
+        with self._lock:
+            if self._file is None or self._ill:
+                return 0
+            try:
+                other = Batches(path, self._max_bytes)
+            except (sqlite3.Error, OSError) as error:
+                _log.warning("the journal %s is left alone: %s", path, error)
+                return 0
+            try:
+                waiting, sent = other.every()
+                if waiting:
+                    self._file.append(*waiting, sent=sent)
+                other.clear()  # whoever dies before this has them twice, and counts them once
+            except sqlite3.Error as error:
+                _log.warning("the journal %s is left alone: %s", path, error)
+                return 0
+            finally:
+                other.close()
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            self._attempt(self._file.shrink)
+            return len(waiting)
+
     def close(self) -> None:
         """Close the file."""
         with self._lock, contextlib.suppress(sqlite3.Error):

@@ -67,7 +67,7 @@ async def test_while_others_hold_the_memory_it_is_an_overload(
 
 
 async def test_a_batch_shares_the_budget_and_all_of_it_is_answered(tiny_repository: Path) -> None:
-    async with started(tiny_repository, limits=LIMITS, workers=4) as agent:
+    async with started(tiny_repository, limits=LIMITS, threads=4) as agent:
         reply = await exchange(
             agent, multipart(*[png(1000, 1000)] * 12, progressive_jpeg(999, 999))
         )

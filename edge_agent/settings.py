@@ -1,0 +1,54 @@
+"""From an agent's configuration to the settings of its parts."""
+
+from __future__ import annotations
+
+from edge_agent.config import EdgeConfig
+from edge_agent.http.bodies import BodyLimits
+from edge_agent.http.connections import ConnectionLimits
+from edge_agent.streams.registry import StreamSettings
+from edge_agent.streams.room import StreamRoom
+from hawkvision.lossy.assembler import AssemblyLimits
+from hawkvision.serving import descriptors
+from hawkvision.tracking.control.audit import AuditSettings
+
+
+def audit_settings(share: float) -> AuditSettings:
+    """A base share, and three times as much for a while after a shift alarm."""
+    return AuditSettings(base=share, boosted=min(0.5, 3 * share))
+
+
+def body_limits(config: EdgeConfig) -> BodyLimits:
+    """Of request bodies."""
+    return BodyLimits(
+        max_body=config.max_body_bytes,
+        max_held=config.max_buffered_bytes,
+        timeout_s=config.body_timeout_s,
+        least_rate=config.body_least_rate,
+        max_batch=config.max_batch,
+    )
+
+
+def connection_limits(config: EdgeConfig) -> ConnectionLimits:
+    """Of connections, as far as this process may open descriptors."""
+    return ConnectionLimits.fitting(
+        descriptors.limit(),
+        config.max_connections,
+        config.max_connections_per_peer,
+        head_s=config.head_timeout_s,
+        idle_s=config.idle_timeout_s,
+        write_s=config.write_timeout_s,
+    )
+
+
+def stream_settings(config: EdgeConfig) -> StreamSettings:
+    """Of lossy streams."""
+    most = AssemblyLimits()
+    return StreamSettings(
+        StreamRoom(config.max_streams, config.max_streams_per_peer, config.max_streams_per_app),
+        config.stream_idle_s,
+        config.rtp_address,
+        AssemblyLimits(
+            max_bytes=min(most.max_bytes, config.limits.max_bytes),
+            max_pixels=min(most.max_pixels, config.limits.max_pixels),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Several agents behind the same ports: what their parent has for them, and how each begins."""

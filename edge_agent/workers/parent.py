@@ -1,0 +1,220 @@
+"""`hawkvision edge --workers N`: the parent of N agents, and what they share.
+
+The parent answers no request. It loads the tasks, so that forked workers share their memory; keeps
+the ports; holds the store where that is memory, the counts that are not in a journal yet, and what
+workers that ended had counted for Prometheus.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import mmap
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edge_agent.agent import METRICS, METRICS_TEXT, Agent
+from edge_agent.config import EdgeConfig
+from edge_agent.loading import load_tasks
+from edge_agent.local import LocalTask
+from edge_agent.merging import Merged
+from edge_agent.place import NOT_THERE, Place, board
+from edge_agent.workers.preloading import preload
+from hawkvision.errors import HawkVisionError, StoreUnavailable
+from hawkvision.serving import descriptors, logs, service
+from hawkvision.serving.calls import Caller, CallServer
+from hawkvision.serving.ports import SharedPort
+from hawkvision.serving.service import Service
+from hawkvision.serving.supervisor import Told, supervise
+from hawkvision.tracking.store import journals
+from hawkvision.tracking.store.journal import Journal
+from hawkvision.tracking.store.kept import KeptCounters, shared_memory
+from hawkvision.tracking.store.memory import MemoryStore
+from hawkvision.tracking.store.registry import ALONE, open_store
+from hawkvision.tracking.store.served import ServedStore, StoreService
+
+_log = logging.getLogger(__name__)
+_PARENT = "parent.sock"
+
+
+def run(config: EdgeConfig) -> None:
+    """Serve with `config.workers` processes until a signal says to stop. Raises HawkVisionError."""
+    descriptors.raise_limit()
+    supervise(config.workers, EdgeCrew(config))
+
+
+class EdgeCrew:
+    """See `Crew`. Raises HawkVisionError for tasks that cannot be loaded."""
+
+    def __init__(self, config: EdgeConfig) -> None:
+        self._config = config
+        self._alone = config.store in ALONE
+        self._tasks: dict[str, LocalTask] | None = preload(config.of_worker())
+        self._stem, self._key = secrets.token_hex(5), secrets.token_bytes(32)
+        self._counts: list[mmap.mmap] = []
+        self._board = board(config.workers)
+        self._http: SharedPort | None = None
+        self._rtp: SharedPort | None = None
+        self._calls: CallServer | None = None
+        self._folder = Path()
+        self._metrics = Merged()
+
+    async def start(self) -> None:
+        """See `Crew`."""
+        config = self._config
+        self._http = _port(SharedPort.tcp, config.host, config.port, "", "--port")
+        self._rtp = self._rtp_port(self._http.port)
+        self._folder = Path(tempfile.mkdtemp(prefix="hawkvision-"))
+        self._counts = [shared_memory() for _ in range(config.workers)]
+        if config.journal is not None:
+            journals.gather(config.journal, config.workers)
+        handlers: dict[str, Any] = {METRICS: self._take_metrics, METRICS_TEXT: self._metrics_text}
+        if self._alone:
+            store = MemoryStore(most_apps=config.max_apps)
+            handlers |= StoreService(store).handlers()
+        self._calls = CallServer(handlers)
+        await self._calls.start(self._folder / _PARENT)
+        gc.collect()
+        gc.freeze()  # what no collection touches stays shared with the workers
+
+    def _rtp_port(self, http_port: int) -> SharedPort:
+        config = self._config
+        if config.rtp_port is not None:
+            return _port(SharedPort.udp, config.host, config.rtp_port, "UDP ", "--rtp-port")
+        try:
+            return SharedPort.udp(config.host, http_port)
+        except OSError:
+            return _port(SharedPort.udp, config.host, 0, "UDP ", "--rtp-port")
+
+    async def _take_metrics(self, told: Any) -> None:
+        self._metrics.take(*told)
+
+    async def _metrics_text(self, _nothing: Any) -> str:
+        return self._metrics.text()
+
+    # In a worker.
+
+    def work(self, index: int, ready: Callable[[Told], None], parent: int) -> None:
+        """See `Crew`."""
+        logs.speak_as(index)
+        config = replace(self._config.of_worker(), journal=self._journal(index))
+        tasks = load_tasks(config) if self._tasks is None else self._tasks
+        began = os.getppid()
+        try:
+            service.run(self._serve(index, config, tasks, ready, parent))
+        finally:
+            if os.getppid() != began:  # the parent cannot tidy up any more
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _journal(self, index: int) -> Path | None:
+        """Each worker's own, in a file in any case: batches outlive a worker that is killed."""
+        if self._config.store == "off":
+            return None
+        return journals.journal_of(self._config.journal or self._folder / "journal.db", index)
+
+    async def _serve(
+        self,
+        index: int,
+        config: EdgeConfig,
+        tasks: dict[str, LocalTask],
+        ready: Callable[[Told], None],
+        parent: int,
+    ) -> None:
+        assert self._http is not None and self._rtp is not None
+        caller = Caller(self._folder / _PARENT)
+        place = Place(
+            index=index,
+            count=config.workers,
+            agent_id=f"{self._stem}-{index}",
+            key=self._key,
+            store=ServedStore(caller)
+            if self._alone
+            else open_store(config.store, most_apps=config.max_apps),
+            counters=KeptCounters(self._counts[index]),
+            calls=caller,
+            folder=self._folder,
+            http=self._http.open(),
+            rtp=self._rtp.open()[0],
+            board=self._board,
+        )
+
+        def say(agent: Service) -> None:
+            ready({"line": agent.ready_line})
+
+        try:
+            await service.serve(Agent(config, tasks, place), ready=say, parent=parent)
+        finally:
+            await caller.close()
+
+    # In the parent.
+
+    def descriptors(self) -> Iterable[int]:
+        """See `Crew`."""
+        for one in (self._http, self._rtp, self._calls):
+            if one is not None:
+                yield from one.descriptors()
+
+    def all_ready(self, told: Told) -> None:
+        """See `Crew`: one line for all of them."""
+        if self._rtp is not None:
+            self._rtp.workers_hold()
+        line = str(told["line"]).removesuffix(")")
+        print(f"{line}; {self._config.workers} workers)", flush=True)
+
+    def started(self, index: int) -> None:
+        """See `Crew`."""
+        self._metrics.started(index)
+
+    def ended(self, index: int, cause: str) -> None:
+        """See `Crew`."""
+        self._board[index] = NOT_THERE
+        self._metrics.ended(index, cause)
+
+    async def close(self) -> None:
+        """See `Crew`."""
+        if self._calls is not None:
+            await self._calls.close()
+        for port in (self._http, self._rtp):
+            if port is not None:
+                port.close()
+        if not self._alone:
+            self._keep_counts()
+        if self._folder != Path():
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _keep_counts(self) -> None:
+        """Of workers that did not end in peace: what they counted into their journals."""
+        lost = 0
+        for index, memory in enumerate(self._counts):
+            counters, path = KeptCounters(memory), self._journal(index)
+            left = [*counters.left, *filter(None, [counters.take(time.time())])]
+            if path is None or not (left or path.exists()):
+                continue
+            with contextlib.suppress(StoreUnavailable):
+                journal = Journal(path)
+                for batch in left:
+                    journal.append(batch)
+                lost += len(journal) if self._config.journal is None else 0
+                journal.close()
+        if lost:
+            _log.warning("%d batches of counts are lost: no --journal could keep them", lost)
+
+
+def _port(
+    make: Callable[[str, int], SharedPort], host: str, port: int, kind: str, option: str
+) -> SharedPort:
+    try:
+        return make(host, port)
+    except OSError as error:
+        raise HawkVisionError(
+            f"cannot listen on {kind}{host}:{port}: {error.strerror or error}",
+            hint=f"Choose another {option}, or stop what holds it.",
+        ) from error
