@@ -25,7 +25,10 @@ demo: $(VENV)/.core ## Set up, then images at several accuracy targets (photos: 
 .venv-pynq/.ready: scripts/setup
 	@PYTHON=$(PYTHON) scripts/setup pynq || echo "tests: no pynq; the tests of its driver will be skipped"
 
-test: check .venv-pynq/.ready ## Set up, then static checks and the whole test suite
+.venv-tensorrt/.ready: scripts/setup $(VENV)/.dev
+	@scripts/setup tensorrt || echo "tests: no TensorRT parser for this machine; its gate will be skipped"
+
+test: check .venv-pynq/.ready .venv-tensorrt/.ready ## Set up, then static checks and the whole test suite
 	@scripts/servers
 	@$(PYTEST) --dist loadfile --ignore=tests/fpga; rest=$$?; \
 		$(PYTEST) --dist worksteal tests/fpga && exit $$rest

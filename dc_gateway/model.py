@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dc_gateway.config import GatewayConfig
+from hawkvision.engines import flavour_of
 from hawkvision.errors import InvalidRequest, RepositoryError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Repository, Task
@@ -95,6 +96,10 @@ def load_models(config: GatewayConfig) -> dict[str, LargeModel]:
             f"no tasks in {config.model_repository}", hint="See `hawkvision models list`."
         )
     return {
-        name: LargeModel.load(repository.open(name), engine=config.engine, limits=config.limits)
+        name: LargeModel.load(
+            repository.open(name, flavour=flavour_of(config.engine)),
+            engine=config.engine,
+            limits=config.limits,
+        )
         for name in names
     }

@@ -146,4 +146,6 @@ class InferenceServicer:
                 deadline=call.deadline,
             )
         outputs = kind.encode(predictions)
-        return build_reply(head, model.task.version, outputs, agrees=model.agrees)
+        return build_reply(
+            head, model.task.version, outputs, agrees=model.agrees, flavour=model.task.flavour
+        )

@@ -51,6 +51,12 @@ def _gateway(_context: click.Context, _parameter: click.Parameter, value: str) -
 )
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
+    "--dc-flavour",
+    default=_DEFAULT.dc_flavour,
+    help="The files that the gateway runs: tensorrt, or plain.",
+    show_default="those that --engine takes here",
+)
+@click.option(
     "--workers",
     default=_DEFAULT.workers,
     type=click.IntRange(1, 64),

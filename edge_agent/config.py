@@ -24,6 +24,8 @@ class EdgeConfig:
     request's head must come within `head_timeout_s`, the next one within `idle_timeout_s`, and a
     client must read what it asked for within `write_timeout_s`. `store` is `memory`, a Redis URL,
     or `off`;
+    `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
+    any), where they are not those of `engine`.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `app_keys` is a JSON file of apps and their keys;
     `max_apps` targets of apps are stored at most. Of `max_streams` lossy streams one address may
@@ -39,6 +41,7 @@ class EdgeConfig:
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     engine: str = "onnx"
+    dc_flavour: str | None = None
     workers: int = 1
     threads: int | None = None
     max_queue: int = 64

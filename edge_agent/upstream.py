@@ -34,6 +34,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
 )
 _MINIMUM_S = 0.005
+_MOST_STRANGE = 64
 
 _CALLERS_FAULT = frozenset(
     {
@@ -62,7 +63,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The data center's prediction, and whether its engine is the certified one."""
+    """The data center's prediction, and whether it is what the task's thresholds rest on."""
 
     prediction: Any
     agrees: bool
@@ -101,6 +102,7 @@ class GrpcUpstream:
         self._stub = services.GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._breakers: dict[tuple[str, str], UpstreamBreaker] = {}
         self._mismatched: set[tuple[str, str]] = set()
+        self._strange: set[tuple[str, str]] = set()
         self._in_flight = 0
         self._background = 0
         self._max_in_flight = max_in_flight
@@ -168,7 +170,10 @@ class GrpcUpstream:
         if model in self._mismatched:
             self._mismatched.discard(model)
             _log.warning("gateway %s has task %s version %s now", self._gateway, *model)
-        return Answered(prediction, parsed.agrees)
+        expected = parsed.flavour == call.task.dc_flavour
+        if not expected:
+            self._say_flavour(call.task, parsed.flavour)
+        return Answered(prediction, parsed.agrees and expected)
 
     def _failed(
         self,
@@ -220,6 +225,21 @@ class GrpcUpstream:
             self._mismatched.add(model)
             _log.warning(
                 "gateway %s does not have task %s version %s: %s", self._gateway, *model, details
+            )
+
+    def _say_flavour(self, task: Task, flavour: str) -> None:
+        """Once for each task and flavour: what runs there is not what the thresholds rest on."""
+        if (task.name, flavour) in self._strange:
+            return
+        if len(self._strange) < _MOST_STRANGE:
+            self._strange.add((task.name, flavour))
+            _log.warning(
+                "gateway %s answers task %s with its %r files, the thresholds here are for %r; no "
+                "escalated answer is certified. Start the edge with --dc-flavour",
+                self._gateway,
+                task.name,
+                flavour or "plain",
+                task.dc_flavour or "plain",
             )
 
     async def close(self) -> None:

@@ -112,14 +112,14 @@ def two_rung_scores(
     )
 
 
-def build_tiny_repository(root: Path) -> Path:
-    """Write `root/tiny/1/` and return `root`."""
+def build_tiny_repository(root: Path, patches: tuple[int, int] = (9, SIDE)) -> Path:
+    """Write `root/tiny/1/` and return `root`; the rungs see corners of `patches` pixels."""
     folder = root / "tiny" / "1"
     folder.mkdir(parents=True)
     geometry = InputGeometry(SIDE, SIDE, "stretch")
     images, labels = _calibration_pixels()
     rungs, logits = [], []
-    for name, patch in (("edge", 9), ("dc", SIDE)):
+    for name, patch in zip(("edge", "dc"), patches, strict=True):
         path = folder / f"{name}.onnx"
         onnx.save(classifier(patch), path)
         spec = ModelSpec(path, "NHWC", "uint8")

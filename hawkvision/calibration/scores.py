@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -113,6 +114,39 @@ class CalibrationScores:
         local = self.confidence >= threshold
         return np.asarray(np.where(local, self.edge_loss[0], self.dc_loss[0]), np.float32)
 
+    def below(self, upper: CalibrationScores) -> CalibrationScores:
+        """These at the edge, `upper`'s in the data center: other networks on the same images.
+
+        Raises CalibrationError where the images, their order or the loss levels differ.
+        """
+        same = (
+            np.array_equal(self.image_bytes, upper.image_bytes)
+            and np.array_equal(self.loss_levels, upper.loss_levels)
+            and self.rung_loss.shape == upper.rung_loss.shape
+            and (self.items is None) == (upper.items is None)
+        )
+        items = None
+        if same and self.items is not None and upper.items is not None:
+            same = np.array_equal(self.items.label, upper.items.label)
+            rung_class = _edge_over(self.items.rung_class, upper.items.rung_class)
+            items = Items(self.items.label, rung_class, upper.items.dc_class)
+        if not same:
+            raise CalibrationError(
+                "the scores are not of the same images",
+                hint="Calibrate both on the same images, at the same loss levels.",
+            )
+        raw = _edge_over(self.rung_raw_confidence[None], upper.rung_raw_confidence[None])[0]
+        return CalibrationScores(
+            rung_loss=_edge_over(self.rung_loss, upper.rung_loss),
+            dc_loss=upper.dc_loss,
+            rung_confidence=_edge_over(self.rung_confidence, upper.rung_confidence),
+            rung_raw_confidence=raw,
+            loss_levels=self.loss_levels,
+            image_bytes=self.image_bytes,
+            binary=self.binary,
+            items=items,
+        )
+
     def level_for(self, lost_fraction: float) -> int | None:
         """The index of the level that covers this share lost; None beyond the last one."""
         level = int(np.searchsorted(self.loss_levels, lost_fraction - 1e-9))
@@ -205,3 +239,8 @@ class CalibrationScores:
             binary=binary,
             items=items,
         )
+
+
+def _edge_over(edge: npt.NDArray[Any], upper: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The first rung of one [L,R,N], the others of another."""
+    return np.concatenate([edge[:, :1], upper[:, 1:]], axis=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from hawkvision.cli.summaries import targets_table
 from hawkvision.datasets import open_labelled
 from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import CalibrationError
-from hawkvision.repository import Task
+from hawkvision.repository import Repository, Task
 from hawkvision.summary import Summary, summarise_task
 from hawkvision.taskbuild.build import (
     LOSS_LEVELS,
@@ -27,6 +29,7 @@ from hawkvision.taskbuild.build import (
     build_task,
     split_images,
 )
+from hawkvision.taskbuild.flavour import add_flavour
 from hawkvision.taskbuild.sources import ModelSource, parse_source, read_aliases
 
 MODEL = "FILE.onnx[,KEY=VALUE...]"
@@ -97,6 +100,7 @@ def _numbers(_context: click.Context, parameter: click.Parameter, text: str | No
 )
 @click.option("--kind", default="classification", help="Of the task.")
 @click.option("--engine", default="onnx", help="For which the certificate shall hold.")
+@click.option("--flavour", help="These are the files for that engine of a task that is there.")
 @click.option("--restrict-to-data", is_flag=True, help="Leave out classes without images.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images.")
 @click.option("--threads", type=click.IntRange(1, 64), default=lambda: os.cpu_count() or 1)
@@ -117,6 +121,7 @@ def command(
     loss_levels: tuple[float, ...],
     kind: str,
     engine: str,
+    flavour: str | None,
     restrict_to_data: bool,
     limit: int | None,
     threads: int,
@@ -144,7 +149,7 @@ def command(
         limit=limit,
         threads=threads,
     )
-    built = _build(request, out)
+    built = _build(request, out) if flavour is None else _build_flavour(request, out, flavour)
     for note in built.notes:
         click.echo(f"note: {note}", err=True)
     summary = summarise_task(built.task, built.scores, delta=delta, link_ms=link_ms)
@@ -170,6 +175,15 @@ def _build(request: BuildRequest, out: Path) -> Built:
             step=lambda: bar.advance(line),
         )
         return build_task(request, out, progress)
+
+
+def _build_flavour(request: BuildRequest, out: Path, flavour: str) -> Built:
+    """Build beside, and lay that into the next version of the task that is there."""
+    task = Repository(out).open(request.name)
+    with tempfile.TemporaryDirectory() as scratch:
+        built = _build(request, Path(scratch))
+        whole = add_flavour(task, built.task, flavour)
+    return replace(built, task=whole.as_flavour(flavour))
 
 
 def show(task: Task, summary: Summary) -> None:
@@ -208,7 +222,8 @@ def write_report(
     )
     _, certifying = split_images(request.images, request.limit)
     page = render(built.task, built.scores, summary, built.notes, made, certifying)
-    for path in (built.task.folder / "report.html", report):
+    of = f".{built.task.flavour}" if built.task.flavour else ""
+    for path in (built.task.folder / f"report{of}.html", report):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(page, "utf-8")

@@ -15,6 +15,8 @@ from hawkvision.cli.output import add_numbers, screen, write_json
 from hawkvision.cli.pull import index, pull
 from hawkvision.cli.summaries import levels_table, relative_table, targets_table
 from hawkvision.contract.errors import error_body
+from hawkvision.engines import flavour_of
+from hawkvision.engines.tensorrt import examine as tensorrt
 from hawkvision.errors import EngineError, HawkVisionError, RepositoryError
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
 from hawkvision.rungs import LoadedRung
@@ -95,13 +97,24 @@ def show(name: str, delta: float, link_ms: float, root: Path, json_file: Path | 
         )
     console.print(table)
     console.print(certificate_line(task))
+    for line in flavour_lines(task):
+        console.print(line)
     summary = summarise_task(task, task.scores(), delta=delta, link_ms=link_ms)
     console.print(targets_table(summary))
     console.print(relative_table(summary))
     if len(summary.levels) > 1:
         console.print(levels_table(summary))
     certificate = None if task.numerics is None else task.numerics.as_dict()
-    write_json(json_file, {"rungs": rungs, "certificate": certificate, **summary.as_dict()})
+    flavours = {
+        flavour: {
+            "rungs": [rung_row(one, rung) for rung in one.rungs],
+            "certificate": None if one.numerics is None else one.numerics.as_dict(),
+            "highest_certifiable": one.scores().curve(delta).highest_certifiable,
+        }
+        for flavour, one in task.flavours.items()
+    }
+    body = {"rungs": rungs, "certificate": certificate, "flavours": flavours}
+    write_json(json_file, {**body, **summary.as_dict()})
 
 
 def certificate_line(task: Task) -> str:
@@ -112,6 +125,20 @@ def certificate_line(task: Task) -> str:
     return (
         f"certificate: engine {found.engine} on {found.device} ({found.platform} {found.version})"
     )
+
+
+def flavour_lines(task: Task) -> list[str]:
+    """What the task has for single engines, a line each."""
+    found = []
+    for name, one in task.flavours.items():
+        files = ", ".join(
+            f"{rung.model.path.name} {stored / 1000:,.0f} kB"
+            for rung in one.rungs
+            if (stored := rung_row(one, rung)["bytes"]) is not None
+        )
+        highest = shown.lower(one.scores().curve().highest_certifiable)
+        found.append(f"for {name}: {files or 'not here'}; highest certified {highest}")
+    return found
 
 
 def rung_row(task: Task, rung: Rung) -> dict[str, Any]:
@@ -133,15 +160,24 @@ def rung_row(task: Task, rung: Rung) -> dict[str, Any]:
 @command.command("verify")
 @click.argument("name", metavar="[TASK]", required=False)
 @click.option("--engine", default="onnx", show_default=True)
+@click.option("--parse-only", is_flag=True, help="For --engine tensorrt: needs no GPU.")
 @_repository
 @_json
-def verify(name: str | None, engine: str, root: Path, json_file: Path | None) -> None:
-    """Check digests and run each model once; exits 1 if anything is wrong."""
+def verify(
+    name: str | None, engine: str, parse_only: bool, root: Path, json_file: Path | None
+) -> None:
+    """Check digests and run each model once; exits 1 if anything is wrong.
+
+    With --engine tensorrt the files for TensorRT are checked; --parse-only parses and builds them
+    without running them.
+    """
+    if parse_only and flavour_of(engine) != tensorrt.FLAVOUR:
+        raise click.UsageError("--parse-only goes with --engine tensorrt")
     repository = Repository(root)
     findings: list[dict[str, Any]] = []
     for task_name in [name] if name is not None else repository.tasks():
         for version in repository.versions(task_name):
-            for part, state in verify_version(root / task_name / version, engine):
+            for part, state in verify_version(root / task_name / version, engine, parse_only):
                 click.echo(f"{task_name}/{version} {part}: {state}")
                 findings.append(
                     {"task": task_name, "version": version, "part": part, "state": state}
@@ -153,26 +189,37 @@ def verify(name: str | None, engine: str, root: Path, json_file: Path | None) ->
         raise click.exceptions.Exit(1)
 
 
-def verify_version(folder: Path, engine: str = "onnx") -> Iterator[tuple[str, str]]:
-    """Each part of a version with its state: `ok`, `not here`, or what is wrong with it."""
+def verify_version(
+    folder: Path, engine: str = "onnx", parse_only: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Each part of a version with its state: `ok`, `not here`, or what is wrong with it.
+
+    The files that `engine` wants; any engine that wants the plain ones tries those of every
+    flavour.
+    """
     try:
         task = read_task(folder)
     except HawkVisionError as error:
         yield "task.toml", str(error)
         return
-    yield "calibration", _state(partial(check_calibration, task))
-    for rung in task.rungs:
-        yield (
-            rung.name,
-            _state(partial(check_rung, task, rung, engine)) if rung.present else _ABSENT,
-        )
+    wanted = task.as_flavour(flavour_of(engine))
+    seen = set()
+    for one in [wanted] if wanted is not task else [task, *task.flavours.values()]:
+        of = f" ({one.flavour})" if one.flavour else ""
+        yield f"calibration{of}", _state(partial(check_calibration, one))
+        for rung in one.rungs:
+            if rung.model.path in seen:
+                continue
+            seen.add(rung.model.path)
+            check = partial(check_parse if parse_only else check_rung, one, rung, engine)
+            yield f"{rung.name}{of}", _state(check) if rung.present else _ABSENT
 
 
 def _state(check: Callable[[], None]) -> str:
     try:
         check()
     except HawkVisionError as error:
-        return str(error)
+        return f"{error.message}. {error.hint}" if error.hint else error.message
     return _SOUND
 
 
@@ -195,6 +242,9 @@ def check_rung(task: Task, rung: Rung, engine: str) -> None:
 
     Raises HawkVisionError if an answer is no answer, or not the certified one.
     """
+    if flavour_of(engine) == tensorrt.FLAVOUR and tensorrt.present():
+        rung.check_digest()
+        tensorrt.examine(rung.model.path)
     loaded = LoadedRung.open(rung, task.kind, engine=engine, reference=task.reference(rung.name))
     loaded.close()
     found = loaded.agreement
@@ -204,6 +254,12 @@ def check_rung(task: Task, rung: Rung, engine: str) -> None:
             f"{found.tolerance:.3g} is tolerated",
             hint="Certify them with `hawkvision calibrate --engine NAME`.",
         )
+
+
+def check_parse(_task: Task, rung: Rung, _engine: str) -> None:
+    """Check the digest, then parse and build for TensorRT. Raises HawkVisionError."""
+    rung.check_digest()
+    tensorrt.examine(rung.model.path, build=True)
 
 
 def brief(table: dict[str, Any]) -> str:

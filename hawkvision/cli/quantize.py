@@ -18,6 +18,7 @@ from hawkvision.cli.calibrate import MODEL, parse_source_option
 from hawkvision.cli.output import screen, write_json
 from hawkvision.datasets import LabelledImage, LabelledSet, open_labelled
 from hawkvision.engines import ModelSpec, check_onnx_runtime
+from hawkvision.engines.tensorrt import examine as tensorrt
 from hawkvision.errors import CalibrationError
 from hawkvision.images import decode, fit
 from hawkvision.repository.task import Kind
@@ -26,7 +27,7 @@ from hawkvision.taskbuild.build import readable, split_images
 from hawkvision.taskbuild.cost import Cost, measure_cost
 from hawkvision.taskbuild.fitting import FittedRung, Fitting, fit_rung
 from hawkvision.taskbuild.planning import plan_task
-from hawkvision.taskbuild.quantization import Answers, Changes, compare, quantize
+from hawkvision.taskbuild.quantization import Answers, Changes, Target, compare, quantize
 from hawkvision.taskbuild.runs import outputs_of
 from hawkvision.taskbuild.sources import ModelSource, read_aliases
 from hawkvision.tasks import Outputs
@@ -36,7 +37,18 @@ from hawkvision.tasks import Outputs
 @click.argument("model", callback=parse_source_option, metavar=MODEL)
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Labelled images.")
 @click.option("--split", help="Folder above the class folders, e.g. train.")
-@click.option("--out", type=click.Path(path_type=Path), show_default="FILE.int8.onnx")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    show_default="FILE.int8.onnx, or FILE.tensorrt.onnx",
+)
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(["cpu", "tensorrt"]),
+    default="cpu",
+    help="Who runs it: TensorRT takes other steps than CPUs.",
+)
 @click.option("--images", default=256, type=click.IntRange(16), help="That give the ranges.")
 @click.option("--compare-images", default=2000, type=click.IntRange(50))
 @click.option("--aliases", type=click.Path(path_type=Path), help='JSON, {"folder": "label"}.')
@@ -47,15 +59,20 @@ def command(
     data: Path,
     split: str | None,
     out: Path | None,
+    target: Target,
     images: int,
     compare_images: int,
     aliases: Path | None,
     threads: int,
     json_file: Path | None,
 ) -> None:
-    """Quantize a float32 classifier to int8 (static, QDQ, per channel) and compare both."""
+    """Quantize a float32 classifier to int8 (static, QDQ, per channel) and compare both.
+
+    Both are compared, and timed, with ONNX Runtime on this machine.
+    """
     check_onnx_runtime()
-    path = out or model.path.with_suffix(".int8.onnx")
+    suffix = ".int8.onnx" if target == "cpu" else f".{target}.onnx"
+    path = out or model.path.with_suffix(suffix)
     folder = tempfile.TemporaryDirectory(prefix="hawkvision-")
     scratch = Path(click.get_current_context().with_resource(folder))
     found = open_labelled(data, split)
@@ -73,7 +90,9 @@ def command(
     before, _, notes, _ = fit_rung(plan, planned.heads[0], held)
     for note in (*found.notes, *planned.notes, *notes):
         click.echo(f"note: {note}", err=True)
-    quantize(before.spec.path, path, _inputs(before, held.images[:images]))
+    quantize(before.spec.path, path, _inputs(before, held.images[:images]), target)
+    if target == tensorrt.FLAVOUR and tensorrt.present():
+        click.echo(f"parsed: {tensorrt.examine(path).by} takes {path.name}", err=True)
     after = replace(before, spec=replace(before.spec, path=path, precision="int8"))
     after = replace(after, head=_refitted(after, held))
     rest = _fitting(kind, comparing, threads)

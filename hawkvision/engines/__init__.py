@@ -1,7 +1,7 @@
 """Engines run one network; they are found through the entry-point group `hawkvision.engines`."""
 
 from hawkvision.engines.base import Engine, EngineMetadata, Measuring, ModelSpec
-from hawkvision.engines.registry import available_engines, open_engine
+from hawkvision.engines.registry import available_engines, flavour_of, open_engine
 from hawkvision.engines.runtime import check_onnx_runtime, onnx_runtime
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ModelSpec",
     "available_engines",
     "check_onnx_runtime",
+    "flavour_of",
     "onnx_runtime",
     "open_engine",
 ]

@@ -32,3 +32,15 @@ def open_engine(spec: ModelSpec, *, name: str = "onnx", threads: int = 1) -> Eng
             hint=f"Installed engines: {', '.join(available_engines())}.",
         ) from error
     return factory(spec, threads=threads)
+
+
+def flavour_of(name: str) -> str:
+    """Which files of a task an engine wants: those of the flavour it names, else of its own name.
+
+    A task that has none of that flavour gives its plain files.
+    """
+    try:
+        factory = extensions.load(extensions.ENGINES, name)
+    except KeyError:
+        return name
+    return str(getattr(factory, "flavour", name))

@@ -15,6 +15,9 @@ from hawkvision.tasks import Outputs
 INPUT = "image"
 AGREES = "hawkvision_numerics_agree"
 """Reply parameter, only sent where it is false."""
+FLAVOUR = "hawkvision_flavour"
+"""Reply parameter: which files of the task answered; only sent where it is not the plain ones."""
+_LONGEST_FLAVOUR = 40
 
 _CONTRACT = f"Send one input {INPUT!r}, datatype BYTES, shape [N] or [N,1]."
 
@@ -82,11 +85,17 @@ def _elements(request: messages.ModelInferRequest, count: int) -> list[bytes]:
 
 
 def build_reply(
-    request: messages.ModelInferRequest, version: str, outputs: Outputs, *, agrees: bool = True
+    request: messages.ModelInferRequest,
+    version: str,
+    outputs: Outputs,
+    *,
+    agrees: bool = True,
+    flavour: str = "",
 ) -> messages.ModelInferResponse:
     """The response that carries `outputs` [N,…] by name.
 
-    `agrees` false says, in a parameter, that the engine is not the one that was certified.
+    `agrees` false says, in a parameter, that the engine is not the one that was certified;
+    `flavour` which of the task's files it runs.
     """
     reply = messages.ModelInferResponse(
         model_name=request.model_name, model_version=version, id=request.id
@@ -96,15 +105,21 @@ def build_reply(
         reply.raw_output_contents.append(pack_fp32(tensor))
     if not agrees:
         reply.parameters[AGREES].bool_param = False
+    if flavour:
+        reply.parameters[FLAVOUR].string_param = flavour
     return reply
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server answered: float32 tensors by name, and whether it stands by its certificate."""
+    """What a server answered: float32 tensors by name, and whether it stands by its certificate.
+
+    `flavour` names the files of the task that it runs, empty for the plain ones.
+    """
 
     outputs: Outputs
     agrees: bool
+    flavour: str = ""
 
 
 def parse_reply(reply: messages.ModelInferResponse) -> Reply:
@@ -123,4 +138,5 @@ def parse_reply(reply: messages.ModelInferResponse) -> Reply:
             raise ValueError(str(error)) from error
         outputs[output.name] = rows
     agrees = AGREES not in reply.parameters or reply.parameters[AGREES].bool_param
-    return Reply(outputs, agrees)
+    flavour = reply.parameters[FLAVOUR].string_param if FLAVOUR in reply.parameters else ""
+    return Reply(outputs, agrees, flavour[:_LONGEST_FLAVOUR])

@@ -45,7 +45,7 @@ def build_index(root: Path) -> dict[str, dict[str, tuple[IndexedFile, ...]]]:
             if file.is_file() and _NAME.fullmatch(file.name)
         )
         names = {file.name for file in files}
-        for rung in read_task(folder).rungs:
+        for rung in read_task(folder).every_rung:
             for file in rung.files:
                 if rung.present and file.name not in names:
                     raise RepositoryError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import urllib3
@@ -113,7 +114,7 @@ class Puller:
         for file in wanted:
             self._file(task, chosen, file, partial)
         _remove_unknown(partial, {file.name for file in wanted})
-        for rung in read_task(partial).rungs:
+        for rung in read_task(partial).every_rung:
             if rung.present:
                 rung.check_digest()
         _place(partial, final)
@@ -227,7 +228,9 @@ def _other_rungs(task_file: Path, rungs: Sequence[str]) -> set[str]:
     try:
         tables = tomllib.loads(task_file.read_text("utf-8"))["rungs"]
         files = {
-            str(table["name"]): {str(table["file"]), *map(str, table.get("weights", ()))}
+            str(table["name"]): set[str]().union(
+                *map(_named, (table, *dict(table.get("flavours", {})).values()))
+            )
             for table in tables
         }
     except (ValueError, KeyError, TypeError) as error:
@@ -239,6 +242,12 @@ def _other_rungs(task_file: Path, rungs: Sequence[str]) -> set[str]:
         )
     kept = set[str]().union(*(files[name] for name in rungs))
     return set[str]().union(*files.values()) - kept
+
+
+def _named(table: Mapping[str, Any]) -> set[str]:
+    """The files that a rung's table names, or the table of one of its flavours."""
+    file = {str(table["file"])} if "file" in table else set()
+    return file | set(map(str, table.get("weights", ())))
 
 
 def _remove_unknown(folder: Path, wanted: set[str]) -> None:

@@ -8,7 +8,7 @@ twice that, or within a hundredth, counts as the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -67,6 +67,25 @@ class References:
     """The reference images of a task, by rung."""
 
     rungs: Mapping[str, RungReference]
+
+    def of_flavour(self, flavour: str) -> References:
+        """Those of one flavour of the task; a rung without any there keeps its plain ones.
+
+        Flavours share pixels, so they share a file: `edge@tensorrt` stands beside `edge`.
+        """
+        plain = {name: rung for name, rung in self.rungs.items() if "@" not in name}
+        own = {name: self.rungs.get(f"{name}@{flavour}", rung) for name, rung in plain.items()}
+        return References(own)
+
+    def without(self, names: Collection[str]) -> References:
+        """Those of all other rungs."""
+        return References({name: rung for name, rung in self.rungs.items() if name not in names})
+
+    def with_flavour(self, flavour: str, other: References) -> References:
+        """These, and those of one more flavour."""
+        return References(
+            {**self.rungs, **{f"{name}@{flavour}": rung for name, rung in other.rungs.items()}}
+        )
 
     def save(self, path: Path) -> None:
         """Write as a compressed `.npz` without pickles; equal pixels are written once."""

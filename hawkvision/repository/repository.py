@@ -40,8 +40,8 @@ class Repository:
             raise UnknownTask(f"no task {task[:80]!r}", hint=f"Tasks here: {known}.")
         return sorted(found, key=version_key, reverse=True)
 
-    def open(self, task: str, version: str | None = None) -> Task:
-        """The newest version that reads well, or just `version`.
+    def open(self, task: str, version: str | None = None, *, flavour: str = "") -> Task:
+        """The newest version that reads well, or just `version`, in a flavour where it has it.
 
         Raises UnknownTask, or RepositoryError where no version is good.
         """
@@ -52,18 +52,18 @@ class Repository:
                     f"task {task!r} has no version {version[:40]!r}",
                     hint=f"It has {', '.join(versions)}.",
                 )
-            return self._read(task, version)
+            return self._read(task, version).as_flavour(flavour)
         faults: list[HawkVisionError] = []
         for candidate in versions:
             try:
-                return self._good(task, candidate)
+                return self._good(task, candidate, flavour)
             except RepositoryError as error:
                 _log.warning("skipping %s version %s: %s", task, candidate, error)
                 faults.append(error)
         raise faults[0]
 
-    def _good(self, name: str, version: str) -> Task:
-        task = self._read(name, version)
+    def _good(self, name: str, version: str, flavour: str) -> Task:
+        task = self._read(name, version).as_flavour(flavour)
         task.scores()
         for rung in task.rungs:
             if rung.present:

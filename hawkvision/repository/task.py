@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import tomli_w
 
 from hawkvision.calibration.scores import CalibrationScores
 from hawkvision.engines.base import DTYPES, ModelSpec
-from hawkvision.errors import RepositoryError
+from hawkvision.errors import CalibrationError, RepositoryError
 from hawkvision.images.geometry import InputGeometry
+from hawkvision.repository.flavours import add_flavours, flavour_tables
 from hawkvision.repository.references import References, RungReference
 from hawkvision.repository.weights import find_weights, weight_files
 from hawkvision.tasks import Itemised, TaskKind, kind_named
@@ -92,6 +93,9 @@ class Task:
 
     `tiers`, where there are any, are the accuracy targets that hold all at once (δ is split among
     them). `numerics` is None in tasks that were calibrated before certificates named theirs.
+    `flavour` names the engine that this task's files are for, empty where they suit any;
+    `flavours` are the other ones, each whole, with a certificate of its own. `upper` is the flavour
+    that the data center runs, where it is not this one.
     """
 
     name: str
@@ -105,6 +109,9 @@ class Task:
     folder: Path = field(default_factory=Path)
     tiers: tuple[float, ...] = ()
     numerics: Numerics | None = None
+    flavour: str = ""
+    flavours: Mapping[str, Task] = field(default_factory=dict)
+    upper: Task | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -126,12 +133,34 @@ class Task:
             hint=f"It has {', '.join(rung.name for rung in self.rungs)}.",
         )
 
+    @property
+    def every_rung(self) -> tuple[Rung, ...]:
+        """The rungs of this and of every other flavour."""
+        return tuple(rung for one in (self, *self.flavours.values()) for rung in one.rungs)
+
+    def as_flavour(self, name: str) -> Task:
+        """This task with the files that the engine `name` wants; itself where it has none such."""
+        return self.flavours.get(name, self)
+
+    def below(self, name: str) -> Task:
+        """This task at the edge of a data center whose engine wants the flavour `name`."""
+        there = {self.flavour: self, **self.flavours}
+        upper = there.get(name, there[""])
+        if upper is self:
+            return self
+        return replace(self, rungs=(self.rungs[0], *upper.rungs[1:]), upper=upper)
+
+    @property
+    def dc_flavour(self) -> str:
+        """The flavour whose answers the thresholds expect from the data center."""
+        return self.flavour if self.upper is None else self.upper.flavour
+
     def references(self) -> References | None:
         """The reference images, their digest checked; None without. Raises RepositoryError."""
         if self.numerics is None:
             return None
         check_digest(self.numerics.references, self.numerics.sha256)
-        return References.load(self.numerics.references)
+        return References.load(self.numerics.references).of_flavour(self.flavour)
 
     def reference(self, rung: str) -> RungReference | None:
         """The reference images of one rung, or None. Raises RepositoryError."""
@@ -142,11 +171,20 @@ class Task:
         """The held-out scores, their digest checked. Raises RepositoryError."""
         check_digest(self.calibration, self.calibration_sha256)
         kind = self.kind
-        return CalibrationScores.load(
+        found = CalibrationScores.load(
             self.calibration,
             binary=kind.binary,
             losses_of=kind.losses_of if isinstance(kind, Itemised) else None,
         )
+        if self.upper is None or self.upper.calibration == self.calibration:
+            return found
+        try:
+            return found.below(self.upper.scores())
+        except CalibrationError as error:
+            raise RepositoryError(
+                f"flavours of task {self.name!r}: {error.message}",
+                hint="Run both sides in the same flavour, or calibrate both on the same images.",
+            ) from error
 
 
 def digest(path: Path) -> str:
@@ -184,6 +222,27 @@ def _parse(raw: dict[str, Any], folder: Path) -> Task:
     if raw["schema"] != SCHEMA:
         raise ValueError(f"schema {raw['schema']} is not {SCHEMA}")
     kind = kind_named(str(raw.get("kind", DEFAULT))).parse(raw)
+    tables = flavour_tables(raw)
+    return with_flavours(
+        _parse_one(raw, folder, kind),
+        {name: _parse_one(table, folder, kind) for name, table in tables.items()},
+    )
+
+
+def with_flavours(task: Task, flavours: Mapping[str, Task]) -> Task:
+    """The task with these flavours; each of them knows all others."""
+    plain = replace(task, flavour="", flavours={})
+    every = {name: replace(one, flavour=name, flavours={}) for name, one in flavours.items()}
+    known = {
+        name: replace(
+            one, flavours={"": plain, **{key: it for key, it in every.items() if key != name}}
+        )
+        for name, one in every.items()
+    }
+    return replace(plain, flavours=known)
+
+
+def _parse_one(raw: dict[str, Any], folder: Path, kind: Kind) -> Task:
     return Task(
         name=str(raw["name"]),
         version=folder.name,
@@ -259,8 +318,16 @@ def _number(value: Any) -> float:
 def write_task(task: Task) -> None:
     """Write `task.folder/task.toml`, computing the digests of the files that lie there.
 
-    Raises RepositoryError for weights that are not there.
+    Its flavours are written with it; give the plain task. Raises RepositoryError for weights that
+    are not there.
     """
+    raw = _task_table(task)
+    if task.flavours:
+        add_flavours(raw, {name: _task_table(one) for name, one in task.flavours.items()})
+    (task.folder / "task.toml").write_bytes(tomli_w.dumps(raw).encode())
+
+
+def _task_table(task: Task) -> dict[str, Any]:
     raw: dict[str, Any] = {"schema": SCHEMA, "name": task.name}
     if task.kind.name != DEFAULT:
         raw["kind"] = task.kind.name
@@ -280,7 +347,7 @@ def write_task(task: Task) -> None:
             "file": file.name,
             "sha256": digest(file),
         }
-    (task.folder / "task.toml").write_bytes(tomli_w.dumps(raw).encode())
+    return raw
 
 
 def _rung_table(rung: Rung, kind: Kind) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import numpy as np
 from hawkvision.calibration import CalibrationScores, Items, shown
 from hawkvision.cascade.chain import choose_chain, of_chain
 from hawkvision.datasets import LabelledImage, LabelledSet, copies_elsewhere, order, remark_on
+from hawkvision.engines import flavour_of
+from hawkvision.engines.tensorrt import examine as tensorrt
 from hawkvision.errors import CalibrationError, InvalidRequest
 from hawkvision.images import decode
 from hawkvision.lossy.jpeg.damage import lose_packets
@@ -106,6 +108,9 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
             f"{request.name[:80]!r} is no name for a task",
             hint="Letters, digits, '_', '-' and '.', starting with a letter or digit.",
         )
+    if flavour_of(request.engine) == tensorrt.FLAVOUR and tensorrt.present():
+        for source in request.models:
+            tensorrt.examine(source.path)
     with tempfile.TemporaryDirectory(prefix="hawkvision-") as scratch:
         return _build(request, out, progress, Path(scratch))
 

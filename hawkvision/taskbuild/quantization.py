@@ -1,7 +1,8 @@
 """Static int8 quantization of ONNX networks, and what it changes.
 
-QDQ format, weights signed 8 bit per channel, activations unsigned 8 bit, ranges from labelled
-images as they will be served. Source: onnxruntime.ai, "Quantize ONNX Models".
+QDQ format, weights signed 8 bit per channel, activations 8 bit (unsigned for CPUs, symmetric for
+TensorRT), ranges from labelled images as they will be served. Source: onnxruntime.ai, "Quantize
+ONNX Models".
 """
 
 from __future__ import annotations
@@ -10,26 +11,28 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import EngineError
+from hawkvision.taskbuild.symmetric import symmetric
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
+Target = Literal["cpu", "tensorrt"]
 Inputs = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float32]
 
 
-def quantize(model: Path, out: Path, inputs: Iterable[Inputs]) -> None:
+def quantize(model: Path, out: Path, inputs: Iterable[Inputs], target: Target = "cpu") -> None:
     """Write an int8 copy of a float network to `out`.
 
-    `inputs` are single network inputs float32 [1,C,H,W] or [1,H,W,C], some hundred. Raises
-    EngineError where ONNX Runtime or the extra `quantize` is missing, or the network cannot be
-    quantized.
+    `inputs` are single network inputs float32 [1,C,H,W] or [1,H,W,C], some hundred; `target` says
+    who shall run it (see `symmetric`). Raises EngineError where ONNX Runtime or the extra
+    `quantize` is missing, or the network cannot be quantized.
     """
     check_onnx_runtime()
     try:
@@ -79,6 +82,8 @@ def quantize(model: Path, out: Path, inputs: Iterable[Inputs]) -> None:
                 f"{model.name} cannot be quantized: {str(error).splitlines()[0][:200]}",
                 hint="Opset 13 or newer and static shapes are needed.",
             ) from error
+    if target == "tensorrt":
+        onnx.save(symmetric(onnx.load(out)), out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import numpy.typing as npt
 
+from hawkvision import roadsigns
 from hawkvision.calibration import CalibrationScores
 from hawkvision.calibration.intervals import clopper_pearson
-from hawkvision.datasets import LabelledSet, order
+from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labelled, order
+
+ROADSIGNS_SEEDS = (2, 3)
+ROADSIGNS_IMAGES = 4000
+_SPLITS = {"cifar10": "test"}
 
 Flags = npt.NDArray[np.bool_]
 
@@ -19,6 +26,25 @@ def thirds(found: LabelledSet) -> tuple[LabelledSet, LabelledSet]:
     """Two thirds to calibrate with and one to report on, by the hash of the files' names."""
     calibrating, reporting = order.thirds(found.members)
     return found.part(calibrating), found.part(reporting)
+
+
+def held_out(task: str, data: Path | None) -> tuple[LabelledSet, LabelledSet]:
+    """The images that no rung was trained on: (to calibrate with, to report on)."""
+    if task == "roadsigns":
+        halves = [
+            in_memory(
+                (
+                    LabelledImage(drawn.jpeg, drawn.label, f"{seed}-{index:05d}.jpg")
+                    for index, drawn in enumerate(roadsigns.stream(ROADSIGNS_IMAGES, seed=seed))
+                ),
+                sorted(roadsigns.CLASSES),
+            )
+            for seed in ROADSIGNS_SEEDS
+        ]
+        return halves[0], halves[1]
+    if data is None:
+        raise click.UsageError(f"task {task} needs --data")
+    return thirds(open_labelled(data, _SPLITS.get(task, "val")))
 
 
 def target_rows(

@@ -27,7 +27,6 @@ from rich.console import Console
 from rich.table import Table
 
 from hawkvision.calibration import shown
-from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labelled
 from hawkvision.engines import open_engine
 from hawkvision.images import InputGeometry, decode, fit
 from hawkvision.repository import Rung, Task, read_task, write_task
@@ -35,7 +34,7 @@ from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
 from hawkvision.tasks.classification import expected_calibration_error, softmax
 from models.recipes.export import Image, export_int8, load_net
-from models.recipes.held_out import target_rows, thirds
+from models.recipes.held_out import held_out, target_rows
 from models.recipes.nets import ResidualNet
 from models.recipes.samples import Sample, training_samples
 from models.recipes.specs import RECIPES, Recipe
@@ -44,8 +43,6 @@ from models.recipes.train import to_tensor
 QUANTIZATION_IMAGES = 256
 LEAST_AGREEMENT = 0.95
 """Share of images on which int8 must answer as the float network does; less means a fault."""
-ROADSIGNS_SEEDS = (2, 3)
-ROADSIGNS_IMAGES = 4000
 TARGETS = (0.80, 0.82, 0.85, 0.88, 0.90, 0.91, 0.92, 0.94, 0.95, 0.96, 0.97)
 
 Fit = Literal["cover", "stretch"]
@@ -86,27 +83,6 @@ PUBLISHED = {
         {},
     ),
 }
-
-
-def held_out(task: str, data: Path | None) -> tuple[LabelledSet, LabelledSet]:
-    """The images that no rung was trained on: (to calibrate with, to report on)."""
-    if task == "roadsigns":
-        from hawkvision import roadsigns
-
-        halves = [
-            in_memory(
-                (
-                    LabelledImage(drawn.jpeg, drawn.label, f"{seed}-{index:05d}.jpg")
-                    for index, drawn in enumerate(roadsigns.stream(ROADSIGNS_IMAGES, seed=seed))
-                ),
-                sorted(roadsigns.CLASSES),
-            )
-            for seed in ROADSIGNS_SEEDS
-        ]
-        return halves[0], halves[1]
-    if data is None:
-        raise click.UsageError(f"task {task} needs --data")
-    return thirds(open_labelled(data, "val"))
 
 
 def pixels(images: list[bytes], geometry: InputGeometry) -> Iterator[Image]:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hawkvision.cli.main import cli
-from hawkvision.errors import CalibrationError, DatasetError
+from hawkvision.errors import CalibrationError, DatasetError, UnknownTask
 from tests.models import coloured_jpeg
 from tests.taskbuild.exports import beside
 from tests.taskbuild.strangers import write_large, write_photos, write_small
@@ -74,6 +74,30 @@ def test_models_and_photos_become_a_task_with_a_report(stranger: Path, tmp_path:
         cli, ["models", "show", "photos", "--model-repository", str(tmp_path / "out")]
     )
     assert "relative to the data center" in shown.output and "sent again whole" in shown.output
+
+
+def test_files_for_one_engine_become_the_tasks_next_version(stranger: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert calibrate(stranger, out, "--loss-levels", "0").exit_code == 0
+    done = calibrate(stranger, out, "--loss-levels", "0", "--flavour", "fast")
+    assert done.exit_code == 0, done.output
+    folder = out / "photos" / "2"
+    assert (folder / "calibration.fast.npz").exists() and (folder / "report.fast.html").exists()
+    shown = CliRunner().invoke(cli, ["models", "show", "photos", "--model-repository", str(out)])
+    assert "for fast: edge.onnx" in shown.output
+    verified = CliRunner().invoke(cli, ["models", "verify", "--model-repository", str(out)])
+    assert verified.exit_code == 0 and "photos/2 calibration (fast): ok" in verified.output
+
+
+def test_a_flavour_needs_the_task_and_its_images(stranger: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert isinstance(calibrate(stranger, out, "--flavour", "fast").exception, UnknownTask)
+    assert calibrate(stranger, out, "--loss-levels", "0").exit_code == 0
+    words = ["--loss-levels", "0", "--flavour", "fast", "--limit", "300"]
+    refused = calibrate(stranger, out, *words).exception
+    assert isinstance(refused, CalibrationError) and "not of the same images" in refused.message
+    assert not (out / "photos" / "2").exists()
 
 
 def test_splits_are_not_mixed_unasked(stranger: Path, tmp_path: Path) -> None:

@@ -123,9 +123,11 @@ def test_a_task_without_references_is_taken_on_trust(tmp_path: Path) -> None:
     rung.close()
 
 
+@pytest.mark.parametrize("flavour", ["", "tensorrt"])
 @pytest.mark.parametrize("name", ["cifar10", "imagenette", "roadsigns"])
-def test_the_shipped_certificates_hold_here(name: str) -> None:
-    task = Repository(shipped_repository()).open(name)
+def test_the_shipped_certificates_hold_here(name: str, flavour: str) -> None:
+    task = Repository(shipped_repository()).open(name, flavour=flavour)
+    assert task.flavour == flavour
     assert task.numerics is not None and task.numerics.engine == "onnx"
     for rung in task.rungs:
         loaded = LoadedRung.open(rung, task.kind, reference=task.reference(rung.name))

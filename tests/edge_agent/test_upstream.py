@@ -25,6 +25,7 @@ from hawkvision.oip.open_inference_pb2_grpc import (
     add_GRPCInferenceServiceServicer_to_server,
 )
 from hawkvision.repository import Repository, Task
+from hawkvision.repository.task import with_flavours
 from tests.models import build_tiny_repository, coloured_jpeg
 from tests.processes import edge, free_port, gateway
 
@@ -307,3 +308,29 @@ def test_images_over_the_gateway_s_limit_degrade_only_themselves(repository: Pat
     assert {answer["degraded"] for answer in refused} == {"rejected"}
     assert {answer["degraded"] for answer in answers} == {None}
     assert any(answer["escalated"] for answer in answers)
+
+
+async def test_answers_of_files_that_the_thresholds_do_not_rest_on_are_not_certified(
+    task: Task, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fast(request: messages.ModelInferRequest, _context: Any) -> Any:
+        return build_reply(request, "1", GOOD, flavour="fast")
+
+    both = with_flavours(task, {"fast": task})
+    async with listening() as ([gateway_side], address):
+        upstream = GrpcUpstream(address, 8)
+        plain = await ask(upstream, both, 1)
+        gateway_side.script = fast
+        with caplog.at_level(logging.WARNING):
+            other = await ask(upstream, both, 3)
+        expected = await ask(upstream, both.below("fast"), 1)
+        gateway_side.script = answer
+        missing = await ask(upstream, both.as_flavour("fast"), 1)
+        await upstream.close()
+    assert [one.agrees for one in (*plain, *other, *expected, *missing)] == [
+        True,
+        *[False] * 3,
+        True,
+        False,
+    ]
+    assert [one.message.count("--dc-flavour") for one in caplog.records] == [1, 1]
