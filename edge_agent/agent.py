@@ -163,6 +163,7 @@ class Agent:
             lambda: self.connections.ended,
         )
         for name, local in self.tasks.items():
+            self.metrics.running(name, local.rung)
             if isinstance(local.engine, Measuring):
                 self.metrics.watch_engine(name, local.engine)
         for name, text, read in (

@@ -66,6 +66,8 @@ def build(
     keep = parse(trt, network, path)  # owns the weights until the engine is built
     config = builder.create_builder_config()
     config.builder_optimization_level = recipe.optimisation_level
+    if hasattr(trt.BuilderFlag, "TF32"):
+        config.clear_flag(trt.BuilderFlag.TF32)  # float32 stays float32
     if hasattr(config, "progress_monitor") and hasattr(trt, "IProgressMonitor"):
         config.progress_monitor = make_monitor(trt, report)
     cache = config.create_timing_cache(timings)

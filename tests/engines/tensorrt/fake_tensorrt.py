@@ -133,8 +133,12 @@ class _Config:
     progress_monitor: Any = None
 
     def __init__(self) -> None:
+        self.flags = {"TF32"}
         self.profiles: list[_Profile] = []
         self._cache: Any = None
+
+    def clear_flag(self, flag: str) -> None:
+        self.flags.discard(flag)
 
     def create_timing_cache(self, data: bytes) -> Any:
         if data and not data.startswith(b"timings"):
@@ -162,6 +166,7 @@ class FakeTensorRT:
     TensorIOMode = TensorIOMode
     ExecutionContextAllocationStrategy = Strategy
     OnnxParser = _Parser
+    BuilderFlag = SimpleNamespace(TF32="TF32")
 
     def __init__(self, device: NumpyDevice, version: str = "10.16.2.10") -> None:
         self.__version__ = version
@@ -198,7 +203,7 @@ class _Builder:
 
     def build_serialized_network(self, network: _Network, config: _Config) -> bytes | None:
         model = network.model
-        assert model is not None
+        assert model is not None and not config.flags, "TF32 rounds what the file does not"
         free = [name for name, one in model.inputs.items() if -1 in _dims(one.shape)]
         if free and not config.profiles:
             self.logger.log(_Logger.ERROR, "no optimization profile has been defined")
