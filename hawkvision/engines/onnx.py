@@ -17,7 +17,7 @@ from hawkvision.engines.feeding import (
     wanted_outputs,
 )
 from hawkvision.engines.graphs import GraphRuns
-from hawkvision.engines.providers import MOST, TENSORRT, Device
+from hawkvision.engines.providers import MOST, TENSORRT, Device, Input
 from hawkvision.engines.sessions import Asked, Given, device_of, first_line, open_session
 from hawkvision.errors import EngineError
 from hawkvision.tasks.base import Outputs
@@ -52,7 +52,8 @@ class OnnxEngine:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_image_input(spec, [one.shape for one in inputs], len(outputs))
         self._spec = spec
-        self._input: str = inputs[0].name
+        self.image = Input(inputs[0].name, tuple(inputs[0].shape))
+        self._input = self.image.name
         self._outputs = wanted_outputs(spec, [output.name for output in outputs])
         fixed = inputs[0].shape[0]
         self._fixed_batch: int | None = fixed if isinstance(fixed, int) and fixed > 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -131,3 +132,18 @@ async def test_probes_run_and_are_counted_without_a_store(
             while found.get("hawkvision_probes_total", 0) < 8:
                 found = {name: value for name, _, value in await scraped(agent)}
     assert "hawkvision_probe_errors_total" in found
+
+
+async def test_by_what_an_edge_rung_is_computed_is_said(tiny_repository: Path) -> None:
+    async with started(tiny_repository) as agent:
+        reply = await exchange(agent, request("GET", "/v1/tasks/tiny"))
+        (shown,) = [
+            labels for name, labels, _ in await scraped(agent) if name == "hawkvision_engine_info"
+        ]
+    said = json.loads(reply.body)["engine"]
+    assert (said["asked"], said["device"]) == ("onnx", "cpu")
+    assert "this ONNX Runtime has no TensorRT and no CUDA" in said["reason"]
+    assert (shown["task"], shown["rung"]) == ("tiny", "edge")
+    assert {key: shown[key] for key in said if key != "measured"} == {
+        key: value for key, value in said.items() if key != "measured"
+    }
