@@ -44,7 +44,6 @@ class LargeModel:
         for rung in task.rungs[1:]:
             reference = None if references is None else references.rungs.get(rung.name)
             loaded = LoadedRung.open(rung, task.kind, engine=engine, reference=reference)
-            _log.info("task %s, %s", task.name, loaded)
             if not loaded.agreement.agree:
                 _log.warning(
                     "task %s, rung %s: this engine's answers differ from the certified ones by "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 import grpc
@@ -22,6 +23,8 @@ from hawkvision.images.budget import BUDGET
 from hawkvision.serving import memory, service
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.service import ServiceKind
+
+_log = logging.getLogger(__name__)
 
 _PATIENCE_S = 0.25
 """So long a message may be on its way while others wait for its place."""
@@ -91,6 +94,9 @@ class Gateway:
             ) from error
         await self._server.start()
         self._looking = asyncio.create_task(self._gives_back.keep_looking())
+        for name, model in self.models.items():
+            for rung in model.rungs:
+                _log.info("task %s, %s", name, rung)
         return self._port
 
     async def drain(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -50,6 +51,7 @@ from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
 from hawkvision.tracking.trust import vouched
 
+_log = logging.getLogger(__name__)
 _EXPORT_S = 5.0
 _ASIDE_S = 2.0
 """So long an audit or a probe waits for the data center, seconds."""
@@ -252,6 +254,8 @@ class Agent:
         self.jobs.repeat("export", self._export, _EXPORT_S)
         gives_back = memory.GivesBack(lambda: self.bodies.freed + BUDGET.freed)
         self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
+        for name, local in self.tasks.items():
+            _log.info("task %s, %s", name, local.rung)
         return self._port
 
     def _connection(self, seat: Seat) -> Connection:

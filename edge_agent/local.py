@@ -53,7 +53,6 @@ class LocalTask:
         loaded = LoadedRung.open(
             rung, task.kind, engine=engine, reference=task.reference(rung.name)
         )
-        _log.info("task %s, %s", task.name, loaded)
         if not loaded.agreement.agree:
             _log.warning(
                 "task %s: this engine's answers differ from the certified ones by %.3g "
