@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 import grpc
@@ -25,6 +26,8 @@ from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.service import ServiceKind
+
+_log = logging.getLogger(__name__)
 
 _PATIENCE_S = 0.25
 """So long a message may be on its way while others wait for its place."""
@@ -100,6 +103,9 @@ class Gateway:
         await self._server.start()
         await self._start_metrics()
         self._looking = asyncio.create_task(self._gives_back.keep_looking())
+        for name, model in self.models.items():
+            for rung in model.rungs:
+                _log.info("task %s, %s", name, rung)
         return self._port
 
     async def _start_metrics(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -58,6 +59,7 @@ from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
 from hawkvision.tracking.trust import vouched
 
+_log = logging.getLogger(__name__)
 _EXPORT_S = 5.0
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
@@ -228,6 +230,7 @@ class Agent:
             lambda: self.connections.ended,
         )
         for name, local in self.tasks.items():
+            self.metrics.running(name, local.rung)
             if isinstance(local.engine, Measuring):
                 self.metrics.watch_engine(name, local.engine)
         for name, text, read in (
@@ -310,6 +313,8 @@ class Agent:
         self.jobs.repeat("export", self._export, _EXPORT_S)
         gives_back = memory.GivesBack()
         self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
+        for name, local in self.tasks.items():
+            _log.info("task %s, %s", name, local.rung)
         return self._port
 
     async def _listen_at(self, place: Place) -> None:

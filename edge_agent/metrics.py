@@ -13,12 +13,14 @@ from prometheus_client.registry import Collector
 from edge_agent.outcome import Outcome
 from hawkvision.calibration import shown
 from hawkvision.engines import Measuring
+from hawkvision.rungs import LoadedRung
 from hawkvision.tracking.counts import counted_target
 from hawkvision.tracking.trust import is_vouched
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _MOST_TARGETS = 100
 _OTHER = "other"
+_RUNNING = ("asked", "device", "precision", "platform", "version", "reason")
 
 
 class AgentMetrics:
@@ -58,6 +60,13 @@ class AgentMetrics:
             "hawkvision_engine_measured",
             "What an engine's hardware counted for its last batch.",
             ["task", "quantity"],
+            registry=self.registry,
+        )
+        self._running = Gauge(
+            "hawkvision_engine_info",
+            "1 for each rung that is loaded: which engine was asked for, which device was given, "
+            "and why.",
+            ["task", "rung", *_RUNNING],
             registry=self.registry,
         )
         self._accuracy = Gauge(
@@ -153,6 +162,11 @@ class AgentMetrics:
         for target, values in targets.items():
             for name, value in values.items():
                 gauge.labels(*whose, target, name).set(value)
+
+    def running(self, task: str, rung: LoadedRung) -> None:
+        """Say by what a rung is computed."""
+        found = rung.running()
+        self._running.labels(task, rung.name, *(found[name] for name in _RUNNING)).set(1)
 
     def watch_engine(self, task: str, engine: Measuring) -> None:
         """Gauges of what an engine's hardware counts, read when they are scraped."""

@@ -65,9 +65,11 @@ class LoadedRung:
         kind: Kind,
         head: Any,
         agreement: Agreement | None = None,
+        asked: str = "",
     ) -> None:
         self.name = name
         self.engine = engine
+        self.asked = asked
         self.geometry = geometry
         self.kind = kind
         self.head = head
@@ -90,7 +92,7 @@ class LoadedRung:
         """
         rung.check_digest()
         opened = open_engine(rung.model, name=engine, threads=threads)
-        loaded = cls(rung.name, opened, rung.geometry, kind, rung.head)
+        loaded = cls(rung.name, opened, rung.geometry, kind, rung.head, asked=engine)
         try:
             if reference is None:
                 loaded.predict([loaded.grey()])
@@ -101,6 +103,28 @@ class LoadedRung:
             opened.close()
             raise EngineError(f"rung {rung.name!r}: {error.message}", hint=error.hint) from error
         return loaded
+
+    def running(self) -> dict[str, str]:
+        """By what it is computed: the engine that was `asked` for, and what that gave and why."""
+        found = self.engine.metadata
+        return {
+            "asked": self.asked,
+            "device": found.device,
+            "precision": found.precision,
+            "platform": found.platform,
+            "version": found.version,
+            "reason": found.reason,
+        }
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        found = self.engine.metadata
+        why = f": {found.reason}" if found.reason else ""
+        runtime = f"{found.platform} {found.version}".strip()
+        return (
+            f"rung {self.name}: engine {self.asked} asked, {found.device} given "
+            f"({runtime}, {found.precision}){why}"
+        )
 
     def grey(self) -> Pixels:
         """An image that shows nothing, of the network's size."""

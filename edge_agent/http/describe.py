@@ -19,7 +19,6 @@ def describe_server() -> dict[str, Any]:
 def describe_task(local: LocalTask) -> TaskInfo:
     """A task: its labels, and which accuracy targets it can certify."""
     task, curve, engine = local.task, local.policy.curve, local.engine
-    running = engine.metadata
     certificate = None
     if task.numerics is not None:
         certificate = {**task.numerics.as_dict(), **local.rung.agreement.as_dict()}
@@ -36,10 +35,7 @@ def describe_task(local: LocalTask) -> TaskInfo:
         delta=curve.delta,
         calibration_images=curve.images,
         engine={
-            "device": running.device,
-            "precision": running.precision,
-            "platform": running.platform,
-            "version": running.version,
+            **local.rung.running(),
             "measured": engine.measured() if isinstance(engine, Measuring) else {},
         },
         certificate=certificate,

@@ -1,17 +1,19 @@
 """`python3 …/fpga/board BITFILE DIGEST`: the worker that holds the board, run by its path.
 
-The board's own Python runs it and sees nothing else of HawkVision's environment: only the package
-`fpga` is made known here, from the folder that this file is in.
+The board's own Python runs it and sees nothing else of HawkVision's environment: only the packages
+that it needs are made known here, empty, from the folder that holds them.
 """
 
 import sys
 import types
 from pathlib import Path
 
-if "fpga" not in sys.modules:
-    package = types.ModuleType("fpga")
-    package.__path__ = [str(Path(__file__).resolve().parents[1])]
-    sys.modules["fpga"] = package
+ROOT = Path(__file__).resolve().parents[2]
+for name in ("fpga", "hawkvision", "hawkvision.engines"):
+    if name not in sys.modules:
+        package = types.ModuleType(name)
+        package.__path__ = [str(ROOT.joinpath(*name.split(".")))]
+        sys.modules[name] = package
 
 from fpga.board.worker import main
 

@@ -1,25 +1,21 @@
-"""The process that holds the board: `fpga.board.frames` on standard input and output."""
+"""The process that holds the board: messages on standard input and output."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from fpga.board.driver import Accelerator, DriverError
-from fpga.board.frames import read_frame, write_frame
 from fpga.board.pynq_board import PynqBoard
+from hawkvision.engines.worker.frames import read_frame, write_frame
+from hawkvision.engines.worker.pipes import take_pipes
 
 
 def main(arguments: list[str]) -> None:
     """Load BITFILE, expect the network DIGEST (hex), answer until the input ends."""
-    # Libraries print to standard output; it carries messages here.
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    requests = sys.stdin.buffer
+    requests, replies = take_pipes()
     try:
         accelerator = Accelerator(PynqBoard(Path(arguments[0])), int(arguments[1], 16))
     except DriverError as error:

@@ -41,7 +41,7 @@ class EngineMetadata:
 
     `platform` names the runtime and the format as the Open Inference Protocol does, e.g.
     `onnxruntime_onnx`; `version` is the runtime's; `max_batch` is the largest batch that is worth
-    one call (0: any).
+    one call (0: any). `reason` says in a few words why this device and no other, for people.
     """
 
     input_shape: tuple[int, int, int]
@@ -51,6 +51,7 @@ class EngineMetadata:
     platform: str = "unknown"
     version: str = ""
     max_batch: int = 0
+    reason: str = ""
 
 
 class Engine(Protocol):

@@ -10,6 +10,7 @@ import numpy as np
 
 from hawkvision.engines import EngineMetadata, ModelSpec
 from hawkvision.engines.onnx import OnnxEngine
+from hawkvision.engines.providers import Device
 from hawkvision.errors import EngineError
 from hawkvision.repository import Numerics, References
 from hawkvision.repository.references import RungReference, deviation, tolerance_of
@@ -39,7 +40,7 @@ def make_references(
         answers = _encoded(rung, pixels)
         spread = 0.0
         if isinstance(rung.engine, OnnxEngine):
-            plain = _unoptimised(rung, spec)
+            plain = _unoptimised(rung, spec, rung.engine.given)
             if plain is not None:
                 spread = deviation(answers, _encoded(plain, pixels))
                 plain.close()
@@ -57,9 +58,9 @@ def _encoded(rung: LoadedRung, pixels: Sequence[Pixels]) -> Outputs:
     return rung.kind.encode([rung.predict([one])[0] for one in pixels])
 
 
-def _unoptimised(rung: LoadedRung, spec: ModelSpec) -> LoadedRung | None:
+def _unoptimised(rung: LoadedRung, spec: ModelSpec, device: Device) -> LoadedRung | None:
     try:
-        engine = OnnxEngine(spec, threads=1, optimise=False)
+        engine = OnnxEngine(spec, threads=1, optimise=False, device=device)
     except EngineError:  # operators that exist only after a rewrite
         return None
     return LoadedRung(rung.name, engine, rung.geometry, rung.kind, rung.head)

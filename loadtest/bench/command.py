@@ -9,11 +9,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from hawkvision.cli.output import progress_bar, write_json
+from hawkvision.cli.output import add_numbers, progress_bar, screen, write_json
 from hawkvision.power import energy_line
+from hawkvision.repository import shipped_repository
 from loadtest.bench.concealment import ConcealmentBench, run_concealment_bench
 from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
+from loadtest.bench.engines import EnginesBench, run_engines_bench
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.server import ServerBench, run_server_bench
@@ -58,6 +60,57 @@ def server(
         sep="\n",
     )
     write_json(json_file, bench)
+
+
+@command.command("engines", context_settings={"show_default": True})
+@click.option("--task", default="imagenette")
+@click.option(
+    "--model-repository",
+    "repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the task is.",
+    show_default="the shipped one",
+)
+@click.option("--engine", "engines", multiple=True, help="One option for each; default: all.")
+@click.option("--rung", "rungs", multiple=True, help="One option for each; default: all.")
+@click.option("--batch", "batches", multiple=True, type=click.IntRange(1, 256), default=(1, 8, 32))
+@click.option("--rounds", type=click.IntRange(1), default=3)
+@click.option("--seconds", type=click.FloatRange(0.01), default=0.5, help="Of each, a round.")
+@click.option("--threads", type=click.IntRange(1), default=1, help="Compute threads of a CPU.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+def engines(repository: Path | None, json_file: Path | None, **options: Any) -> None:
+    """Every engine that runs here on one task's rungs, runs interleaved; trtexec too if there."""
+    bench = EnginesBench(repository or shipped_repository(), **options)
+    result = run_engines_bench(bench, lambda text: click.echo(f"... {text}", err=True))
+    table = Table(title=f"task {bench.task}")
+    for name in ("engine", "rung", "type"):
+        table.add_column(name, no_wrap=True)
+    add_numbers(table, "batch", "P50\nms", "P99\nms", "images\na second", "joules\nan image")
+    for row in result["rows"]:
+        joules = row["joules_per_image"]
+        table.add_row(
+            row["engine"] + ("" if row["agrees"] in (True, None) else " !"),
+            row["rung"],
+            row["precision"],
+            str(row["batch"]),
+            f"{row['p50_ms']:.2f}",
+            f"{row['p99_ms']:.2f}",
+            f"{row['images_per_s']:.0f}",
+            "-" if joules is None else f"{joules:.4f}",
+        )
+    out = screen()
+    if result["rows"]:
+        out.print(table)
+    if any(row["agrees"] is False for row in result["rows"]):
+        out.print("! its answers are not the certified ones: hawkvision calibrate --engine NAME")
+    for why in sorted({row["joules"] for row in result["rows"]} - {""}):
+        out.print(f"joules: {why}")
+    absent: dict[tuple[str, str], list[str]] = {}
+    for one in result["absent"]:
+        absent.setdefault((one["engine"], one["why"]), []).append(one["rung"])
+    for (engine, why), where in absent.items():
+        out.print(f"{engine} ({', '.join(where)}) not measured: {why.removeprefix(engine + ': ')}")
+    write_json(json_file, result)
 
 
 @command.command("drift", context_settings={"show_default": True})

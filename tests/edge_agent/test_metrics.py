@@ -185,3 +185,18 @@ async def test_without_sensors_nothing_is_shown_as_zero(
         names = {name for name, _, _ in await scraped(agent)}
     assert (told["measured"], told["reason"]) == (False, NO_SENSOR)
     assert not {name for name in names if "watts" in name or "joules" in name}
+
+
+async def test_by_what_an_edge_rung_is_computed_is_said(tiny_repository: Path) -> None:
+    async with started(tiny_repository) as agent:
+        reply = await exchange(agent, request("GET", "/v1/tasks/tiny"))
+        (shown,) = [
+            labels for name, labels, _ in await scraped(agent) if name == "hawkvision_engine_info"
+        ]
+    said = json.loads(reply.body)["engine"]
+    assert (said["asked"], said["device"]) == ("onnx", "cpu")
+    assert "this ONNX Runtime has no TensorRT and no CUDA" in said["reason"]
+    assert (shown["task"], shown["rung"]) == ("tiny", "edge")
+    assert {key: shown[key] for key in said if key != "measured"} == {
+        key: value for key, value in said.items() if key != "measured"
+    }

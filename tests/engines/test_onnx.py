@@ -12,7 +12,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hawkvision.engines import ModelSpec, available_engines, open_engine
 from hawkvision.engines.base import Dtype
-from hawkvision.engines.onnx import choose_providers
 from hawkvision.errors import EngineError
 from hawkvision.tasks import Outputs
 from tests.models import SIDE, classifier
@@ -46,11 +45,6 @@ def test_the_onnx_engine_is_registered() -> None:
 
 def first(outputs: Outputs) -> np.ndarray:
     return next(iter(outputs.values()))
-
-
-def test_providers_are_tried_best_first() -> None:
-    present = ["CPUExecutionProvider", "CUDAExecutionProvider", "AzureExecutionProvider"]
-    assert choose_providers(present) == ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
 def test_an_nhwc_model_takes_nchw_batches(tmp_path: Path, pixels: np.ndarray) -> None:

@@ -52,7 +52,8 @@ def test_mistakes_are_no_tracebacks(level: str, tmp_path: Path) -> None:
     assert "Traceback" not in output
     lines = [line for line in output.splitlines() if re.match(r"\d{4}-", line)]
     said = [line for line in lines if " DEBUG " not in line and ".logs: " not in line]
-    assert len(said) == 3 and "ready" in said[0], said  # and drain begins, drain ends
+    assert len(said) == 4 and "ready" in said[1], said  # and drain begins, drain ends
+    assert "rung edge: engine onnx asked, cpu given" in said[0]
     assert (len(lines) > len(said)) is (level == "debug")
 
 

@@ -86,7 +86,7 @@ def test_a_transfer_that_never_ends_is_an_error_and_the_next_one_is_tried(
 @needs_verilator
 def test_a_worker_that_dies_is_started_again(rung: ModelSpec) -> None:
     engine = open_pynq(rung, threads=1)
-    worker = engine._worker
+    worker = engine._worker.process
     assert worker is not None
     worker.kill()
     worker.wait()

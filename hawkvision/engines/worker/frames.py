@@ -1,4 +1,4 @@
-"""Messages between the engine and the worker process: JSON and bytes, each with its length."""
+"""Messages between an engine and its worker process: JSON and bytes, each with its length."""
 
 from __future__ import annotations
 

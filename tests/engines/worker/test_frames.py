@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fpga.board.frames import LIMIT, read_frame, write_frame
+from hawkvision.engines.worker.frames import LIMIT, read_frame, write_frame
 
 
 class _Slow(io.BytesIO):
