@@ -64,6 +64,7 @@ hold, go = threading.Barrier(9), threading.Event()
 def work():
     blocks = [bytearray(b"x" * 1_000_000) for _ in range(12)]
     hold.wait()
+    hold.wait()
     del blocks
     hold.wait()
     go.wait()
@@ -73,6 +74,7 @@ for thread in threads:
     thread.start()
 hold.wait()
 full = memory.resident_bytes()
+hold.wait()
 hold.wait()
 asyncio.run(looks.look())
 print(full - before, memory.resident_bytes() - before)
