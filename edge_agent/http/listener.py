@@ -30,6 +30,9 @@ _AT_ONCE = 64
 
 _LOOK_S = 1.0
 _AGAIN_S = 0.2
+_SORT_AGAIN_S = 0.05
+"""Sooner nobody looks again who could make room."""
+
 _FAREWELL_S = 0.5
 _MOST_FAREWELLS = 32
 """Refused sockets that stay open for a moment, so that a client reads why before a reset."""
@@ -196,15 +199,22 @@ class Listener:
         now = self._loop.time()
         if now - self._sorted_at >= self._look_s:
             self._sort(now)
-        idlest = self._idlest.get(peer, deque())
-        while idlest and not idlest[0].evictable(now):
-            idlest.popleft()
-        if not idlest:
-            return False
-        found = idlest.popleft()
+        if not self._has_idle(peer, now):
+            if now - self._sorted_at < _SORT_AGAIN_S:
+                return False
+            self._sort(now)
+            if not self._has_idle(peer, now):
+                return False
+        found = self._idlest[peer].popleft()
         self._book.ended["room"] += 1
         found.end("room")
         return True
+
+    def _has_idle(self, peer: str | None, now: float) -> bool:
+        idlest = self._idlest.get(peer, deque())
+        while idlest and not idlest[0].evictable(now):
+            idlest.popleft()
+        return bool(idlest)
 
     def _refuse(self, sock: socket.socket, peer: str) -> None:
         book = self._book
