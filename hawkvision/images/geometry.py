@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 cv2.setNumThreads(1)
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is broken is said by us
+(cv2.setLogLevel if hasattr(cv2, "setLogLevel") else cv2.utils.logging.setLogLevel)(0)
+"""Silent: what is broken in an image is said by us, to who sent it. OpenCV 4 and 5."""
 
 Fit = Literal["cover", "stretch"]
 
