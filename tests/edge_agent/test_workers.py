@@ -225,20 +225,26 @@ async def test_events_of_a_stream_are_passed_on_as_they_happen_and_end_with_it()
             LossyStream.open(base, accuracy=0.5, deadline_ms=3000.0) as stream,
             contextlib.AsyncExitStack() as stack,
         ):
-            followers = []
-            for _ in range(8):  # a connection each, to either worker
+            followers, answered = [], [asyncio.Event() for _ in range(8)]
+            for seen in answered:  # a connection each, to either worker
                 client = await stack.enter_async_context(AsyncClient(base))
-                followers.append(asyncio.create_task(followed(client, stream.offer.id)))
+                followers.append(asyncio.create_task(followed(client, stream.offer.id, seen)))
             await stream.classify(jpeg(1))
+            async with asyncio.timeout(30):
+                for seen in answered:
+                    await seen.wait()
             async with AsyncClient(base) as client:
                 await client.close_stream(stream.offer.id)
             for follower in followers:
                 assert await asyncio.wait_for(follower, 20) == ["FrameResult", "StreamEnd"]
 
 
-async def followed(client: AsyncClient, stream_id: str) -> list[str]:
-    events = client.stream_events(stream_id, after=0)
-    kinds = [type(event).__name__ async for event in events]
+async def followed(client: AsyncClient, stream_id: str, answered: asyncio.Event) -> list[str]:
+    kinds = []
+    async for event in client.stream_events(stream_id, after=0):
+        kinds.append(type(event).__name__)
+        if kinds[-1] == "FrameResult":
+            answered.set()
     return [kind for kind in kinds if kind != "Advice"]
 
 
