@@ -227,10 +227,10 @@ class Connection(web.RequestHandler):
 
     @property
     def worth(self) -> tuple[int, float]:
-        """Sorts first who has not asked anything, then who is silent, then whose body is slow."""
+        """Sorts first who has not asked anything, then slow bodies, then who has been answered."""
         if self.receives:
-            return (2, self._asked_at)
-        return (int(self._answered), self._quiet_at)
+            return (1, self._asked_at)
+        return (2 if self._answered else 0, self._quiet_at)
 
     def overdue(self, limits: ConnectionLimits, now: float) -> str | None:
         """Why it is to be ended now; None where its client keeps its time."""
