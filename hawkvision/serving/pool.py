@@ -193,9 +193,11 @@ class WorkerPool:
 
         Work that decodes says so to its ticket first (`Ticket.weigh`), and is begun again on
         another thread where that is much. `pace`, of work of this kind, lets the event loop do it
-        where it is quick: for work that computes, and waits for nothing. Raises Overloaded at once. The future fails with
-        DeadlineExceeded where the job was dropped, and with Overloaded where there is no room for
-        a large one; cancelling it withdraws the job.
+        where it is quick: for work that computes, and waits for nothing.
+
+        Raises Overloaded at once. The future fails with DeadlineExceeded where the job was
+        dropped, and with Overloaded where there is no room for a large one; cancelling it
+        withdraws the job.
         """
         future: asyncio.Future[Out] = self._loop.create_future()
         job = Job(work, item, items, deadline, self._clock, future, pace)
