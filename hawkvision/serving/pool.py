@@ -77,9 +77,9 @@ class _Lane:
         self.admission.entered(job.items)
         self.kept.append(job)
 
-    def lend(self) -> None:
-        """Let threads take of the kept jobs, as far as they are helpers."""
-        while self.kept and self.busy < self.helpers:
+    def lend(self, most: float) -> None:
+        """Let threads take of the kept jobs, while fewer than `most` are theirs."""
+        while self.kept and self.busy < most:
             self._give(self.kept.popleft())
 
     def _give(self, job: Job) -> None:
@@ -218,8 +218,10 @@ class WorkerPool:
         """On the event loop, once in a round: do one kept job. Threads may have the others."""
         lane = self._quick
         with self._lock:
+            if self._large.admission.pending:
+                lane.lend(math.inf)
             job = lane.take_kept()
-            lane.lend()
+            lane.lend(lane.helpers)
             self._turning = bool(lane.kept)
         if self._turning:
             self._loop.call_soon(self._turn)

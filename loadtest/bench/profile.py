@@ -2,8 +2,9 @@
 
 `python -m loadtest.bench.profile [--connections 8] [--seconds 8] [--speedscope FILE]` prints
 microseconds a request by part, and writes a flame graph for https://www.speedscope.app (which reads
-the file in the browser). SIGPROF comes for every millisecond of CPU time, so time in a library
-counts for the line that called it. One thread: the event loop does everything.
+the file in the browser). SIGPROF comes with CPU time, at every tick of the kernel's clock (1 to
+10 ms), so time in a library counts for the line that called it. One thread: the event loop does
+everything.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ _REST = "event loop, and what no request asks for"
 
 
 class Sampler:
-    """Notes the main thread's stack for every millisecond of CPU time."""
+    """Notes the main thread's stack at every tick of CPU time."""
 
     def __init__(self) -> None:
         self.stacks: Counter[Stack] = Counter()
@@ -134,7 +135,7 @@ def speedscope(stacks: Counter[Stack], name: str) -> dict[str, Any]:
             {
                 "type": "sampled",
                 "name": name,
-                "unit": "milliseconds",
+                "unit": "none",
                 "startValue": 0,
                 "endValue": stacks.total(),
                 "samples": samples,

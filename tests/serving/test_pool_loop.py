@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -105,6 +106,23 @@ async def test_beside_a_large_job_the_loop_does_none() -> None:
         busy = pool.submit(large, None)
         await asyncio.to_thread(started.wait, 60)
         assert await pool.submit(where, None, pace=quick()) == "infer-0"
+        release.set()
+        await busy
+
+
+async def test_kept_jobs_go_to_threads_when_a_large_one_comes() -> None:
+    async with opened() as pool:
+        release = threading.Event()
+
+        def large(_item: Any, ticket: Ticket) -> None:
+            ticket.weigh(10**8)
+            release.wait(60)
+
+        busy = pool.submit(large, None)
+        kept = pool.submit(where, None, pace=quick())
+        while not pool._large.admission.pending:  # the loop does not run
+            time.sleep(0.001)
+        assert await kept == "infer-0"
         release.set()
         await busy
 
