@@ -115,7 +115,10 @@ class Classifier:
         Raises the image errors, Overloaded, and EngineError.
         """
         target = request.target
-        edge = await self.pool.submit(request.local.answer, image, deadline=request.deadline)
+        local = request.local
+        edge = await self.pool.submit(
+            local.answer, image, deadline=request.deadline, pace=local.pace
+        )
         if CascadePolicy.answers_locally(edge.prediction, target):
             return self.reply(request, image, edge)
         start = time.monotonic()

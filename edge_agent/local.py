@@ -18,6 +18,7 @@ from hawkvision.images import ImageLimits
 from hawkvision.repository import Task
 from hawkvision.rungs import LoadedRung
 from hawkvision.serving.job import Ticket
+from hawkvision.serving.pace import Pace
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,8 @@ class LocalTask:
         if scores.curve(delta).highest_certifiable <= 0:
             raise CalibrationError(f"task {task.name} certifies no accuracy target at all")
         self.policy = CascadePolicy(scores, task.default_accuracy, delta=delta, tiers=task.tiers)
+        # The event loop may compute, but not wait for a device.
+        self.pace = Pace() if rung.engine.metadata.device == "cpu" else None
         _ = self.policy.relative  # now, not while a request waits
         self.loss_policy = LossPolicy(scores, delta=delta, tiers=task.tiers)
 

@@ -47,6 +47,7 @@ class OnnxEngine:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         check_image_input(spec, [one.shape for one in inputs], len(outputs))
         self._spec = spec
+        self._file = spec.path.name
         self.image = Input(inputs[0].name, tuple(inputs[0].shape))
         self._input = self.image.name
         self._outputs = wanted_outputs(spec, [output.name for output in outputs])
@@ -91,9 +92,8 @@ class OnnxEngine:
                 hint=f"The model's input is {self._metadata.input_shape} (C,H,W), "
                 f"{self._metadata.dtype}.",
             ) from error
-        file = self._spec.path.name
         return {
-            name: rows(out, len(whole), name, file)[: len(x)]
+            name: rows(out, len(whole), name, self._file)[: len(x)]
             for name, out in zip(self._outputs, found, strict=True)
         }
 

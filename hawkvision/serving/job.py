@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from hawkvision.errors import DeadlineExceeded
+from hawkvision.serving.pace import Pace
 
 Clock = Callable[[], float]
 
@@ -45,16 +46,17 @@ class Job:
 
     __slots__ = (
         "_most",
-        "_weight",
         "clock",
         "deadline",
         "fault",
         "future",
         "item",
         "items",
+        "pace",
         "result",
         "spent_s",
         "until",
+        "weight",
         "work",
     )
 
@@ -66,6 +68,7 @@ class Job:
         deadline: float,
         clock: Clock,
         future: asyncio.Future[Any],
+        pace: Pace | None = None,
     ) -> None:
         self.work = work
         self.item = item
@@ -74,10 +77,11 @@ class Job:
         self.until = deadline
         self.clock = clock
         self.future = future
+        self.pace = pace
         self.result: Any = None
         self.fault: BaseException | None = None
         self.spent_s: float | None = None
-        self._weight = 0
+        self.weight = 0
         self._most = 0.0
 
     @property
@@ -95,13 +99,13 @@ class Job:
 
     def weigh(self, pixels: int) -> None:
         """See `Ticket.weigh`."""
-        self._weight += pixels
-        if self._weight > self._most:
+        self.weight += pixels
+        if self.weight > self._most:
             raise _TooLarge
 
     def run(self, most: float) -> bool:
         """Do the work in this thread, unless nobody wants it; False if it weighs over `most`."""
-        self._weight, self._most = 0, most
+        self.weight, self._most = 0, most
         try:
             self.check()
             start = time.perf_counter()

@@ -3,6 +3,11 @@
 Both services use it. A job that nobody waits for any more (cancelled, or past its deadline) is
 dropped unserved. Large images wait in a queue of their own, for threads of their own that stand
 back, half as many: whoever sends small ones does not wait for them.
+
+Work that is known to be quick (`pace.py`) the event loop does itself, as if it were one of the
+threads: going to a thread and back costs more than it is worth there. It does one such job in each
+of its rounds, so that whatever else it has to do waits for one job at most; what is left goes to
+the other threads, if there are any.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from typing import TypeVar
 from hawkvision.errors import DeadlineExceeded, Overloaded
 from hawkvision.serving.admission import Admission
 from hawkvision.serving.job import Clock, Job, Ticket
+from hawkvision.serving.pace import Pace
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -27,16 +33,26 @@ Out = TypeVar("Out")
 QUICK_PIXELS = 2_100_000
 """A job that decodes more than this, in all, is a large one; 1920x1080 is not."""
 
+LOOP_PIXELS = 500_000
+"""A job that decodes more than this is nothing for the event loop, however quick others are."""
+
 _YIELDS = 10
 """By so much threads for large jobs are nicer, setpriority(2): about a tenth of a busy core."""
 
 
 class _Lane:
-    """A queue and the threads that serve it. Not started before its first job."""
+    """A queue and the threads that serve it. Not started before its first job.
+
+    Jobs that are `kept` wait for the event loop; `busy` counts those that threads have or wait for
+    them, and while it is below `helpers` kept ones are for threads too.
+    """
 
     def __init__(self, name: str, threads: int, max_queue: int, most: float, nice: int) -> None:
         self.admission = Admission(threads, max_queue)
         self.waiting: deque[Job] = deque()
+        self.kept: deque[Job] = deque()
+        self.busy = 0
+        self.helpers = threads - 1
         self.turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self.most = most
         self.nice = nice
@@ -54,6 +70,20 @@ class _Lane:
     def append(self, job: Job) -> None:
         """Queue a job for which there is room."""
         self.admission.entered(job.items)
+        self._give(job)
+
+    def keep(self, job: Job) -> None:
+        """Queue a job for the event loop."""
+        self.admission.entered(job.items)
+        self.kept.append(job)
+
+    def lend(self, most: float) -> None:
+        """Let threads take of the kept jobs, while fewer than `most` are theirs."""
+        while self.kept and self.busy < most:
+            self._give(self.kept.popleft())
+
+    def _give(self, job: Job) -> None:
+        self.busy += 1
         self.waiting.append(job)
         self.turns.put(True)
 
@@ -61,15 +91,33 @@ class _Lane:
         """The next job, or None if it was dropped meanwhile."""
         if not self.waiting:
             return None
-        job = self.waiting.popleft()
+        return self._begun(self.waiting.popleft())
+
+    def take_kept(self) -> Job | None:
+        """The next job for the event loop, if there is one."""
+        return self._begun(self.kept.popleft()) if self.kept else None
+
+    def take_more(self) -> Job | None:
+        """A kept job for a thread that has just ended one and need not be woken for it."""
+        if self.waiting or self.busy >= self.helpers or not self.kept:
+            return None
+        self.busy += 1
+        return self.take_kept()
+
+    def _begun(self, job: Job) -> Job:
         self.admission.started(job.items)
         return job
 
     def drop_unwanted(self) -> list[Job]:
         """Make room: what nobody wants need not wait for a thread to find that out."""
-        dropped = [job for job in self.waiting if not job.wanted]
+        dropped = []
+        for jobs in (self.waiting, self.kept):
+            unwanted = [job for job in jobs if not job.wanted]
+            dropped += unwanted
+            for job in unwanted:
+                jobs.remove(job)
+                self.busy -= jobs is self.waiting
         for job in dropped:
-            self.waiting.remove(job)
             self.admission.withdrawn(job.items)
             try:
                 job.check()
@@ -109,6 +157,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._done: deque[Job] = deque()
         self._woken = False
+        self._turning = False
         self._quick.start(self._serve)
 
     @property
@@ -138,28 +187,71 @@ class WorkerPool:
         *,
         items: int = 1,
         deadline: float = math.inf,
+        pace: Pace | None = None,
     ) -> asyncio.Future[Out]:
         """Queue `work(item, ticket)`, which counts as so many items.
 
         Work that decodes says so to its ticket first (`Ticket.weigh`), and is begun again on
-        another thread where that is much. Raises Overloaded at once. The future fails with
-        DeadlineExceeded where the job was dropped, and with Overloaded where there is no room for
-        a large one; cancelling it withdraws the job.
+        another thread where that is much. `pace`, of work of this kind, lets the event loop do it
+        where it is quick: for work that computes, and waits for nothing.
+
+        Raises Overloaded at once. The future fails with DeadlineExceeded where the job was
+        dropped, and with Overloaded where there is no room for a large one; cancelling it
+        withdraws the job.
         """
         future: asyncio.Future[Out] = self._loop.create_future()
-        job = Job(work, item, items, deadline, self._clock, future)
+        job = Job(work, item, items, deadline, self._clock, future, pace)
+        lane = self._quick
         with self._lock:
-            self._enter(self._quick, job)
+            self._admit(lane, job)
+            # Beside large ones it might have to wait for memory.
+            if pace is None or not pace.quick or self._large.admission.pending:
+                lane.append(job)
+                return future
+            lane.keep(job)
+        if not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._turn)
         return future
 
+    def _turn(self) -> None:
+        """On the event loop, once in a round: do one kept job. Threads may have the others."""
+        lane = self._quick
+        with self._lock:
+            if self._large.admission.pending:
+                lane.lend(math.inf)
+            job = lane.take_kept()
+            lane.lend(lane.helpers)
+            self._turning = bool(lane.kept)
+        if self._turning:
+            self._loop.call_soon(self._turn)
+        if job is None:
+            return
+        ended = job.run(LOOP_PIXELS)
+        with self._lock:
+            self._note(lane, job, ended=ended)
+            settled = ended or not self._moved(job, lane)
+        if settled:
+            job.settle()
+
+    def _note(self, lane: _Lane, job: Job, *, ended: bool) -> None:
+        """Learn from a job that was done, or weighed too much here. Under the lock."""
+        lane.admission.ended(job.items, job.spent_s if ended else None)
+        if job.pace is not None and job.spent_s is not None and job.fault is None:
+            job.pace.learn(job.spent_s, light=job.weight <= LOOP_PIXELS)
+
     def _enter(self, lane: _Lane, job: Job) -> None:
-        """Queue it, or raise Overloaded. Under the lock."""
+        """Queue it for threads, or raise Overloaded. Under the lock."""
+        self._admit(lane, job)
+        lane.append(job)
+
+    def _admit(self, lane: _Lane, job: Job) -> None:
+        """Raise Overloaded where a job has no place. Under the lock."""
         if lane.admission.idle:
             job.until = math.inf
         else:
             self._check_room(lane, job.items, job.deadline)
             job.until = job.deadline
-        lane.append(job)
 
     def _check_room(self, lane: _Lane, items: int, deadline: float) -> None:
         patience_s = deadline - self._clock()
@@ -178,20 +270,20 @@ class WorkerPool:
         while lane.turns.get():
             with self._lock:
                 job = lane.take()
-            if job is None:
-                continue
-            ended = job.run(lane.most)
-            with self._lock:
-                lane.admission.ended(job.items, job.spent_s if ended else None)
-                if ended or not self._moved(job):
-                    self._hand_over(job)
-            del job
+            while job is not None:
+                ended = job.run(lane.most)
+                with self._lock:
+                    lane.busy -= 1
+                    self._note(lane, job, ended=ended)
+                    if ended or not self._moved(job, self._large):
+                        self._hand_over(job)
+                    job = lane.take_more()
 
-    def _moved(self, job: Job) -> bool:
-        """Whether a job that turned out to be large has a place among such. Under the lock."""
-        self._large.start(self._serve)
+    def _moved(self, job: Job, lane: _Lane) -> bool:
+        """Whether a job that turned out to be large has a place elsewhere. Under the lock."""
+        lane.start(self._serve)
         try:
-            self._enter(self._large, job)
+            self._enter(lane, job)
         except Overloaded as error:
             job.fault = error
             return False

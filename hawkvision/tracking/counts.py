@@ -68,6 +68,14 @@ def counted_target(accuracy: Accuracy) -> str:
 
 # Events in.
 
+_REQUESTS = tuple(f"bin/{index}/n" for index in range(BINS))
+
+
+@lru_cache(maxsize=256)
+def _names_of(served_by: str, loss_level: float) -> tuple[str, str]:
+    """Of the measures that every answer adds to."""
+    return f"answers/{served_by}/{loss_level:g}", f"confidence/{served_by}"
+
 
 def answered(
     add: Add,
@@ -80,13 +88,14 @@ def answered(
     answer_confidence: float,
 ) -> None:
     """One request was answered."""
-    add(key, f"answers/{served_by}/{loss_level:g}", 1.0)
-    add(key, f"confidence/{served_by}", answer_confidence)
+    answers, confidence = _names_of(served_by, loss_level)
+    add(key, answers, 1.0)
+    add(key, confidence, answer_confidence)
     if degraded is not None:
         add(key, f"degraded/{degraded}", 1.0)
     if loss_level == 0:
         whole = CountKey(key.task, source_of(key.app), TASK_WIDE)
-        add(whole, f"bin/{bin_of(edge_confidence)}/n", 1.0)
+        add(whole, _REQUESTS[bin_of(edge_confidence)], 1.0)
 
 
 def compared(

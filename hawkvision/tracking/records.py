@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from hawkvision.tracking.trust import vouched
 
 
-@dataclass(frozen=True, slots=True)
-class CountKey:
+class CountKey(NamedTuple):
     """Whose requests: the task, the app as it is counted ("" for none, see `trust`) and the
-    accuracy target as it was asked."""
+    accuracy target as it was asked. A tuple, because every request looks some up."""
 
     task: str
     app: str

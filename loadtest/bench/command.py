@@ -51,8 +51,27 @@ def server(
             f"{row['p50_ms']:.2f}",
             f"{row['p99_ms']:.2f}",
         )
+    table.add_section()
+    table.add_row(
+        f"{bench['workers']} bare loops at once",
+        f"{bench['cpu_ms_bare_workers']:.3f}",
+        "1.00",
+        f"{bench['rate_bare_workers']:.0f}",
+    )
+    for count, rate in bench["rate_workers"].items():
+        ratio = bench["cpu_ratio_workers"][count]
+        table.add_row(
+            f"{bench['workers']} workers, {count} connections",
+            f"{ratio * bench['cpu_ms_bare_workers']:.3f}",
+            f"{ratio:.2f}",
+            f"{rate:.0f}",
+        )
+    share = f"{bench['throughput_ratio']:.2f}"
     Console().print(
         table,
+        f"{bench['workers']} workers answer {share} of what as many bare loops do; P99 of "
+        f"/v2/health/live beside the load: {bench['live_p99_ms']:.1f} ms (one process), "
+        f"{bench['live_p99_ms_workers']:.1f} ms (workers)",
         f"agent memory: {bench['rss_mb']:.0f} MB; of {bench['workers']} workers together "
         f"{bench['rss_mb_workers']:.0f} MB; CPU with tracking against without: "
         f"{bench['tracking_ratio']:.3f}",

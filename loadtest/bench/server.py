@@ -21,10 +21,11 @@ from hawkvision.cli.processes import Child, stop_all
 from hawkvision.datasets import open_labelled
 from hawkvision.errors import HawkVisionError
 from hawkvision.power import EnergyProbe, per_image
+from loadtest.bench.live import LiveProbe
+from loadtest.bench.workers import run_workers
 
 _DEAD_GATEWAY = "127.0.0.1:1"
 _WARM_UP_S = 0.5
-_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
                 for to in (port, other_port):
                     _load([host, to, path, str(image), str(count)], _WARM_UP_S)
             for _ in range(bench.rounds):
-                bare.append(_bare(bench.task, image, bench.seconds))
+                bare.append(_bare_cpu_ms(bench.task, image, bench.seconds))
                 for count in bench.connections:
                     before = _cpu_s(process)
                     with probe:
@@ -88,33 +89,23 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
                 most = str(bench.connections[-1])
                 result = _load([host, other_port, path, str(image), most], bench.seconds)
                 untracked.append((_cpu_s(other) - before) / result["count"] * 1e3)
+            with LiveProbe(host, int(port)) as live:
+                _load([host, port, path, str(image), most], bench.rounds * bench.seconds)
             rss_mb = process.memory_info().rss / 2**20
         finally:
             stop_all([child, plain])
             probe.close()
-        workers = _workers(bench, options, path, image)
+        workers = run_workers(
+            options,
+            (path, image),
+            bench.connections,
+            bench.rounds,
+            bench.seconds,
+            (_load, lambda seconds: _bare(bench.task, image, seconds)),
+        )
     found = _summary(bench, bare, agent, untracked, rss_mb, size)
+    found["live_p99_ms"] = live.p99_ms
     return {**found, "energy": per_image(probe.found, answered), **workers}
-
-
-def _workers(bench: ServerBench, options: Sequence[str], path: str, image: Path) -> dict[str, Any]:
-    """Memory and rate of `--workers 2`: what all processes have together, shared pages once."""
-    child = Child("edge", [*options, "--workers", str(_WORKERS)], echo=False)
-    rates: dict[str, float] = {}
-    try:
-        host, port = child.wait_ready().removeprefix("http://").split(":")
-        parent = psutil.Process(child.process.pid)
-        for count in bench.connections:
-            to = [host, port, path, str(image), str(count)]
-            _load(to, _WARM_UP_S)
-            rates[str(count)] = median(
-                _load(to, bench.seconds)["rate"] for _ in range(bench.rounds)
-            )
-        family = [parent, *parent.children(recursive=True)]
-        rss_mb = sum(one.memory_full_info().pss for one in family) / 2**20
-    finally:
-        stop_all([child])
-    return {"workers": _WORKERS, "rate_workers": rates, "rss_mb_workers": rss_mb}
 
 
 def _summary(
@@ -135,7 +126,7 @@ def _summary(
         }
         for count, rounds in agent.items()
     ]
-    last = rows[-1]
+    last = next((row for row in rows if row["connections"] == 8), rows[-1])
     tracked = median(one["cpu_ms"] for one in agent[bench.connections[-1]])
     return {
         "task": bench.task,
@@ -144,6 +135,7 @@ def _summary(
         "cpu_ms_bare_rounds": bare,
         "cpu_ms_agent": last["cpu_ms"],
         "cpu_ratio": last["cpu_ratio"],
+        "cpu_ratio_1": next((row["cpu_ratio"] for row in rows if row["connections"] == 1), None),
         "cpu_ms_untracked": median(untracked),
         "tracking_ratio": tracked / median(untracked),
         "rss_mb": rss_mb,
@@ -161,8 +153,12 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system + times.children_user + times.children_system)
 
 
-def _bare(task: str, image: Path, seconds: float) -> float:
-    result = _run("loadtest.bench.bare_loop", [task, str(image), str(seconds)])
+def _bare(task: str, image: Path, seconds: float) -> dict[str, Any]:
+    return _run("loadtest.bench.bare_loop", [task, str(image), str(seconds)])
+
+
+def _bare_cpu_ms(task: str, image: Path, seconds: float) -> float:
+    result = _bare(task, image, seconds)
     return float(result["cpu_s"] / result["count"] * 1e3)
 
 

@@ -1,0 +1,42 @@
+"""Whether the event loop may do work itself."""
+
+from __future__ import annotations
+
+from hawkvision.serving.pace import Pace
+
+
+def paced(*seconds: float, light: bool = True) -> Pace:
+    pace = Pace(0.003)
+    for one in seconds:
+        pace.learn(one, light=light)
+    return pace
+
+
+def test_unknown_work_is_not_quick() -> None:
+    assert not Pace().quick
+
+
+def test_short_work_is_quick_and_long_work_is_not() -> None:
+    assert paced(0.001).quick
+    assert not paced(0.004).quick
+
+
+def test_one_long_job_ends_it_and_short_ones_bring_it_back() -> None:
+    pace = paced(0.001, 0.05)
+    assert not pace.quick
+    for _ in range(40):
+        pace.learn(0.001, light=True)
+    assert pace.quick
+
+
+def test_the_time_of_heavy_jobs_says_nothing_of_light_ones() -> None:
+    pace = paced(0.001)
+    pace.learn(10.0, light=False)
+    assert pace.quick
+
+
+def test_work_that_is_mostly_heavy_is_not_even_begun() -> None:
+    pace = paced(0.001)
+    for _ in range(40):
+        pace.learn(0.01, light=False)
+    assert not pace.quick
