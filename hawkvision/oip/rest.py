@@ -37,7 +37,9 @@ def parse_infer(body: bytes, length: str | None) -> InferRequest:
     """A request's body; `length` is the header's text.
 
     Without the header all of it is JSON; where it says 0, all of it is one encoded image, and the
-    reply is binary. Raises InvalidRequest, or PayloadTooLarge for JSON of more than `MAX_JSON` bytes.
+    reply is binary.
+
+    Raises InvalidRequest, or PayloadTooLarge for JSON of more than `MAX_JSON` bytes.
     """
     head = _head_size(length, len(body))
     if length is not None and head == 0:

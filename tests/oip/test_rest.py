@@ -172,6 +172,8 @@ def test_an_output_that_there_is_not_is_refused() -> None:
         read(InferRequest((), outputs=(WantedOutput("boxes"),)))
 
 
+_KEYS = ["inputs", "outputs", "parameters", "id", "name", "datatype", "shape", "data"]
+_KEYS += ["binary_data_size", "binary_data_output", "binary_data", "classification"]
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -182,10 +184,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(
-                "inputs outputs parameters id name datatype shape data binary_data "
-                "binary_data_size binary_data_output classification".split()
-            ),
+            st.sampled_from(_KEYS),
             inner,
             max_size=6,
         )
