@@ -29,6 +29,7 @@ from edge_agent.http.connections import Book, Seat
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.handing import Handing
 from edge_agent.http.health import HealthRoutes
+from edge_agent.http.inference import InferenceRoutes
 from edge_agent.http.listener import Listener
 from edge_agent.http.log import SERVER_LOG
 from edge_agent.http.power import PowerRoutes
@@ -160,7 +161,8 @@ class Agent:
         return [
             *ClassifyRoutes(self.classifier, self.bodies, self.metrics, self.keys).table(),
             *TaskRoutes(self.classifier, self.config.delta).table(),
-            *HealthRoutes(self.classifier, self._scrape, self.entrance).table(),
+            *HealthRoutes(self._scrape, self.entrance).table(),
+            *InferenceRoutes(self.classifier, self.bodies, self.keys, self.entrance).table(),
             *AccuracyRoutes(self.classifier, self.fleet, self.bodies, self.keys).table(),
             *PowerRoutes(self.power).table(),
             *streams,

@@ -12,10 +12,11 @@ from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
 from edge_agent.parameters import ClassifyParameters
+from edge_agent.statistics import TaskStatistics
 from edge_agent.upstream import Answered, Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.contract.answer import Answer, Promise
-from hawkvision.errors import UnknownApp, UnknownTask
+from hawkvision.errors import HawkVisionError, UnknownApp, UnknownTask
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.records import AppTarget
 
@@ -65,6 +66,7 @@ class Classifier:
         self._deadline_ms = deadline_ms
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count()
+        self.statistics = {name: TaskStatistics() for name in tasks}
 
     def new_call_id(self) -> str:
         """For a call to the gateway: 48 random bits for each start, and a counter."""
@@ -114,17 +116,25 @@ class Classifier:
 
         Raises the image errors, Overloaded, and EngineError.
         """
+        return (await self.answer(image, request))[1]
+
+    async def answer(self, image: bytes, request: Request) -> tuple[Outcome, Answer]:
+        """As `classify`, and what it was made of."""
         target = request.target
         local = request.local
-        edge = await self.pool.submit(
-            local.answer, image, deadline=request.deadline, pace=local.pace
-        )
+        try:
+            edge = await self.pool.submit(
+                local.answer, image, deadline=request.deadline, pace=local.pace
+            )
+        except HawkVisionError:
+            self.statistics[local.task.name].failed(time.monotonic() - request.arrived)
+            raise
         if CascadePolicy.answers_locally(edge.prediction, target):
-            return self.reply(request, image, edge)
+            return self._counted(request, image, edge)
         start = time.monotonic()
         upper = await self.escalate(image, request)
         escalate_ms = (time.monotonic() - start) * 1e3
-        return self.reply(request, image, edge, upper, escalate_ms)
+        return self._counted(request, image, edge, upper, escalate_ms)
 
     def reply(
         self,
@@ -140,6 +150,17 @@ class Classifier:
         `upper` is what escalating gave, if it was tried; `loss` says what the link took; `image` is
         None where the answer cannot be audited.
         """
+        return self._counted(request, image, edge, upper, escalate_ms, loss)[1]
+
+    def _counted(
+        self,
+        request: Request,
+        image: bytes | None,
+        edge: LocalAnswer,
+        upper: Answered | Refused | None = None,
+        escalate_ms: float = 0.0,
+        loss: Loss | None = None,
+    ) -> tuple[Outcome, Answer]:
         degraded: str | None = upper.reason if isinstance(upper, Refused) else None
         if loss is not None and not loss.certified:
             degraded = degraded or "loss"
@@ -159,7 +180,8 @@ class Classifier:
         )
         request_id = self.tracking.answered(outcome)
         self._metrics.answered(outcome)
-        return answer_of(outcome, request_id)
+        self.statistics[request.local.task.name].answered(outcome)
+        return outcome, answer_of(outcome, request_id)
 
     async def escalate(self, image: bytes, request: Request) -> Answered | Refused:
         """What the data center says of an encoded image by the request's deadline."""

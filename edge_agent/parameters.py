@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,9 +13,16 @@ from urllib.parse import parse_qsl
 from hawkvision.cascade import Accuracy, parse_accuracy
 from hawkvision.contract.apps import AppInfo
 from hawkvision.errors import InvalidRequest
+from hawkvision.oip.messages import Scalar
 from hawkvision.tracking.records import AppTarget
 
 _KNOWN = frozenset({"accuracy", "deadline_ms", "top_k", "app", "task"})
+_INFERENCE = frozenset({"accuracy", "deadline_ms", "app"})
+_PASSED_OVER = frozenset(
+    {"priority", "sequence_id", "sequence_start", "sequence_end", "content_type", "headers"}
+)
+"""Parameters of inference that clients send unasked, and that change nothing here."""
+
 _MAX_TOP_K = 1000
 _APP = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_DEADLINE_MS = 600_000.0
@@ -58,6 +65,33 @@ def parse_query(raw: str) -> ClassifyParameters:
     except ValueError as error:
         raise InvalidRequest(f"the query cannot be read: {error}") from error
     return parse_classify(dict(pairs))
+
+
+def parse_parameters(given: Mapping[str, Scalar], base: ClassifyParameters) -> ClassifyParameters:
+    """The `parameters` of an inference request, laid over what the query said.
+
+    `timeout`, microseconds, is Triton's; `deadline_ms` goes before it. Raises InvalidRequest naming
+    the parameter.
+    """
+    said = {name: str(one) for name, one in given.items() if name in _INFERENCE}
+    unknown = sorted(set(given) - _INFERENCE - _PASSED_OVER - {"timeout"})
+    if unknown:
+        raise InvalidRequest(
+            f"unknown parameter {unknown[0][:40]!r}",
+            hint=f"Known parameters: {', '.join(sorted(_INFERENCE | {'timeout'}))}.",
+        )
+    timeout = given.get("timeout", 0)
+    if not isinstance(timeout, int) or timeout < 0:
+        raise InvalidRequest(f"timeout must be whole microseconds, not {str(timeout)[:40]!r}")
+    if timeout and "deadline_ms" not in said:
+        said["deadline_ms"] = str(min(timeout / 1e3, _MAX_DEADLINE_MS))
+    found = parse_classify(said)
+    return replace(
+        base,
+        accuracy=found.accuracy if "accuracy" in said else base.accuracy,
+        deadline_ms=found.deadline_ms if "deadline_ms" in said else base.deadline_ms,
+        app=found.app if "app" in said else base.app,
+    )
 
 
 def parse_trace(header: str | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,10 @@ from hawkvision.errors import (
 
 _MULTIPART = "multipart/form-data"
 _MAX_JSON = 64 * 1024
+_STEP = 256 * 1024
+"""Bytes that are inflated before others have their turn: a millisecond's work."""
+
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 _GRACE_S = 2.0
 """So long a body may take to begin; from then on its least rate counts."""
 
@@ -123,19 +128,47 @@ class BodyReader:
             )
         return [body]
 
-    async def json(self, request: web.Request) -> Any:
-        """A JSON body of at most 64 kB, also under gzip or deflate.
+    @property
+    def max_batch(self) -> int:
+        """Images in one request."""
+        return self._limits.max_batch
+
+    async def tensors(self, request: web.Request, claim: Claim) -> bytes:
+        """A body of the Open Inference Protocol, also under gzip or deflate.
+
+        Inflated it is within the same limits, and held beside what was sent. Raises as `images`.
+        """
+        coding = _checked_coding(request)
+        body = await self._read(request, self._limits.max_body, claim)
+        return await self._unpacked(body, claim) if coding else body
+
+    async def _unpacked(self, data: bytes, claim: Claim) -> bytes:
+        """What gzip or zlib data holds, charged as it comes."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            for part in _inflating(data):
+                size += len(part)
+                if size > self._limits.max_body:
+                    raise _too_large(self._limits.max_body)
+                claim.add(len(part))
+                parts.append(part)
+                await asyncio.sleep(0)
+            return b"".join(parts)
+        finally:
+            parts.clear()
+
+    async def json(self, request: web.Request, *, empty: Any = None) -> Any:
+        """A JSON body of at most 64 kB, also under gzip or deflate; `empty` stands for no body.
 
         Raises InvalidRequest for what is no JSON, PayloadTooLarge, Overloaded, BodyTimeout,
         UnsupportedCoding.
         """
-        coding = _coding(request)
-        if coding not in ("", "gzip", "x-gzip", "deflate"):
-            raise UnsupportedCoding(
-                f"Content-Encoding {coding[:40]!r} is not read", hint="Send the JSON as it is."
-            )
+        coding = _checked_coding(request)
         with self.claim() as claim:
             data = await self._read(request, _MAX_JSON, claim)
+            if not data and empty is not None:
+                return empty
             try:
                 return orjson.loads(_inflated(data) if coding else data)
             except orjson.JSONDecodeError as error:
@@ -188,6 +221,35 @@ def _coding(request: web.Request) -> str:
     """The body's Content-Encoding in small letters, "" for none."""
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     return "" if coding == "identity" else coding
+
+
+def _checked_coding(request: web.Request) -> str:
+    """The body's coding, one that is inflated or none. Raises UnsupportedCoding."""
+    coding = _coding(request)
+    if coding and coding not in _CODINGS:
+        raise UnsupportedCoding(
+            f"Content-Encoding {coding[:40]!r} is not read", hint="Send the body as it is."
+        )
+    return coding
+
+
+def _inflating(data: bytes) -> Iterator[bytes]:
+    """Parts of at most `_STEP` bytes. Raises InvalidRequest for data that is broken."""
+    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+    view = memoryview(data)
+    try:
+        for start in range(0, len(view), _STEP):
+            rest: bytes | memoryview = view[start : start + _STEP]
+            while not inflater.eof:
+                part = inflater.decompress(rest, _STEP)
+                rest = inflater.unconsumed_tail
+                yield part
+                if not rest and len(part) < _STEP:
+                    break
+    except zlib.error as error:
+        raise InvalidRequest(f"the body does not inflate: {error}") from error
+    if not inflater.eof:
+        raise InvalidRequest("the body does not inflate: it breaks off")
 
 
 def _inflated(data: bytes) -> bytes:

@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import hawkvision
+from edge_agent.http.tensors import output_specs
 from edge_agent.local import LocalTask
 from hawkvision.calibration import shown
 from hawkvision.contract.task import RungInfo, TaskInfo
 from hawkvision.engines import Measuring
 
+_EXTENSIONS = ("binary_tensor_data", "parameters", "statistics", "model_repository")
+
 
 def describe_server() -> dict[str, Any]:
     """Server metadata of the Open Inference Protocol."""
-    return {"name": "hawkvision-edge", "version": hawkvision.__version__, "extensions": []}
+    return {
+        "name": "hawkvision-edge",
+        "version": hawkvision.__version__,
+        "extensions": list(_EXTENSIONS),
+    }
 
 
 def describe_task(local: LocalTask) -> TaskInfo:
@@ -54,7 +61,7 @@ def describe_task(local: LocalTask) -> TaskInfo:
 
 
 def describe_model(local: LocalTask) -> dict[str, Any]:
-    """Model metadata of the Open Inference Protocol: encoded images in, probabilities out."""
+    """Model metadata of the Open Inference Protocol: encoded images in, answers out."""
     task = local.task
     return {
         "name": task.name,
@@ -63,6 +70,6 @@ def describe_model(local: LocalTask) -> dict[str, Any]:
         "inputs": [{"name": "image", "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
             {"name": one.name, "datatype": one.datatype, "shape": [-1, *one.shape]}
-            for one in task.kind.tensors
+            for one in output_specs(task.kind)
         ],
     }

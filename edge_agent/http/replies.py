@@ -55,6 +55,10 @@ _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
 )
 
 
+_NOT_WHAT_IT_TAKES = (UnsupportedImage, CorruptImage, TargetUnreachable)
+"""Invalid arguments for clients of the Open Inference Protocol, as of any of its models."""
+
+
 def status_of(error: HawkVisionError) -> int:
     """The HTTP status for an error."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
@@ -77,7 +81,28 @@ def encoded_reply(body: bytes) -> web.Response:
 
 def error_reply(error: HawkVisionError) -> web.Response:
     """`{"error": {"code", "message", "hint"}}` with the error's status."""
-    reply = json_reply(error_body(error), status_of(error))
+    return _with_headers(json_reply(error_body(error), status_of(error)), error)
+
+
+def refusal(error: HawkVisionError, path: str) -> web.Response:
+    """An error as the door says it: clients of the Open Inference Protocol get one text."""
+    if not speaks_oip(path):
+        return error_reply(error)
+    status = 400 if isinstance(error, _NOT_WHAT_IT_TAKES) else status_of(error)
+    return _with_headers(json_reply({"error": _text(error)}, status), error)
+
+
+def speaks_oip(path: str) -> bool:
+    """Whether a path is of the Open Inference Protocol."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def _text(error: HawkVisionError) -> str:
+    said = f"{error.code}: {error.message}"
+    return f"{said}. {error.hint}" if error.hint else said
+
+
+def _with_headers(reply: web.Response, error: HawkVisionError) -> web.Response:
     if isinstance(error, Overloaded):
         reply.headers["Retry-After"] = str(error.retry_after_s)
     elif isinstance(error, Unauthorized):
@@ -89,8 +114,12 @@ def error_reply(error: HawkVisionError) -> web.Response:
     return reply
 
 
-def plain_error(status: int, code: str, message: str, hint: str = "") -> web.Response:
+def plain_error(
+    status: int, code: str, message: str, hint: str = "", *, path: str = ""
+) -> web.Response:
     """An error that HTTP itself knows (404, 405), or one of ours (500)."""
+    if speaks_oip(path):
+        return json_reply({"error": f"{code}: {message}. {hint}"}, status)
     return json_reply({"error": {"code": code, "message": message, "hint": hint}}, status)
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from edge_agent.http.auth import AppKeys, Caller
 from edge_agent.http.connection import Connection
-from edge_agent.http.replies import error_reply, plain_error, shutting_down
+from edge_agent.http.replies import plain_error, refusal, shutting_down
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import HawkVisionError
 
@@ -82,7 +82,9 @@ class Entrance:
             except Exception:
                 _log.exception("unexpected error in %s %s", route.method, route.path)
                 self._metrics.refused("internal")
-                reply = plain_error(500, "internal", "internal error", "See the agent's log.")
+                reply = plain_error(
+                    500, "internal", "internal error", "See the agent's log.", path=route.path
+                )
             finally:
                 self._end(task)
             if self.draining:
@@ -104,7 +106,7 @@ class Entrance:
 
     def _refused(self, error: HawkVisionError, request: web.Request) -> web.Response:
         self._metrics.refused(error.code)
-        reply = error_reply(error)
+        reply = refusal(error, request.path)
         if not request.content.is_eof():
             reply.force_close()  # nobody waits for the rest of the body
         return reply
@@ -182,7 +184,11 @@ async def _expected(request: web.Request) -> None:
 def _wrong_method(allowed: str) -> Handler:
     async def refuse(request: web.Request) -> web.Response:
         reply = plain_error(
-            405, "method_not_allowed", f"{request.method} is not allowed here", f"Use {allowed}."
+            405,
+            "method_not_allowed",
+            f"{request.method} is not allowed here",
+            f"Use {allowed}.",
+            path=request.path,
         )
         reply.headers["Allow"] = allowed
         return reply
@@ -192,5 +198,9 @@ def _wrong_method(allowed: str) -> Handler:
 
 async def _no_route(request: web.Request) -> web.Response:
     return plain_error(
-        404, "not_found", f"no such path: {request.path[:120]!r}", "POST images to /v1/classify."
+        404,
+        "not_found",
+        f"no such path: {request.path[:120]!r}",
+        "POST images to /v1/classify.",
+        path=request.path,
     )

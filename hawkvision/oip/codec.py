@@ -20,7 +20,7 @@ def pack_bytes(elements: list[bytes]) -> bytes:
     return b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
 
 
-def unpack_bytes(raw: bytes, *, at_most: int | None = None) -> list[bytes]:
+def unpack_bytes(raw: bytes | memoryview, *, at_most: int | None = None) -> list[bytes]:
     """Parse a BYTES tensor. Raises InvalidRequest if lengths and data disagree.
 
     With `at_most`, more elements are refused before they are all read: millions of empty ones
@@ -42,7 +42,7 @@ def unpack_bytes(raw: bytes, *, at_most: int | None = None) -> list[bytes]:
                 f"a BYTES element claims {size} bytes, {len(raw) - offset} are left",
                 hint="Each element is a little-endian uint32 length and its bytes.",
             )
-        elements.append(raw[offset : offset + size])
+        elements.append(bytes(raw[offset : offset + size]))
         offset += size
     return elements
 

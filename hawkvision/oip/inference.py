@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hawkvision.errors import InvalidRequest, PayloadTooLarge
+from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.codec import pack_bytes, pack_fp32, unpack_bytes, unpack_fp32
+from hawkvision.oip.messages import INPUT as INPUT
+from hawkvision.oip.pictures import image_count
 from hawkvision.tasks import Outputs
 
-INPUT = "image"
 AGREES = "hawkvision_numerics_agree"
 """Reply parameter, only sent where it is false."""
 FLAVOUR = "hawkvision_flavour"
@@ -51,22 +52,11 @@ def parse_images(
             raise InvalidRequest(
                 f"no output named {output.name[:80]!r}", hint=f"There is {', '.join(outputs)}."
             )
-    count = _count(list(tensor.shape), max_images)
+    count = image_count(list(tensor.shape), max_images)
     images = _elements(request, count)
     if len(images) != count:
         raise InvalidRequest(f"shape says {count} images, {len(images)} were sent", hint=_CONTRACT)
     return images
-
-
-def _count(shape: list[int], max_images: int) -> int:
-    if len(shape) not in (1, 2) or shape[0] < 1 or shape[1:] not in ([], [1]):
-        raise InvalidRequest(f"shape {shape[:8]} is not [N] or [N,1]", hint=_CONTRACT)
-    if shape[0] > max_images:
-        raise PayloadTooLarge(
-            f"{shape[0]} images in one request; the limit is {max_images}",
-            hint="Split the batch.",
-        )
-    return shape[0]
 
 
 def _elements(request: messages.ModelInferRequest, count: int) -> list[bytes]:

@@ -71,8 +71,9 @@ class Reply:
 
     @property
     def code(self) -> str:
-        """The error's code."""
-        return str(self.json["error"]["code"])
+        """The error's code; of the Open Inference Protocol's errors the first word."""
+        error = self.json["error"]
+        return error.split(":")[0] if isinstance(error, str) else str(error["code"])
 
 
 async def exchange(agent: Agent, *parts: bytes, pause_s: float = 0.0) -> Reply:

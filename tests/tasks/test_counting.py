@@ -141,6 +141,9 @@ def test_the_gateway_announces_the_kind_s_tensors(agent: Service) -> None:
     assert [(one["name"], one["shape"]) for one in outputs] == [
         ("count", [-1, 1]),
         ("confidence", [-1, 1]),
+        ("certified", [-1]),
+        ("served_by", [-1]),
+        ("request_id", [-1]),
     ]
 
 
