@@ -154,9 +154,7 @@ def _lentz(a: Number, b: Number, x: Number, y: Number) -> Number:
     for m in range(1, _MOST_TERMS):
         odd = a + 2 * m - 1
         numerator = (a + m - 1) * (a + b + m - 1) / odd * m * (b - m) / odd * x * x
-        denominator = m + m * (b - m) * x / odd + (a + m) / (odd + 2) * (
-            ahead + 1 + m * (1 + y)
-        )
+        denominator = m + m * (b - m) * x / odd + (a + m) / (odd + 2) * (ahead + 1 + m * (1 + y))
         d = 1 / (denominator + numerator * d)
         c = denominator + numerator / c
         value = value * c * d

@@ -183,7 +183,11 @@ class _Supervisor:
     async def _something(self) -> None:
         """Until a signal, a word of a worker, or the time that something is due."""
         now = time.monotonic()
-        silent = [one.heard + self._silent_s for one in self._workers.values() if one.heard and not one.hung]
+        silent = [
+            one.heard + self._silent_s
+            for one in self._workers.values()
+            if one.heard and not one.hung
+        ]
         due = [self._kill_at] if self._ending else [*self._due.values(), *silent]
         wait_s = min([max(0.0, at - now) for at in due if at is not None], default=_LONGEST_WAIT_S)
         with contextlib.suppress(TimeoutError):

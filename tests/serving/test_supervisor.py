@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-CREW = '''
+CREW = """
 import os, signal, sys, time
 from hawkvision.serving.supervisor import supervise
 
@@ -32,7 +32,7 @@ class Crew:
         signal.pause()
 
 supervise(2, Crew(), silent_s=0.7)
-'''
+"""
 
 
 def test_a_worker_that_hangs_is_killed_and_replaced() -> None:
