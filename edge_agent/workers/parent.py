@@ -33,7 +33,7 @@ from hawkvision.serving import descriptors, logs, service
 from hawkvision.serving.calls import Caller, CallServer
 from hawkvision.serving.ports import SharedPort
 from hawkvision.serving.service import Service
-from hawkvision.serving.supervisor import Told, supervise
+from hawkvision.serving.supervisor import ALIVE_S, Line, Told, supervise
 from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.kept import KeptCounters, shared_memory
@@ -102,14 +102,14 @@ class EdgeCrew:
 
     # In a worker.
 
-    def work(self, index: int, ready: Callable[[Told], None], parent: int) -> None:
+    def work(self, index: int, line: Line, parent: int) -> None:
         """See `Crew`."""
         logs.speak_as(index)
         config = replace(self._config.of_worker(), journal=self._journal(index))
         tasks = load_tasks(config) if self._tasks is None else self._tasks
         began = os.getppid()
         try:
-            service.run(self._serve(index, config, tasks, ready, parent))
+            service.run(self._serve(index, config, tasks, line, parent))
         finally:
             if os.getppid() != began:  # the parent cannot tidy up any more
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -125,7 +125,7 @@ class EdgeCrew:
         index: int,
         config: EdgeConfig,
         tasks: dict[str, LocalTask],
-        ready: Callable[[Told], None],
+        line: Line,
         parent: int,
     ) -> None:
         assert self._http is not None and self._rtp is not None
@@ -146,11 +146,17 @@ class EdgeCrew:
             board=self._board,
         )
 
-        def say(agent: Service) -> None:
-            ready({"line": agent.ready_line})
+        agent = Agent(config, tasks, place)
+
+        async def alive() -> None:
+            line.alive()
+
+        def say(_agent: Service) -> None:
+            line.ready({"line": agent.ready_line})
+            agent.jobs.repeat("alive", alive, ALIVE_S)
 
         try:
-            await service.serve(Agent(config, tasks, place), ready=say, parent=parent)
+            await service.serve(agent, ready=say, parent=parent)
         finally:
             await caller.close()
 

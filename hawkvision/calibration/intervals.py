@@ -6,10 +6,12 @@ fractional number of samples, and, by betting, for values that are no verdicts.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv
 
+from hawkvision.calibration.beta import inverse_incomplete_beta
 from hawkvision.calibration.betting import betting_upper_bound
 
 Floats = npt.NDArray[np.float64]
@@ -24,19 +26,24 @@ def clopper_pearson_lower(
 
     A fractional number of successes interpolates.
     """
-    k = np.asarray(successes, np.float64)
-    bound = betaincinv(np.maximum(k, _NOTHING), trials - k + 1, delta)
-    return np.where(k > 0, bound, 0.0)
+    k, places = np.unique(np.asarray(successes, np.float64), return_inverse=True)
+    bound = inverse_incomplete_beta(np.maximum(k, _NOTHING), trials - k + 1, delta)
+    found: Floats = np.where(k > 0, bound, 0.0)[places].reshape(np.shape(successes))
+    return found
 
 
+@lru_cache(maxsize=4096)  # estimates ask again for what has not changed
 def clopper_pearson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
     """Two-sided exact interval of a share; both numbers may be fractional, as effective ones are.
 
     (0, 1) without any trial.
     """
     tail, failures = (1 - level) / 2, trials - successes
-    low = float(betaincinv(successes, failures + 1, tail)) if successes > _NOTHING else 0.0
-    high = float(betaincinv(successes + 1, failures, 1 - tail)) if failures > _NOTHING else 1.0
+    low, high = 0.0, 1.0
+    if successes > _NOTHING:
+        low = float(inverse_incomplete_beta(successes, failures + 1, tail))
+    if failures > _NOTHING:
+        high = float(inverse_incomplete_beta(successes + 1, failures, 1 - tail))
     return low, high
 
 

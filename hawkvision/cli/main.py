@@ -9,7 +9,7 @@ import click
 
 import hawkvision
 from hawkvision import extensions
-from hawkvision.cli.output import plain_where_needed
+from hawkvision.cli.plain import plain_where_needed
 from hawkvision.errors import HawkVisionError
 from hawkvision.serving import environment
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 from rich.cells import cell_len
@@ -19,10 +17,8 @@ from hawkvision.calibration import shown
 from hawkvision.contract.answer import Answer
 from hawkvision.taskbuild.evaluation import Row
 
-_PLAIN = {"…": "...", "–": "-", "×": "x", "≥": ">=", "≤": "<=", "→": "->"}
 _BESIDE_CELL = 3
 """A space on each side and a line."""
-_ERRORS = "hawkvision.plain"
 
 
 def write_json(path: Path | None, body: Any) -> None:
@@ -30,21 +26,6 @@ def write_json(path: Path | None, body: Any) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2) + b"\n")
-
-
-def plain_where_needed(*streams: TextIO) -> None:
-    """Let what a stream's encoding lacks be written as near as it can be, not raise."""
-    codecs.register_error(_ERRORS, _plain)
-    for stream in streams:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=_ERRORS)
-
-
-def _plain(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    missing = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(character, "?") for character in missing), error.end
 
 
 class Screen(Console):

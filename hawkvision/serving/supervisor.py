@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
@@ -28,10 +28,31 @@ _log = logging.getLogger(__name__)
 _STOP_S = 4.3
 """How long workers have to drain and end; a service as a whole has five seconds."""
 
+SILENT_S = 10.0
+"""A worker whose event loop has not said for so long that it turns hangs, and is replaced."""
+
+ALIVE_S = 1.0
+"""How often a worker says so."""
+
 _LONGEST_WAIT_S = 5.0
 _SAID_BYTES = 4096
 Told = Mapping[str, Any]
 """What a worker says of itself when it is ready; JSON can say it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a worker tells its parent by; never blocks, and never fails when the parent is gone."""
+
+    pipe: int
+
+    def ready(self, told: Told) -> None:
+        """It serves."""
+        _say(self.pipe, {"ready": dict(told)})
+
+    def alive(self) -> None:
+        """Its event loop turns: to be said every `ALIVE_S` from the first time on."""
+        _say(self.pipe, {"alive": True})
 
 
 class Crew(Protocol):
@@ -41,7 +62,7 @@ class Crew(Protocol):
         """In the parent, before any worker. Starts no thread. Raises HawkVisionError."""
         ...
 
-    def work(self, index: int, ready: Callable[[Told], None], parent: int) -> None:
+    def work(self, index: int, line: Line, parent: int) -> None:
         """In a worker, to its end. `parent` is a descriptor that ends with the parent.
 
         Raises HawkVisionError.
@@ -77,21 +98,25 @@ class _Worker:
     pid: int
     pipe: int
     ready: bool = False
+    heard: float | None = None
+    hung: bool = False
     failed: HawkVisionError | None = None
     said: bytearray = field(default_factory=bytearray)
 
 
-def supervise(count: int, crew: Crew) -> None:
+def supervise(count: int, crew: Crew, *, silent_s: float = SILENT_S) -> None:
     """Keep `count` workers until one of `stop_signals`, on the main thread.
 
+    One that said once that it is alive, and then nothing for `silent_s`, is killed and replaced.
     Raises HawkVisionError for what cannot start; the workers then have ended too.
     """
-    _Supervisor(count, crew).run()
+    _Supervisor(count, crew, silent_s).run()
 
 
 class _Supervisor:
-    def __init__(self, count: int, crew: Crew) -> None:
+    def __init__(self, count: int, crew: Crew, silent_s: float) -> None:
         self._count = count
+        self._silent_s = silent_s
         self._crew = crew
         self._loop = asyncio.SelectorEventLoop()
         self._wake = asyncio.Event()
@@ -116,6 +141,7 @@ class _Supervisor:
                 self._fork_due(time.monotonic())
                 self._loop.run_until_complete(self._something())
                 self._reap(time.monotonic())
+                self._end_silent()
         finally:
             self._kill()
             self._loop.run_until_complete(self._crew.close())
@@ -157,7 +183,12 @@ class _Supervisor:
     async def _something(self) -> None:
         """Until a signal, a word of a worker, or the time that something is due."""
         now = time.monotonic()
-        due = [self._kill_at] if self._ending else list(self._due.values())
+        silent = [
+            one.heard + self._silent_s
+            for one in self._workers.values()
+            if one.heard and not one.hung
+        ]
+        due = [self._kill_at] if self._ending else [*self._due.values(), *silent]
         wait_s = min([max(0.0, at - now) for at in due if at is not None], default=_LONGEST_WAIT_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(wait_s, _LONGEST_WAIT_S)):
@@ -186,6 +217,7 @@ class _Supervisor:
 
     def _fork(self, index: int) -> None:
         pipe, tell = os.pipe()
+        os.set_blocking(tell, False)
         sys.stdout.flush()
         sys.stderr.flush()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [*self._signals, signal.SIGCHLD])
@@ -216,7 +248,7 @@ class _Supervisor:
             os.setsid()  # Ctrl-C reaches it through the parent, once
             self._let_go()
             signal.pthread_sigmask(signal.SIG_SETMASK, set(mask))
-            self._crew.work(index, lambda told: _say(tell, {"ready": dict(told)}), self._life)
+            self._crew.work(index, Line(tell), self._life)
             status = 0
         except HawkVisionError as error:
             _say(tell, {"message": error.message, "hint": error.hint})
@@ -250,7 +282,9 @@ class _Supervisor:
             line, _, rest = worker.said.partition(b"\n")
             worker.said = bytearray(rest)
             told = orjson.loads(bytes(line))
-            if "ready" in told:
+            if "alive" in told:
+                worker.heard = time.monotonic()
+            elif "ready" in told:
                 worker.ready = True
                 self._crew.started(worker.index)
                 self._look_at_all(told["ready"])
@@ -265,13 +299,28 @@ class _Supervisor:
 
     # Workers end.
 
+    def _end_silent(self) -> None:
+        """Kill those that hang; what they said while this process itself stood still counts."""
+        for worker in self._workers.values():
+            if worker.heard is None or worker.hung or self._ending:
+                continue
+            if time.monotonic() - worker.heard >= self._silent_s:
+                self._listen(worker)
+            if time.monotonic() - worker.heard >= self._silent_s:
+                worker.hung = True
+                _log.warning(
+                    "worker %d hangs: nothing of it for %g s; killed", worker.index, self._silent_s
+                )
+                os.kill(worker.pid, signal.SIGKILL)
+
     def _reap(self, now: float) -> None:
         for worker in list(self._workers.values()):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
                 self._listen(worker)
                 self._forget(worker)
-                self._ended(worker.index, cause_of(status), now, worker.failed)
+                cause = "it hung" if worker.hung else cause_of(status)
+                self._ended(worker.index, cause, now, worker.failed)
         if self._ending:
             self._drain()
             if self._kill_at is not None and now >= self._kill_at:

@@ -21,7 +21,8 @@ from rich.console import RenderableType
 import hawkvision
 from hawkvision.cli.accuracy import table
 from hawkvision.cli.main import cli
-from hawkvision.cli.output import Folded, plain_where_needed, results_table, said, screen
+from hawkvision.cli.output import Folded, results_table, said, screen
+from hawkvision.cli.plain import plain_where_needed
 from hawkvision.contract.answer import Answer
 from hawkvision.contract.delivered import Report
 from hawkvision.repository import Repository, shipped_repository

@@ -103,7 +103,7 @@ def _text(key: Key) -> bytes:
 def _secret(path: Path) -> bytes:
     """The folder's secret, drawn at its first use. Raises EngineError."""
     found = read_own(path)
-    if found is None and not path.exists():
+    if found is None:  # not asked again before: another process may draw one in between
         try:
             _draw(path)
         except OSError as error:

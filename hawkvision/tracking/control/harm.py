@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy.special import betainc
+from hawkvision.calibration.beta import incomplete_beta
 
 Mode = Literal["trip", "strict"]
 
 
 def p_edge_better(edge: float, dc: float) -> float:
     """P-value of "the data center is no worse" for (fractional) discordant counts."""
-    return float(betainc(edge, dc + 1, 0.5)) if edge > 0 else 1.0
+    return incomplete_beta(edge, dc + 1, 0.5) if edge > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True)

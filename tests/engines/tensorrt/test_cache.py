@@ -162,6 +162,25 @@ def test_one_secret_is_drawn_however_many_begin_at_once(folder: Path, machine: P
     assert all(one.load("engine", KEY) == b"plan" for one in found)
 
 
+def test_a_secret_that_another_process_draws_meanwhile_is_taken(
+    folder: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[EngineCache] = []
+
+    def read_just_before(path: Path) -> bytes | None:
+        found = caches.read_own(path)
+        if not others:
+            monkeypatch.setattr(cache_module, "read_own", caches.read_own)
+            others.append(EngineCache(folder, machine))
+        return found
+
+    monkeypatch.setattr(cache_module, "read_own", read_just_before)
+    own = EngineCache(folder, machine)
+    others[0].store("engine", KEY, b"plan")
+    assert own.load("engine", KEY) == b"plan"
+    assert [path.name for path in folder.glob(".*")] == []
+
+
 def test_a_service_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
 
