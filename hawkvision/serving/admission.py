@@ -68,7 +68,7 @@ class Admission:
         if not self.fits(items):
             raise Overloaded(
                 f"{self.waiting} images wait, {self._max_queue} fit",
-                retry_after_s=_whole_seconds(self.wait_s),
+                retry_after_s=whole_seconds(self.wait_s),
                 hint="Retry after the time in Retry-After, or send fewer images at once.",
             )
         if self.idle:
@@ -77,7 +77,7 @@ class Admission:
         if took > _MARGIN * patience_s:
             raise Overloaded(
                 f"the answer would take {took:.2g} s, longer than its deadline allows",
-                retry_after_s=_whole_seconds(took - _MARGIN * max(0.0, patience_s)),
+                retry_after_s=whole_seconds(took - _MARGIN * max(0.0, patience_s)),
                 hint="Retry after the time in Retry-After, or allow more time.",
             )
 
@@ -108,6 +108,6 @@ class Admission:
         self.waiting -= items
 
 
-def _whole_seconds(seconds: float) -> int:
+def whole_seconds(seconds: float) -> int:
     """When to try again, if nobody else comes, as Retry-After wants it (RFC 9110, 10.2.3)."""
     return min(max(_LEAST_RETRY_S, math.ceil(seconds)), _MOST_RETRY_S)
