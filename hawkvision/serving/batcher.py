@@ -45,6 +45,14 @@ def made_way(retry_after_s: int) -> Overloaded:
     )
 
 
+def too_late() -> DeadlineExceeded:
+    """What one is told whose time is over."""
+    return DeadlineExceeded(
+        "the deadline passed before the answer was ready",
+        hint="Allow more time, or send fewer images at once.",
+    )
+
+
 class Batcher(Generic[T]):
     """One model's: `offer` what is ready, `take` a batch, say when it `ended`.
 
@@ -213,19 +221,12 @@ class Batcher(Generic[T]):
         turned: list[Turned[T]] = []
         only = len(self._queue) == 1 and not self._running
         for one in list(self._queue):
-            if not one.wanted():
-                turned.append(Turned(one, None))
-            elif one.deadline <= now or (
+            late = one.deadline <= now or (
                 self.free and not only and now + self.cost.safe_s(one.items) > one.deadline
-            ):
-                late = DeadlineExceeded(
-                    "the deadline passed before the answer was ready",
-                    hint="Allow more time, or send fewer images at once.",
-                )
-                turned.append(Turned(one, late))
-            else:
-                continue
-            self._remove(one)
+            )
+            if late or not one.wanted():
+                self._remove(one)
+                turned.append(Turned(one, too_late()))
         return turned
 
     def _choose(self, now: float) -> list[Waiting[T]]:
@@ -261,11 +262,17 @@ class Batcher(Generic[T]):
         """When what waits should run if nobody else comes; infinite where nothing can."""
         if not self.images or not self.free:
             return math.inf
-        n, a, b = self.images, self.cost.setup_s, self.cost.each_s
-        if n >= self.limits.batch or not self._pays(now, coming, coming_s):
+        if self.images >= self.limits.batch or not self._pays(now, coming, coming_s):
             return now
+        return self.latest()
+
+    def latest(self) -> float:
+        """How long what waits may wait for company at all; infinite if nothing waits."""
+        if not self.images:
+            return math.inf
         tightest = min(one.deadline for one in self._queue)
-        return min(self._ready_since + a / n, tightest - self.cost.safe_s(n + 1) - b)
+        spare_s = self.cost.safe_s(self.images + 1) + self.cost.each_s
+        return min(self._ready_since + self.cost.setup_s / self.images, tightest - spare_s)
 
     def _pays(self, now: float, coming: int, coming_s: float) -> bool:
         n, a, b = self.images, self.cost.setup_s, self.cost.each_s

@@ -43,10 +43,10 @@ class Batch(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Turned(Generic[T]):
-    """One that waited and gets no answer, and what its sender is told (None: it is gone)."""
+    """One that waited and gets no answer, and what its sender is told."""
 
     waiting: Waiting[T]
-    error: HawkVisionError | None
+    error: HawkVisionError
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class Simulated:
     clock: float = 0.0
     ends: list[tuple[float, int, Batch[int]]] = field(default_factory=list)
     refused: dict[int, HawkVisionError] = field(default_factory=dict)
-    turned: dict[int, HawkVisionError | None] = field(default_factory=dict)
+    turned: dict[int, HawkVisionError] = field(default_factory=dict)
     answered: dict[int, float] = field(default_factory=dict)
     batches: list[Batch[int]] = field(default_factory=list)
     order: count[int] = field(default_factory=count)
@@ -253,7 +253,7 @@ def test_what_nobody_waits_for_is_turned_out_unrun() -> None:
     batcher.offer(gone, 0.0)
     batch, turned = batcher.take(0.05)
     assert batch is None
-    assert [(one.waiting, one.error) for one in turned] == [(gone, None)]
+    assert [one.waiting for one in turned] == [gone]
 
 
 def test_an_urgent_one_does_not_wait_for_its_turn() -> None:
@@ -320,4 +320,5 @@ def test_a_failed_batch_teaches_nothing_and_frees_its_slot() -> None:
     batch, _ = batcher.take(0.0)
     assert batch is not None and not batcher.free
     batcher.ended(batch, None, 5.0)
-    assert batcher.free and not batcher.cost.known
+    assert not batcher.cost.known
+    assert batcher.idle
