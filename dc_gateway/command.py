@@ -50,6 +50,14 @@ _DEFAULT = GatewayConfig()
     "--max-images", default=_DEFAULT.max_images, type=click.IntRange(1), help="Of one request."
 )
 @click.option(
+    "--batching/--no-batching",
+    default=_DEFAULT.batching,
+    help="Calls share batches; who waits for one, and how long, is learned from what they cost.",
+)
+@click.option(
+    "--max-batch", default=_DEFAULT.max_batch, type=click.IntRange(1, 1024), help="Images of one."
+)
+@click.option(
     "--max-calls",
     default=_DEFAULT.max_calls,
     type=click.IntRange(1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from dc_gateway.config import GatewayConfig
@@ -11,10 +12,24 @@ from hawkvision.engines import flavour_of
 from hawkvision.errors import InvalidRequest, RepositoryError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Repository, Task
-from hawkvision.rungs import LoadedRung
+from hawkvision.rungs import LoadedRung, Pixels
 from hawkvision.serving.job import Ticket
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Asked:
+    """A call's images and their answers; those in `open` go to the next rung."""
+
+    images: Sequence[bytes]
+    answers: list[Any]
+    open: list[int]
+
+    @classmethod
+    def all_of(cls, images: Sequence[bytes]) -> Asked:
+        """None answered yet."""
+        return cls(images, [None] * len(images), list(range(len(images))))
 
 
 class LargeModel:
@@ -59,32 +74,45 @@ class LargeModel:
         return cls(task, rungs, limits)
 
     def predict(self, images: Sequence[bytes], ticket: Ticket) -> list[Any]:
-        """Decode and answer: one prediction of the task's kind for each image.
+        """Decode and answer here and now: one prediction of the task's kind for each image.
 
         Raises the image errors, naming the image among several, EngineError, or DeadlineExceeded.
         """
-        answers: list[Any] = [None] * len(images)
-        waiting = list(range(len(images)))
-        for rung, threshold in zip(self.rungs, self._thresholds, strict=True):
-            prepared = []
-            for index in waiting:
-                ticket.check()
-                try:
-                    prepared.append(rung.prepare(images[index], self._limits, ticket.weigh))
-                except InvalidRequest as error:
-                    if len(images) == 1:
-                        raise
-                    message = f"image {index} of {len(images)}: {error.message}"
-                    raise type(error)(message, hint=error.hint) from error
+        state = Asked.all_of(images)
+        for rung in range(len(self.rungs)):
+            prepared = self.prepare(rung, state, ticket)
             ticket.check()
-            for index, answer in zip(waiting, rung.predict(prepared), strict=True):
-                answers[index] = answer
-            if threshold is None:
+            if not self.take_in(rung, state, self.rungs[rung].predict(prepared)):
                 break
-            waiting = [index for index in waiting if answers[index].confidence < threshold]
-            if not waiting:
-                break
-        return answers
+        return state.answers
+
+    def prepare(self, rung: int, asked: Asked, ticket: Ticket) -> list[Pixels]:
+        """The images that have no answer yet, as this rung takes them.
+
+        Raises the image errors, naming the image among several, and DeadlineExceeded.
+        """
+        prepared = []
+        for index in asked.open:
+            ticket.check()
+            try:
+                pixels = self.rungs[rung].prepare(asked.images[index], self._limits, ticket.weigh)
+            except InvalidRequest as error:
+                if len(asked.images) == 1:
+                    raise
+                message = f"image {index} of {len(asked.images)}: {error.message}"
+                raise type(error)(message, hint=error.hint) from error
+            prepared.append(pixels)
+        return prepared
+
+    def take_in(self, rung: int, asked: Asked, answers: Sequence[Any]) -> bool:
+        """Note this rung's answers; whether any image goes on to the next one."""
+        for index, answer in zip(asked.open, answers, strict=True):
+            asked.answers[index] = answer
+        threshold = self._thresholds[rung]
+        if threshold is None:
+            return False
+        asked.open = [i for i in asked.open if asked.answers[i].confidence < threshold]
+        return bool(asked.open) and rung + 1 < len(self.rungs)
 
 
 def load_models(config: GatewayConfig) -> dict[str, LargeModel]:

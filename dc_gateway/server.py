@@ -11,9 +11,11 @@ import grpc.aio
 from prometheus_client import CollectorRegistry, Gauge
 
 from dc_gateway import health, servicer
+from dc_gateway.batched import BatchedModel
 from dc_gateway.config import GatewayConfig
 from dc_gateway.entrance import Entrance, EntranceLimits
 from dc_gateway.health import Health
+from dc_gateway.metrics import BatchCollector
 from dc_gateway.model import LargeModel, load_models
 from dc_gateway.quota import Quota
 from dc_gateway.reception import Reception
@@ -22,10 +24,12 @@ from dc_gateway.transport import server_options
 from hawkvision.errors import HawkVisionError
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
+from hawkvision.serving.batch_runner import BatchRunner
 from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.service import ServiceKind
+from hawkvision.serving.waiting import Limits
 
 _log = logging.getLogger(__name__)
 
@@ -41,13 +45,15 @@ class Gateway:
         self._port = config.port
         self.models = models
         loop = asyncio.get_running_loop()
-        self.pool = WorkerPool(config.threads, config.max_queue, loop)
+        self.pool = WorkerPool(config.threads, config.max_queue, loop, fair=True)
+        self.runner = BatchRunner(_slots(config, models))
         share = config.max_client_share
         self.servicer = InferenceServicer(
             models,
             self.pool,
             config.images_per_request,
             Quota("images", config.max_queue + config.threads, share),
+            self._batched(config) if config.batching else {},
         )
         held_bytes = Quota("bytes", config.held_bytes, share)
         self._gives_back = memory.GivesBack()
@@ -74,6 +80,13 @@ class Gateway:
                 grpc.method_handlers_generic_handler(health.SERVICE, self._health.handlers()),
             )
         )
+
+    def _batched(self, config: GatewayConfig) -> dict[str, BatchedModel]:
+        limits = Limits(config.max_batch, config.max_queue + config.threads, config.held_bytes)
+        return {
+            name: BatchedModel(model, self.runner, limits, self.pool)
+            for name, model in self.models.items()
+        }
 
     @property
     def address(self) -> str:
@@ -116,7 +129,8 @@ class Gateway:
         registry.register(PowerCollector(self._power))
         Gauge(
             "hawkvision_queue_images", "Images waiting or at work.", registry=registry
-        ).set_function(lambda: self.pool.pending)
+        ).set_function(lambda: self.pool.pending + self.runner.waiting)
+        registry.register(BatchCollector(self.runner, self.servicer))
         self._power.start()
         self._metrics = MetricsPort(registry)
         self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
@@ -137,8 +151,18 @@ class Gateway:
         if self._metrics is not None:
             self._metrics.close()
         self.pool.close()
+        self.runner.close()
         if self._power is not None:
             self._power.close()
+
+
+def _slots(config: GatewayConfig, models: Mapping[str, LargeModel]) -> int:
+    """How many batches run at a time: of a CPU each thread's, of a device one after another.
+
+    A device does not do two batches in the time of one: the second had better be larger.
+    """
+    devices = {rung.engine.metadata.device for model in models.values() for rung in model.rungs}
+    return config.threads if devices <= {"cpu"} else 1
 
 
 async def serve(config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:

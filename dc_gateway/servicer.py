@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import grpc
 
+from dc_gateway.batched import BatchedModel, Question
 from dc_gateway.config import STRUCTURE_BYTES
 from dc_gateway.entrance import Call, Entrance, Method
 from dc_gateway.model import LargeModel
 from dc_gateway.quota import Quota
 from hawkvision import __version__
-from hawkvision.errors import PayloadTooLarge, UnknownTask
+from hawkvision.errors import DeadlineExceeded, Overloaded, PayloadTooLarge, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.inference import INPUT, build_reply, parse_images
+from hawkvision.oip.inference import INPUT, build_reply, parse_images, parse_priority
 from hawkvision.oip.structure import check_structure
+from hawkvision.serving.claims import Claim, Priority
 from hawkvision.serving.pool import WorkerPool
 
 SERVICE = "inference.GRPCInferenceService"
@@ -37,7 +42,8 @@ def _check_infer(raw: bytes) -> None:
 class InferenceServicer:
     """Answers for `models`; decoding and inference run on the pool's threads.
 
-    `images` bounds what one client has in the pool.
+    `images` bounds what one client has in the pool. A model among `batched` shares batches among
+    calls. `refused` counts calls that were too many or too late, by the error's code and priority.
     """
 
     def __init__(
@@ -46,11 +52,14 @@ class InferenceServicer:
         pool: WorkerPool,
         max_images: int,
         images: Quota,
+        batched: Mapping[str, BatchedModel],
     ) -> None:
         self._models = models
         self._pool = pool
         self._max_images = max_images
         self._images = images
+        self._batched = batched
+        self.refused: Counter[tuple[str, str]] = Counter()
         self.draining = False
 
     def handlers(self, entrance: Entrance) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
@@ -136,16 +145,30 @@ class InferenceServicer:
         model = self._model(request.model_name, request.model_version)
         kind = model.task.kind
         images = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
+        priority = Priority.of(parse_priority(request))
         head = messages.ModelInferRequest(model_name=request.model_name, id=request.id)
         del request  # its images are held once, not twice, while they wait
-        with self._images.take(call.peer, len(images)):
-            predictions = await self._pool.submit(
-                model.predict,
-                images,
-                items=len(images),
-                deadline=call.deadline,
-            )
+        claim = Claim(call.peer.address, 1.0, priority, call.deadline - time.monotonic())
+        try:
+            with self._images.take(call.peer, len(images)):
+                predictions = await self._submit(model, Question(images, call.deadline, claim))
+        except (Overloaded, DeadlineExceeded) as error:
+            self.refused[error.code, priority.name.lower()] += 1
+            raise
         outputs = kind.encode(predictions)
         return build_reply(
             head, model.task.version, outputs, agrees=model.agrees, flavour=model.task.flavour
+        )
+
+    def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[list[Any]]:
+        """Raises Overloaded or DeadlineExceeded at once."""
+        batched = self._batched.get(model.task.name)
+        count, deadline, claim = len(question.images), question.deadline, question.claim
+        if batched is None:
+            return self._pool.submit(
+                model.predict, question.images, items=count, deadline=deadline, claim=claim
+            )
+        batched.check(question)
+        return self._pool.submit(
+            batched.answer, question, items=count, deadline=deadline, claim=claim
         )

@@ -50,10 +50,12 @@ from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.calls import CallsFailed
+from hawkvision.serving.claims import Priority
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
+from hawkvision.tracking.counts import PROBES
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
@@ -256,7 +258,8 @@ class Agent:
     async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
         """What the data center says of an image that no client waits for."""
         due = time.monotonic() + _ASIDE_S
-        reply = await self.upstream.ask(Call(local.task, image, due, what, background=True))
+        priority = Priority.PROBE if what == PROBES else Priority.AUDIT
+        reply = await self.upstream.ask(Call(local.task, image, due, what, priority=priority))
         return reply.prediction if isinstance(reply, Answered) else None
 
     async def _export(self) -> None:

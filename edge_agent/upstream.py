@@ -16,6 +16,7 @@ from hawkvision.oip import open_inference_pb2_grpc as services
 from hawkvision.oip.inference import build_request, parse_reply
 from hawkvision.repository import Task
 from hawkvision.serving.breaker import BreakerState, UpstreamBreaker
+from hawkvision.serving.claims import Priority
 
 _log = logging.getLogger(__name__)
 Reason = Literal["dc_unreachable", "deadline", "overload", "version_mismatch", "rejected"]
@@ -50,7 +51,8 @@ class Call:
     """One question: the task, an encoded image, when the answer is due (`time.monotonic`).
 
     `trace` is a well-formed traceparent.
-    `background` calls (audits, probes) take no more than a quarter of the calls in flight.
+    Calls that no user waits for (audits, probes) say so to the gateway, and take no more than a
+    quarter of the calls in flight.
     """
 
     task: Task
@@ -58,7 +60,12 @@ class Call:
     deadline: float
     request_id: str
     trace: str | None = None
-    background: bool = False
+    priority: Priority = Priority.USER
+
+    @property
+    def background(self) -> bool:
+        """Whether no user waits for it."""
+        return self.priority is not Priority.USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,8 @@ class GrpcUpstream:
             breaker = self._breakers[model] = UpstreamBreaker()
         if not breaker.allow(start):
             return Refused("dc_unreachable")
-        request = build_request(*model, call.request_id, call.image)
+        priority = call.priority if call.background else 0
+        request = build_request(*model, call.request_id, call.image, priority)
         metadata = None if call.trace is None else (("traceparent", call.trace),)
         before = breaker.state
         self._in_flight += 1

@@ -19,15 +19,19 @@ AGREES = "hawkvision_numerics_agree"
 FLAVOUR = "hawkvision_flavour"
 """Reply parameter: which files of the task answered; only sent where it is not the plain ones."""
 _LONGEST_FLAVOUR = 40
+PRIORITY = "priority"
+"""Request parameter, Triton's reserved one: 1 is the highest, 0 stands for the default."""
 
 _CONTRACT = f"Send one input {INPUT!r}, datatype BYTES, shape [N] or [N,1]."
 
 
 def build_request(
-    model: str, version: str, request_id: str, image: bytes
+    model: str, version: str, request_id: str, image: bytes, priority: int = 0
 ) -> messages.ModelInferRequest:
-    """A request for one encoded image."""
+    """A request for one encoded image; a `priority` of 0 is not sent."""
     request = messages.ModelInferRequest(model_name=model, model_version=version, id=request_id)
+    if priority:
+        request.parameters[PRIORITY].uint64_param = priority
     request.inputs.add(name=INPUT, datatype="BYTES", shape=[1])
     request.raw_input_contents.append(pack_bytes([image]))
     return request
@@ -57,6 +61,24 @@ def parse_images(
     if len(images) != count:
         raise InvalidRequest(f"shape says {count} images, {len(images)} were sent", hint=_CONTRACT)
     return images
+
+
+def parse_priority(request: messages.ModelInferRequest) -> int:
+    """The `priority` of a request, at least 0, which is also that of one that names none.
+
+    Raises InvalidRequest for what is no such number.
+    """
+    if PRIORITY not in request.parameters:
+        return 0
+    found = request.parameters[PRIORITY]
+    which = found.WhichOneof("parameter_choice")
+    level = int(getattr(found, which)) if which in ("int64_param", "uint64_param") else -1
+    if level < 0:
+        raise InvalidRequest(
+            "parameter 'priority' is no whole number from 0 up",
+            hint="Send it as uint64_param: 1 for users, 2 for audits, 3 for probes.",
+        )
+    return level
 
 
 def _elements(request: messages.ModelInferRequest, count: int) -> list[bytes]:

@@ -51,33 +51,37 @@ class Admission:
     @property
     def wait_s(self) -> float:
         """How long the next job would wait for a thread, seconds: those at work are half done."""
-        if self._running + self.waiting < self._threads:
+        return self._wait_s(self.waiting)
+
+    def _wait_s(self, ahead: int) -> float:
+        if self._running + ahead < self._threads:
             return 0.0
-        return (self.waiting + self._at_work / 2) * self.service_s / self._threads
+        return (ahead + self._at_work / 2) * self.service_s / self._threads
 
     def fits(self, items: int) -> bool:
         """Whether there is room for so many more."""
         idle = max(0, self._threads - self._running)
         return self.waiting + items <= self._max_queue + idle
 
-    def check(self, items: int = 1, patience_s: float = math.inf) -> None:
+    def check(self, items: int = 1, patience_s: float = math.inf, ahead: int | None = None) -> None:
         """Raise Overloaded unless `items` more fit and would be done within `patience_s`.
 
+        `ahead` of those that wait have their turn before (None: all).
         Whoever finds a thread idle is never refused: the estimate may be wrong, the thread is not.
         """
         if not self.fits(items):
             raise Overloaded(
                 f"{self.waiting} images wait, {self._max_queue} fit",
-                retry_after_s=_whole_seconds(self.wait_s),
+                retry_after_s=whole_seconds(self.wait_s),
                 hint="Retry after the time in Retry-After, or send fewer images at once.",
             )
         if self.idle:
             return
-        took = self.wait_s + items * self.service_s
+        took = self._wait_s(self.waiting if ahead is None else ahead) + items * self.service_s
         if took > _MARGIN * patience_s:
             raise Overloaded(
                 f"the answer would take {took:.2g} s, longer than its deadline allows",
-                retry_after_s=_whole_seconds(took - _MARGIN * max(0.0, patience_s)),
+                retry_after_s=whole_seconds(took - _MARGIN * max(0.0, patience_s)),
                 hint="Retry after the time in Retry-After, or allow more time.",
             )
 
@@ -108,6 +112,6 @@ class Admission:
         self.waiting -= items
 
 
-def _whole_seconds(seconds: float) -> int:
+def whole_seconds(seconds: float) -> int:
     """When to try again, if nobody else comes, as Retry-After wants it (RFC 9110, 10.2.3)."""
     return min(max(_LEAST_RETRY_S, math.ceil(seconds)), _MOST_RETRY_S)

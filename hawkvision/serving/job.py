@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from hawkvision.errors import DeadlineExceeded
+from hawkvision.serving.claims import ANYBODY, Claim
 from hawkvision.serving.pace import Pace
 
 Clock = Callable[[], float]
+
+
+class _Later:
+    """The type of `LATER`."""
+
+
+LATER = _Later()
+"""What work returns that has given its ticket away: the answer comes by the ticket."""
 
 
 class Ticket(Protocol):
@@ -33,19 +43,53 @@ class Ticket(Protocol):
         """
         ...
 
+    def answer(self, result: Any) -> None:
+        """The answer of work that returned `LATER`, from any thread; once."""
+        ...
+
+    def fail(self, fault: BaseException) -> None:
+        """As `answer`: there is none."""
+        ...
+
+    def go_on(self, work: Callable[[Any, Ticket], Any], item: Any) -> None:
+        """As `answer`: more is to be done on the pool's threads first."""
+        ...
+
 
 class _TooLarge(BaseException):
     """For another thread than this one. Not an Exception: no work may take it for a fault."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of a job on a thread, and what it took there (None: it was not begun)."""
+
+    how: Literal["done", "later", "too large"]
+    spent_s: float | None
+
+
+class Office(Protocol):
+    """Where jobs go that have left their thread."""
+
+    def hand_over(self, job: Job) -> None:
+        """Its answer or fault is there; from any thread."""
+        ...
+
+    def queue_again(self, job: Job) -> None:
+        """It has more to do on a thread; from any thread."""
+        ...
+
+
 class Job:
-    """Implements `Ticket`.
+    """Implements `Ticket` and `Claimant`.
 
     A job that found a thread idle is wanted `until` for ever: being late, it costs nobody's turn.
     """
 
     __slots__ = (
         "_most",
+        "_office",
+        "claim",
         "clock",
         "deadline",
         "fault",
@@ -54,7 +98,6 @@ class Job:
         "items",
         "pace",
         "result",
-        "spent_s",
         "until",
         "weight",
         "work",
@@ -68,8 +111,13 @@ class Job:
         deadline: float,
         clock: Clock,
         future: asyncio.Future[Any],
+        office: Office,
+        claim: Claim = ANYBODY,
         pace: Pace | None = None,
     ) -> None:
+        self._office = office
+        self.claim = claim
+        self.pace = pace
         self.work = work
         self.item = item
         self.items = items
@@ -77,10 +125,8 @@ class Job:
         self.until = deadline
         self.clock = clock
         self.future = future
-        self.pace = pace
         self.result: Any = None
         self.fault: BaseException | None = None
-        self.spent_s: float | None = None
         self.weight = 0
         self._most = 0.0
 
@@ -103,21 +149,38 @@ class Job:
         if self.weight > self._most:
             raise _TooLarge
 
-    def run(self, most: float) -> bool:
-        """Do the work in this thread, unless nobody wants it; False if it weighs over `most`."""
+    def answer(self, result: Any) -> None:
+        """See `Ticket.answer`."""
+        self.result = result
+        self._office.hand_over(self)
+
+    def fail(self, fault: BaseException) -> None:
+        """See `Ticket.fail`."""
+        self.fault = fault
+        self._office.hand_over(self)
+
+    def go_on(self, work: Callable[[Any, Ticket], Any], item: Any) -> None:
+        """See `Ticket.go_on`."""
+        self.work, self.item = work, item
+        self._office.queue_again(self)
+
+    def run(self, most: float) -> Ran:
+        """Do the work in this thread, unless nobody wants it, or it weighs over `most`."""
         self.weight, self._most = 0, most
+        start: float | None = None
         try:
             self.check()
             start = time.perf_counter()
-            try:
-                self.result = self.work(self.item, self)
-            finally:
-                self.spent_s = time.perf_counter() - start
+            result = self.work(self.item, self)
         except _TooLarge:
-            return False
+            return Ran("too large", None if start is None else time.perf_counter() - start)
         except BaseException as error:
             self.fault = error
-        return True
+        else:
+            if result is LATER:  # from here on it is another thread's
+                return Ran("later", time.perf_counter() - start)
+            self.result = result
+        return Ran("done", None if start is None else time.perf_counter() - start)
 
     def settle(self) -> None:
         """Hand over what came of it; on the event loop, once.

@@ -19,12 +19,15 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
 
 from hawkvision.errors import DeadlineExceeded, Overloaded
-from hawkvision.serving.admission import Admission
-from hawkvision.serving.job import Clock, Job, Ticket
+from hawkvision.serving.admission import Admission, whole_seconds
+from hawkvision.serving.batcher import made_way
+from hawkvision.serving.claims import ANYBODY, Claim
+from hawkvision.serving.fair_queue import FairQueue
+from hawkvision.serving.job import Clock, Job, Ran, Ticket
 from hawkvision.serving.pace import Pace
 
 In = TypeVar("In")
@@ -40,6 +43,16 @@ _YIELDS = 10
 """By so much threads for large jobs are nicer, setpriority(2): about a tenth of a busy core."""
 
 
+class _Line(Protocol):
+    """Jobs in some order: a deque, or a `FairQueue`."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Job]: ...
+    def append(self, job: Job, /) -> None: ...
+    def popleft(self) -> Job: ...
+    def remove(self, job: Job, /) -> None: ...
+
+
 class _Lane:
     """A queue and the threads that serve it. Not started before its first job.
 
@@ -47,9 +60,11 @@ class _Lane:
     them, and while it is below `helpers` kept ones are for threads too.
     """
 
-    def __init__(self, name: str, threads: int, max_queue: int, most: float, nice: int) -> None:
+    def __init__(
+        self, name: str, threads: int, max_queue: int, most: float, nice: int, line: _Line
+    ) -> None:
         self.admission = Admission(threads, max_queue)
-        self.waiting: deque[Job] = deque()
+        self.waiting = line
         self.kept: deque[Job] = deque()
         self.busy = 0
         self.helpers = threads - 1
@@ -110,20 +125,39 @@ class _Lane:
 
     def drop_unwanted(self) -> list[Job]:
         """Make room: what nobody wants need not wait for a thread to find that out."""
-        dropped = []
-        for jobs in (self.waiting, self.kept):
-            unwanted = [job for job in jobs if not job.wanted]
-            dropped += unwanted
-            for job in unwanted:
-                jobs.remove(job)
-                self.busy -= jobs is self.waiting
+        dropped = [job for job in self.waiting if not job.wanted]
         for job in dropped:
+            self._withdraw(job)
+        for job in [job for job in self.kept if not job.wanted]:
+            self.kept.remove(job)
             self.admission.withdrawn(job.items)
+            dropped.append(job)
+        for job in dropped:
             try:
                 job.check()
             except DeadlineExceeded as error:
                 job.fault = error
         return dropped
+
+    def drop_lower(self, claim: Claim) -> Job | None:
+        """Make room: the job of the lowest priority, if that is lower than the claim's."""
+        if not self.waiting:
+            return None
+        last = max(self.waiting, key=lambda job: (job.claim.priority, job.deadline))
+        if last.claim.priority <= claim.priority:
+            return None
+        self._withdraw(last)
+        last.fault = made_way(whole_seconds(self.admission.wait_s))
+        return last
+
+    def ahead(self, claim: Claim) -> int:
+        """Waiting items that a job with such a claim cannot pass."""
+        return sum(job.items for job in self.waiting if job.claim.priority <= claim.priority)
+
+    def _withdraw(self, job: Job) -> None:
+        self.waiting.remove(job)
+        self.busy -= 1
+        self.admission.withdrawn(job.items)
 
     def close(self) -> None:
         """Let the threads end after the queued jobs."""
@@ -133,7 +167,10 @@ class _Lane:
 
 
 class WorkerPool:
-    """Runs work on threads for coroutines of one event loop; first come, first served.
+    """Runs work on threads for coroutines of one event loop.
+
+    First come, first served; or, if `fair`, in the order of a `FairQueue`, where users push audits
+    and probes out of a full queue. Implements `Office` for its jobs.
 
     Of small jobs and of large ones at most `max_queue` items wait each, and nobody waits who would
     be answered too late. A job is large once it has weighed in with more than `quick_pixels`.
@@ -149,16 +186,23 @@ class WorkerPool:
         clock: Clock = time.monotonic,
         *,
         quick_pixels: int = QUICK_PIXELS,
+        fair: bool = False,
     ) -> None:
+        self._fair = fair
         self._loop = loop
         self._clock = clock
-        self._quick = _Lane("infer", threads, max_queue, quick_pixels, 0)
-        self._large = _Lane("large", max(1, threads // 2), max_queue, math.inf, _YIELDS)
+        self._quick = _Lane("infer", threads, max_queue, quick_pixels, 0, self._line())
+        self._large = _Lane(
+            "large", max(1, threads // 2), max_queue, math.inf, _YIELDS, self._line()
+        )
         self._lock = threading.Lock()
         self._done: deque[Job] = deque()
         self._woken = False
         self._turning = False
         self._quick.start(self._serve)
+
+    def _line(self) -> _Line:
+        return FairQueue[Job]() if self._fair else deque[Job]()
 
     @property
     def pending(self) -> int:
@@ -188,19 +232,21 @@ class WorkerPool:
         items: int = 1,
         deadline: float = math.inf,
         pace: Pace | None = None,
+        claim: Claim = ANYBODY,
     ) -> asyncio.Future[Out]:
         """Queue `work(item, ticket)`, which counts as so many items.
 
         Work that decodes says so to its ticket first (`Ticket.weigh`), and is begun again on
         another thread where that is much. `pace`, of work of this kind, lets the event loop do it
-        where it is quick: for work that computes, and waits for nothing.
+        where it is quick: for work that computes, and waits for nothing. Work that returns `LATER`
+        answers by its ticket.
 
         Raises Overloaded at once. The future fails with DeadlineExceeded where the job was
         dropped, and with Overloaded where there is no room for a large one; cancelling it
         withdraws the job.
         """
         future: asyncio.Future[Out] = self._loop.create_future()
-        job = Job(work, item, items, deadline, self._clock, future, pace)
+        job = Job(work, item, items, deadline, self._clock, future, self, claim, pace)
         lane = self._quick
         with self._lock:
             self._admit(lane, job)
@@ -227,18 +273,29 @@ class WorkerPool:
             self._loop.call_soon(self._turn)
         if job is None:
             return
-        ended = job.run(LOOP_PIXELS)
+        items = job.items
+        ran = job.run(LOOP_PIXELS)
         with self._lock:
-            self._note(lane, job, ended=ended)
-            settled = ended or not self._moved(job, lane)
+            self._note(lane, job, items, ran)
+            settled = self._is_done(job, ran, lane)
         if settled:
             job.settle()
 
-    def _note(self, lane: _Lane, job: Job, *, ended: bool) -> None:
+    def _note(self, lane: _Lane, job: Job, items: int, ran: Ran) -> None:
         """Learn from a job that was done, or weighed too much here. Under the lock."""
-        lane.admission.ended(job.items, job.spent_s if ended else None)
-        if job.pace is not None and job.spent_s is not None and job.fault is None:
-            job.pace.learn(job.spent_s, light=job.weight <= LOOP_PIXELS)
+        lane.admission.ended(items, None if ran.how == "too large" else ran.spent_s)
+        if ran.how == "later" or job.pace is None or ran.spent_s is None or job.fault is not None:
+            return
+        job.pace.learn(ran.spent_s, light=job.weight <= LOOP_PIXELS)
+
+    def _is_done(self, job: Job, ran: Ran, lane: _Lane) -> bool:
+        """Whether it can be handed over; one that is too large here goes to `lane`, if it can."""
+        return ran.how == "done" or (ran.how == "too large" and not self._moved(job, lane))
+
+    def waiting_for(self, work: Callable[..., object]) -> int:
+        """Items that wait for a thread to do this work with them."""
+        with self._lock:
+            return sum(job.items for job in self._quick.waiting if job.work == work)
 
     def _enter(self, lane: _Lane, job: Job) -> None:
         """Queue it for threads, or raise Overloaded. Under the lock."""
@@ -250,20 +307,27 @@ class WorkerPool:
         if lane.admission.idle:
             job.until = math.inf
         else:
-            self._check_room(lane, job.items, job.deadline)
+            self._check_room(lane, job.items, job.deadline, job.claim)
             job.until = job.deadline
 
-    def _check_room(self, lane: _Lane, items: int, deadline: float) -> None:
+    def _check_room(self, lane: _Lane, items: int, deadline: float, claim: Claim = ANYBODY) -> None:
         patience_s = deadline - self._clock()
-        try:
-            lane.admission.check(items, patience_s)
-        except Overloaded:
-            dropped = lane.drop_unwanted()
-            if not dropped:
-                raise
-            for job in dropped:
-                self._hand_over(job)
-            lane.admission.check(items, patience_s)
+        ahead = lane.ahead(claim) if self._fair else None
+        while True:
+            try:
+                lane.admission.check(items, patience_s, ahead)
+                return
+            except Overloaded:
+                dropped = lane.drop_unwanted()
+                if not dropped and self._fair and not lane.admission.fits(items):
+                    lower = lane.drop_lower(claim)
+                    dropped = [] if lower is None else [lower]
+                if not dropped:
+                    raise
+                for job in dropped:
+                    self._give_back(job)
+                if ahead is not None:
+                    ahead = lane.ahead(claim)
 
     def _serve(self, lane: _Lane) -> None:
         _yield_by(lane.nice)
@@ -271,13 +335,24 @@ class WorkerPool:
             with self._lock:
                 job = lane.take()
             while job is not None:
-                ended = job.run(lane.most)
+                items = job.items
+                ran = job.run(lane.most)
                 with self._lock:
                     lane.busy -= 1
-                    self._note(lane, job, ended=ended)
-                    if ended or not self._moved(job, self._large):
-                        self._hand_over(job)
+                    self._note(lane, job, items, ran)
+                    if self._is_done(job, ran, self._large):
+                        self._give_back(job)
                     job = lane.take_more()
+
+    def hand_over(self, job: Job) -> None:
+        """See `Office.hand_over`."""
+        with self._lock:
+            self._give_back(job)
+
+    def queue_again(self, job: Job) -> None:
+        """See `Office.queue_again`. What was let in once is not refused now."""
+        with self._lock:
+            self._quick.append(job)
 
     def _moved(self, job: Job, lane: _Lane) -> bool:
         """Whether a job that turned out to be large has a place elsewhere. Under the lock."""
@@ -289,7 +364,7 @@ class WorkerPool:
             return False
         return True
 
-    def _hand_over(self, job: Job) -> None:
+    def _give_back(self, job: Job) -> None:
         self._done.append(job)
         # Append, then look: whoever clears the flag takes out what was appended before.
         if not self._woken:

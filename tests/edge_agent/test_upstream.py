@@ -26,6 +26,7 @@ from hawkvision.oip.open_inference_pb2_grpc import (
 )
 from hawkvision.repository import Repository, Task
 from hawkvision.repository.task import with_flavours
+from hawkvision.serving.claims import Priority
 from tests.models import build_tiny_repository, coloured_jpeg
 from tests.processes import edge, free_port, gateway
 
@@ -246,10 +247,10 @@ async def test_background_calls_leave_room(task: Task) -> None:
     async with listening() as ([gateway_side], address):
         upstream = GrpcUpstream(address, 4)
         gateway_side.script = never
-        audit = asyncio.create_task(upstream.ask(call(task, background=True)))
+        audit = asyncio.create_task(upstream.ask(call(task, priority=Priority.AUDIT)))
         while not gateway_side.calls:
             await asyncio.sleep(0.01)
-        assert await upstream.ask(call(task, background=True)) == Refused("overload")
+        assert await upstream.ask(call(task, priority=Priority.AUDIT)) == Refused("overload")
         gateway_side.script = answer
         assert isinstance(await upstream.ask(call(task)), Answered)
         audit.cancel()

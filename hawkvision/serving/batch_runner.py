@@ -1,0 +1,202 @@
+"""Runs batches on the threads that prepared their images; no thread is woken for a single call.
+
+Whoever has decoded a call's images enters them, and then runs whatever batches are due, its own
+call's or others', until none is. A slot that waits for company is looked after by one thread more,
+which begins with the first such wait.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hawkvision.serving.batcher import Batcher
+from hawkvision.serving.job import Clock
+from hawkvision.serving.waiting import Batch, Limits, Turned, Waiting
+
+
+def _none() -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call's images, ready for the network, and whom to tell; from any thread, once."""
+
+    images: Sequence[Any]
+    answered: Callable[[list[Any]], None]
+    failed: Callable[[BaseException], None]
+
+
+class Line:
+    """One network's place among others: `run` takes images to as many results.
+
+    `coming` says how many images are being prepared for it or wait for that.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Sequence[Any]], list[Any]],
+        batcher: Batcher[Prepared],
+        coming: Callable[[], int],
+    ) -> None:
+        self.name = name
+        self.run = run
+        self.batcher = batcher
+        self.coming = coming
+        self.sizes: Counter[int] = Counter()
+
+    def expects(self) -> int:
+        """As `coming`, where it matters."""
+        return self.coming() if self.batcher.cost.setup_s > 0 else 0
+
+
+class BatchRunner:
+    """The batches of several networks that share `slots`; usable from any thread."""
+
+    def __init__(self, slots: int, clock: Clock = time.monotonic) -> None:
+        self._slots = slots
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._running = 0
+        self._watcher: threading.Thread | None = None
+        self._closed = False
+        self.prepare_s = 0.0
+        self.lines: list[Line] = []
+
+    def line(
+        self,
+        name: str,
+        run: Callable[[Sequence[Any]], list[Any]],
+        limits: Limits,
+        coming: Callable[[], int] = _none,
+    ) -> Line:
+        """A place for one more network."""
+        made = Line(name, run, Batcher(limits, self._slots), coming)
+        self.lines.append(made)
+        return made
+
+    @property
+    def waiting(self) -> int:
+        """Images that wait for a batch."""
+        return sum(line.batcher.images for line in self.lines)
+
+    def check(self, line: Line, waiting: Waiting[Prepared]) -> None:
+        """Raise DeadlineExceeded or Overloaded if it would be refused, were it ready now."""
+        if not line.batcher.images:
+            return
+        with self._lock:
+            line.batcher.check(waiting, self._clock())
+
+    def enter(self, line: Line, waiting: Waiting[Prepared]) -> None:
+        """Let it wait for its batch, and run here what is due.
+
+        Raises DeadlineExceeded or Overloaded; then it has not entered.
+        """
+        with self._lock:
+            turned = line.batcher.offer(waiting, self._clock())
+        _tell(turned)
+        self._work()
+
+    def took(self, prepare_s: float) -> None:
+        """Learn what it takes to prepare one image, seconds."""
+        self.prepare_s += (prepare_s - self.prepare_s) / 16
+
+    def _work(self) -> None:
+        while True:
+            expected = [line.expects() for line in self.lines if line.batcher.images]
+            with self._lock:
+                picked, turned = self._pick(expected)
+                if picked is not None:
+                    self._running += 1
+            _tell(turned)
+            if picked is None:
+                return
+            self._run(*picked)
+
+    def _pick(
+        self, expected: Sequence[int]
+    ) -> tuple[tuple[Line, Batch[Prepared]] | None, list[Turned[Prepared]]]:
+        """The batch that should run now: of whoever has the next turn, and is due."""
+        turned: list[Turned[Prepared]] = []
+        now = self._clock()
+        lines = [line for line in self.lines if line.batcher.images]
+        if len(lines) > 1:
+            lines.sort(key=lambda line: line.batcher.urgency() or (0, math.inf))
+        coming = max(expected, default=0)
+        for line in lines:
+            if self._running >= self._slots:
+                break
+            batch, out = line.batcher.take(now, coming=coming, coming_s=self.prepare_s)
+            turned += out
+            if batch is not None:
+                line.sizes[batch.images] += 1
+                return (line, batch), turned
+        if self._running < self._slots and any(line.batcher.images for line in lines):
+            self._watch()
+        return None, turned
+
+    def _run(self, line: Line, batch: Batch[Prepared]) -> None:
+        images = [image for one in batch.members for image in one.work.images]
+        most = line.batcher.limits.batch
+        fault: BaseException | None = None
+        found: list[Any] = []
+        start = time.perf_counter()
+        try:
+            for at in range(0, len(images), most):
+                found += line.run(images[at : at + most])
+        except BaseException as error:
+            fault = error
+        took_s = time.perf_counter() - start
+        with self._lock:
+            self._running -= 1
+            line.batcher.ended(batch, None if fault else took_s, self._clock())
+        try:
+            for number, one in enumerate(batch.members):
+                if fault is None:
+                    one.work.answered(found[: one.items])
+                    del found[: one.items]
+                else:
+                    one.work.failed(fault if number == 0 else copy.copy(fault))
+        finally:
+            del fault  # or it and this frame would keep each other, and the images
+
+    def _watch(self) -> None:
+        """Have somebody run what is waiting for company. Under the lock."""
+        if self._watcher is None and not self._closed:
+            self._watcher = threading.Thread(target=self._look_after, name="batch", daemon=True)
+            self._watcher.start()
+        self._changed.notify()
+
+    def _look_after(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closed and (left := self._due_in_s()) > 0:
+                    self._changed.wait(None if left == math.inf else left)
+                if self._closed:
+                    return
+            self._work()
+
+    def _due_in_s(self) -> float:
+        if self._running >= self._slots:
+            return math.inf
+        return min((one.batcher.latest() for one in self.lines), default=math.inf) - self._clock()
+
+    def close(self) -> None:
+        """Let the thread that looks after waits end."""
+        with self._lock:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _tell(turned: Sequence[Turned[Prepared]]) -> None:
+    for one in turned:
+        one.waiting.work.failed(one.error)
