@@ -76,6 +76,6 @@ def test_workers_that_get_no_folder_say_so_in_one_line(
 
     monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
     crew = EdgeCrew(EdgeConfig(model_repository=tiny_repository, workers=2, port=0))
-    with pytest.raises(HawkVisionError, match="temporary folder.*No usable"):
+    with pytest.raises(HawkVisionError, match=r"temporary folder.*No usable"):
         asyncio.run(crew.start())
     asyncio.run(crew.close())
