@@ -72,7 +72,10 @@ class EdgeCrew:
         config = self._config
         self._http = _port(SharedPort.tcp, config.host, config.port, "", "--port")
         self._rtp = self._rtp_port(self._http.port)
-        self._folder = Path(tempfile.mkdtemp(prefix="hawkvision-"))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="hawkvision-"))
+        except OSError as error:
+            raise _no_folder(error) from error
         self._counts = [shared_memory() for _ in range(config.workers)]
         if config.journal is not None:
             journals.gather(config.journal, config.workers)
@@ -81,7 +84,10 @@ class EdgeCrew:
             store = MemoryStore(most_apps=config.max_apps)
             handlers |= StoreService(store).handlers()
         self._calls = CallServer(handlers)
-        await self._calls.start(self._folder / _PARENT)
+        try:
+            await self._calls.start(self._folder / _PARENT)
+        except OSError as error:  # also where the path is too long for a socket
+            raise _no_folder(error) from error
         gc.collect()
         gc.freeze()  # what no collection touches stays shared with the workers
 
@@ -212,6 +218,13 @@ class EdgeCrew:
                 journal.close()
         if lost:
             _log.warning("%d batches of counts are lost: no --journal could keep them", lost)
+
+
+def _no_folder(error: OSError) -> HawkVisionError:
+    return HawkVisionError(
+        f"workers need a temporary folder for their sockets: {error.strerror or error}",
+        hint="Set TMPDIR to a folder that can be written to, with a short path.",
+    )
 
 
 def _port(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 import threading
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 from edge_agent.config import EdgeConfig
 from edge_agent.loading import load_tasks
 from edge_agent.workers import preloading
+from edge_agent.workers.parent import EdgeCrew
+from hawkvision.errors import HawkVisionError
 
 
 def test_networks_on_the_cpu_are_loaded_once(tiny_repository: Path) -> None:
@@ -62,3 +66,16 @@ def test_bounds_on_memory_are_for_all_workers_together(workers: int) -> None:
     )
     assert one.max_escalations == 128 // workers
     assert config.pool_threads == (1 if workers > 1 else EdgeConfig().pool_threads)
+
+
+def test_workers_that_get_no_folder_say_so_in_one_line(
+    tiny_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(prefix: str) -> str:
+        raise FileNotFoundError(2, f"No usable temporary directory for {prefix}")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
+    crew = EdgeCrew(EdgeConfig(model_repository=tiny_repository, workers=2, port=0))
+    with pytest.raises(HawkVisionError, match=r"temporary folder.*No usable"):
+        asyncio.run(crew.start())
+    asyncio.run(crew.close())
