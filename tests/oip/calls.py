@@ -138,7 +138,7 @@ def calls(image: bytes) -> Iterator[RestCall]:
     yield infer("a shape of fractions", {"inputs": [tensor(len(one), [1.0])]}, one)
     yield infer("a negative shape", {"inputs": [tensor(len(one), [-1])]}, one)
     yield infer("an empty shape", {"inputs": [tensor(len(one), [])]}, one)
-    yield infer("a shape of none", {"inputs": [tensor(0, [0])]}, b"", length=82)
+    yield infer("a shape of none", {"inputs": [tensor(0, [0])]})
     yield infer("a shape that is too long", {"inputs": [tensor(len(one), [1, 1, 1])]}, one)
     yield infer("a shape beyond 64 bits", {"inputs": [tensor(len(one), [2**63])]}, one)
     yield infer("more images than said", {"inputs": [tensor(2 * len(one), [1])]}, one * 2)

@@ -37,7 +37,10 @@ async def keyed(tiny_repository: Path, tmp_path: Path) -> AsyncIterator[Agent]:
 
 
 def filled(path: str) -> str:
-    return path.replace("{app}", "gate").replace("{task}", "tiny").replace("{id}", "nobody")
+    filling = {"{app}": "gate", "{task}": "tiny", "{id}": "nobody", "{version}": "1"}
+    for name, value in filling.items():
+        path = path.replace(name, value)
+    return path
 
 
 def authorized(app: str) -> str:
