@@ -91,7 +91,8 @@ def gateway(
         table,
         f"bare loop, images a second: {rates}",
         f"twice the load it can take, deadline {deadline_ms:g} ms: "
-        f"{bench['within_deadline']:.1%} of admitted calls in time, refusals P99 {bench['refusal_p99_ms']:.1f} ms",
+        f"{bench['within_deadline']:.1%} of admitted calls in time, "
+        f"refusals P99 {bench['refusal_p99_ms']:.1f} ms",
         sep="\n",
     )
     write_json(json_file, bench)
