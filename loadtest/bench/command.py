@@ -92,6 +92,7 @@ def gateway(
         f"bare loop, images a second: {rates}",
         f"twice the load it can take, deadline {deadline_ms:g} ms: "
         f"{bench['within_deadline']:.1%} of admitted calls in time, "
+        f"{bench['within_deadline_unbatched']:.1%} without batching, "
         f"refusals P99 {bench['refusal_p99_ms']:.1f} ms",
         sep="\n",
     )
