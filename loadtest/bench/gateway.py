@@ -152,5 +152,6 @@ def _summary(
 def _in_time(overload: list[dict[str, Any]], batching: bool) -> float:
     """Of the calls that were not refused, the share that was answered by the deadline."""
     found = [one for one in overload if one["batching"] is batching]
-    in_time = sum(one["answered"] for one in found)
-    return in_time / max(1, in_time + sum(one["late"] for one in found))
+    in_time = sum(int(one["answered"]) for one in found)
+    late = sum(int(one["late"]) for one in found)
+    return in_time / max(1, in_time + late)
