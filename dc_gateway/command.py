@@ -52,6 +52,7 @@ _DEFAULT = GatewayConfig()
 @click.option(
     "--batching/--no-batching",
     default=_DEFAULT.batching,
+    show_default="where no CPU computes",
     help="Calls share batches; who waits for one, and how long, is learned from what they cost.",
 )
 @click.option(

@@ -20,7 +20,8 @@ class GatewayConfig:
     `tasks` empty means every task of the repository. On `metrics_port` (None: nowhere) the same
     host answers `GET /metrics`. `max_queue` counts images that wait for a
     thread, `max_images` those of one request.
-    With `batching`, calls share batches of at most `max_batch` images.
+    With `batching`, calls share batches of at most `max_batch` images; None: those of models that
+    run on a device, not on the CPU, where it costs more than it saves.
 
     `max_calls` bounds calls whose message is not here yet, of which `max_calls_per_connection` may
     come over one of `max_connections`; a message must be here within `receive_timeout_s`, and a
@@ -45,7 +46,7 @@ class GatewayConfig:
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
     max_queue: int = 64
     max_images: int = 64
-    batching: bool = True
+    batching: bool | None = None
     max_batch: int = 32
     max_calls: int = 512
     max_calls_per_connection: int = 128

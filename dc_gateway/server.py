@@ -53,7 +53,7 @@ class Gateway:
             self.pool,
             config.images_per_request,
             Quota("images", config.max_queue + config.threads, share),
-            self._batched(config) if config.batching else {},
+            self._batched(config),
         )
         held_bytes = Quota("bytes", config.held_bytes, share)
         self._gives_back = memory.GivesBack()
@@ -86,6 +86,7 @@ class Gateway:
         return {
             name: BatchedModel(model, self.runner, limits, self.pool)
             for name, model in self.models.items()
+            if (not _on_cpu(model) if config.batching is None else config.batching)
         }
 
     @property
@@ -161,8 +162,11 @@ def _slots(config: GatewayConfig, models: Mapping[str, LargeModel]) -> int:
 
     A device does not do two batches in the time of one: the second had better be larger.
     """
-    devices = {rung.engine.metadata.device for model in models.values() for rung in model.rungs}
-    return config.threads if devices <= {"cpu"} else 1
+    return config.threads if all(map(_on_cpu, models.values())) else 1
+
+
+def _on_cpu(model: LargeModel) -> bool:
+    return all(rung.engine.metadata.device == "cpu" for rung in model.rungs)
 
 
 async def serve(config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:

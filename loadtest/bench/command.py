@@ -16,6 +16,7 @@ from loadtest.bench.concealment import ConcealmentBench, run_concealment_bench
 from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
 from loadtest.bench.engines import EnginesBench, run_engines_bench
+from loadtest.bench.gateway import GatewayBench, run_gateway_bench
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.server import ServerBench, run_server_bench
@@ -76,6 +77,42 @@ def server(
         f"{bench['rss_mb_workers']:.0f} MB; CPU with tracking against without: "
         f"{bench['tracking_ratio']:.3f}",
         energy_line(bench["energy"]),
+        sep="\n",
+    )
+    write_json(json_file, bench)
+
+
+@command.command("gateway", context_settings={"show_default": True})
+@click.option("--task", default="imagenette")
+@click.option("--rounds", type=click.IntRange(1), default=3)
+@click.option("--seconds", type=click.FloatRange(0.2), default=4.0, help="Of each measurement.")
+@click.option("--agents", default="1,8,64", help="Simulated edge agents, e.g. 1,8,64.")
+@click.option("--deadline-ms", type=click.FloatRange(5), default=250.0, help="Under overload.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path))
+def gateway(
+    task: str, rounds: int, seconds: float, agents: str, deadline_ms: float, json_file: Path | None
+) -> None:
+    """Escalations at the gateway, batching on and off, against the bare batched loop."""
+    counts = tuple(int(part) for part in agents.split(","))
+    bench = run_gateway_bench(GatewayBench(task, rounds, seconds, counts, deadline_ms))
+    table = Table("agents", "batching", "req/s", "of bare", "p50 ms", "p99 ms", title=task)
+    for cell in bench["cells"]:
+        table.add_row(
+            str(cell["agents"]),
+            "on" if cell["batching"] else "off",
+            f"{cell['rate']:.0f}",
+            f"{cell['ratio']:.2f}",
+            f"{cell['p50_ms']:.1f}",
+            f"{cell['p99_ms']:.1f}",
+        )
+    rates = ", ".join(f"{rate:.0f} in batches of {n}" for n, rate in bench["bare_rate"].items())
+    Console().print(
+        table,
+        f"bare loop, images a second: {rates}",
+        f"twice the load it can take, deadline {deadline_ms:g} ms: "
+        f"{bench['within_deadline']:.1%} of admitted calls in time, "
+        f"{bench['within_deadline_unbatched']:.1%} without batching, "
+        f"refusals P99 {bench['refusal_p99_ms']:.1f} ms",
         sep="\n",
     )
     write_json(json_file, bench)

@@ -48,7 +48,7 @@ def wait_for_company(served: Served, monkeypatch: pytest.MonkeyPatch, setup_s: f
 async def test_calls_at_once_share_a_batch_and_each_gets_its_own_answer(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serve(max_batch=4, metrics_port=0) as served:
+    async with serve(batching=True, max_batch=4, metrics_port=0) as served:
         wait_for_company(served, monkeypatch, 20.0)
         replies = await asyncio.gather(*(served.stub.ModelInfer(asks(one)) for one in LABELS))
         line = served.gateway.runner.lines[-1]
@@ -62,8 +62,11 @@ async def test_calls_at_once_share_a_batch_and_each_gets_its_own_answer(
     assert b'hawkvision_batch_images_sum{rung="tiny/dc"} 4.0' in body
 
 
-async def test_without_batching_every_call_runs_by_itself(serve: Serve) -> None:
-    async with serve(batching=False) as served:
+@pytest.mark.parametrize("batching", [None, False])
+async def test_on_a_cpu_or_without_batching_every_call_runs_by_itself(
+    serve: Serve, batching: bool | None
+) -> None:
+    async with serve(batching=batching) as served:
         replies = await asyncio.gather(*(served.stub.ModelInfer(asks(one)) for one in LABELS))
         assert served.gateway.runner.lines == []
     assert [label(reply) for reply in replies] == list(LABELS)
@@ -72,7 +75,7 @@ async def test_without_batching_every_call_runs_by_itself(serve: Serve) -> None:
 async def test_a_call_that_waits_for_company_may_be_cancelled(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serve(max_batch=2) as served:
+    async with serve(batching=True, max_batch=2) as served:
         wait_for_company(served, monkeypatch, 20.0)
         gone = served.stub.ModelInfer(asks("red"))
         await until(lambda: served.gateway.runner.waiting == 1)
@@ -88,15 +91,14 @@ async def test_a_fault_of_the_network_fails_the_batch_and_not_the_next(
     def fail(images: Sequence[Any]) -> list[Any]:
         raise EngineError("out of order")
 
-    async with serve(max_batch=2) as served:
+    async with serve(batching=True, max_batch=2) as served:
         line = served.gateway.runner.lines[-1]
         with monkeypatch.context() as broken:
             wait_for_company(served, broken, 20.0)
             broken.setattr(line, "run", fail)
-            replies = await asyncio.gather(
-                *(served.stub.ModelInfer(asks("red")) for _ in range(2)), return_exceptions=True
-            )
-        assert [getattr(one, "code", lambda: None)() for one in replies] == [Code.INTERNAL] * 2
+            calls = [served.stub.ModelInfer(asks("red")) for _ in range(2)]
+            codes = [await one.code() for one in calls]
+        assert codes == [Code.INTERNAL] * 2
         line.batcher.cost.setup_s = 0.0
         assert label(await served.stub.ModelInfer(asks("red"))) == "red"
 
@@ -142,7 +144,7 @@ async def test_a_priority_that_is_no_number_is_an_invalid_argument(
 
 async def test_a_middle_rung_hands_on_what_it_is_not_sure_of(repository: Path) -> None:
     """The task's large rung twice: the first is never sure of red."""
-    config = GatewayConfig(model_repository=repository, port=0, threads=1, drain_notice_s=0.0)
+    config = GatewayConfig(model_repository=repository, port=0, threads=1, batching=True)
     loaded = load_models(config)["tiny"]
     chain = LargeModel(loaded.task, [*loaded.rungs, *loaded.rungs], config.limits)
     chain._thresholds = [2.0, None]

@@ -1,0 +1,157 @@
+"""The gateway against the bare batched loop: throughput at several numbers of agents, and overload.
+
+Gateway and bare loop run on one half of the cores, by turns, the simulated agents on the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from hawkvision.cli.processes import Child, stop_all
+from hawkvision.errors import HawkVisionError
+from hawkvision.repository import Repository, shipped_repository
+from loadtest.bench.server import bench_image
+
+_BARE_BATCHES = (1, 8, 32)
+_WARM_UP_S = 1.0
+_PATIENT_S = 30.0
+_OVERLOAD = 2.0
+
+
+@dataclass(frozen=True)
+class GatewayBench:
+    """What to measure: rounds of `seconds` each; the deadline is that of calls under overload."""
+
+    task: str
+    rounds: int
+    seconds: float
+    agents: tuple[int, ...]
+    deadline_ms: float
+
+
+class _Machine:
+    """The cores that both sides have, and how to run something on them."""
+
+    def __init__(self) -> None:
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        if len(cores) < 2 or shutil.which("taskset") is None:
+            raise HawkVisionError(
+                "bench gateway needs two cores, and taskset",
+                hint="Run it on Linux, with util-linux installed.",
+            )
+        half = len(cores) // 2
+        self.server, self.clients = cores[:half], cores[half:]
+
+    def inside(self, cores: list[int], line: list[str]) -> list[str]:
+        return ["taskset", "-c", ",".join(map(str, cores)), *line]
+
+    def run(self, cores: list[int], module: str, arguments: list[str]) -> dict[str, Any]:
+        line = self.inside(cores, [sys.executable, "-m", module, *arguments])
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise HawkVisionError(f"{module} failed: {done.stderr.strip().splitlines()[-1:]}")
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
+    """Run it. Raises HawkVisionError where a call failed, or the machine has one core."""
+    machine = _Machine()
+    version = Repository(shipped_repository()).open(bench.task).version
+    threads = len(machine.server)
+    options = ["--port", "0", "--task", bench.task, "--threads", str(threads), "--engine"]
+    bare: dict[int, list[float]] = {batch: [] for batch in _BARE_BATCHES}
+    rows: dict[tuple[bool, int], list[dict[str, Any]]] = {}
+    overload: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        image = Path(folder) / "image.jpg"
+        image.write_bytes(bench_image(bench.task))
+
+        def load(child: str, agents: int, seconds: float, deadline_s: float, rate: float) -> Any:
+            values = [agents, seconds, deadline_s, rate]
+            arguments = [child, bench.task, version, str(image), *map(str, values)]
+            found = machine.run(machine.clients, "loadtest.bench.gateway_load", arguments)
+            if found["failed"]:
+                raise HawkVisionError(f"{found['failed']} calls failed", hint="See its log.")
+            return found
+
+        children = {
+            batching: Child(
+                "dc",
+                [*options, "onnx-cpu", "--batching" if batching else "--no-batching"],
+                echo=False,
+                inside=lambda line: machine.inside(machine.server, line),
+            )
+            for batching in (True, False)
+        }
+        try:
+            at = {batching: child.wait_ready() for batching, child in children.items()}
+            for address in at.values():
+                load(address, bench.agents[-1], _WARM_UP_S, _PATIENT_S, 0.0)
+            for _ in range(bench.rounds):
+                for batch, rates in bare.items():
+                    numbers = [str(batch), str(threads), str(bench.seconds)]
+                    arguments = [bench.task, str(image), *numbers]
+                    rates.append(
+                        machine.run(machine.server, "loadtest.bench.batched_loop", arguments)[
+                            "rate"
+                        ]
+                    )
+                for agents in bench.agents:
+                    for batching, address in at.items():
+                        found = load(address, agents, bench.seconds, _PATIENT_S, 0.0)
+                        rows.setdefault((batching, agents), []).append(found)
+                reached = max(median(one["rate"] for one in row) for row in rows.values())
+                for batching, address in at.items():
+                    limit_s, rate = bench.deadline_ms / 1e3, _OVERLOAD * reached
+                    found = load(address, bench.agents[-1], bench.seconds, limit_s, rate)
+                    overload.append({"batching": batching, **found})
+        finally:
+            stop_all(list(children.values()))
+    return _summary(bench, bare, rows, overload)
+
+
+def _summary(
+    bench: GatewayBench,
+    bare: dict[int, list[float]],
+    rows: dict[tuple[bool, int], list[dict[str, Any]]],
+    overload: list[dict[str, Any]],
+) -> dict[str, Any]:
+    best = max(median(rates) for rates in bare.values())
+    cells = [
+        {
+            "batching": batching,
+            "agents": agents,
+            **{key: median(one[key] for one in found) for key in ("rate", "p50_ms", "p99_ms")},
+            "ratio": median(one["rate"] for one in found) / best,
+        }
+        for (batching, agents), found in sorted(rows.items(), reverse=True)
+    ]
+    return {
+        "task": bench.task,
+        "deadline_ms": bench.deadline_ms,
+        "bare_rate": {str(batch): median(rates) for batch, rates in bare.items()},
+        "cells": cells,
+        "throughput_ratio": max(cell["ratio"] for cell in cells if cell["batching"]),
+        "overload": overload,
+        "within_deadline": _in_time(overload, True),
+        "within_deadline_unbatched": _in_time(overload, False),
+        "refusal_p99_ms": max(one["refusal_p99_ms"] for one in overload),
+    }
+
+
+def _in_time(overload: list[dict[str, Any]], batching: bool) -> float:
+    """Of the calls that were not refused, the share that was answered by the deadline."""
+    found = [one for one in overload if one["batching"] is batching]
+    in_time = sum(int(one["answered"]) for one in found)
+    late = sum(int(one["late"]) for one in found)
+    return in_time / max(1, in_time + late)
