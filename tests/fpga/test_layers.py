@@ -22,7 +22,7 @@ BELOW: dict[str, set[str]] = {
 }
 """What each room may import besides itself."""
 OUTSIDE: dict[str, set[str]] = {
-    "board": {"numpy", "pynq"},
+    "board": {"hawkvision", "numpy", "pynq"},
     "network": {"numpy", "onnx", "hawkvision"},
     "design": {"numpy", "amaranth", "hawkvision"},
     "tools": {"numpy", "amaranth", "rich", "hawkvision"},
@@ -89,6 +89,17 @@ def test_a_room_needs_no_more_of_the_world_than_it_says(room: str) -> None:
         for name in imports(module)
     }
     assert outside - set(sys.stdlib_module_names) - {"fpga"} == OUTSIDE[room]
+
+
+def test_a_board_takes_the_messages_of_workers_and_nothing_else_of_ours() -> None:
+    ours = {
+        name
+        for module in MODULES
+        if room_of(module) == "board"
+        for name in imports(module)
+        if name.split(".")[0] == "hawkvision"
+    }
+    assert ours and all(name.startswith("hawkvision.engines.worker.") for name in ours)
 
 
 def test_every_room_has_its_floor() -> None:

@@ -42,6 +42,7 @@ def test_each_change_of_state_is_one_line(tmp_path: Path) -> None:
     gone = [text for level, text in told if level == "warning" and "edge answers alone" in text]
     back = [text for level, text in told if level == "warning" and "answers again" in text]
     assert len(gone) >= 1 and len(gone) == len(back), told
-    assert len(told) == len(gone) + len(back) + 3, told
-    assert told[0][1].startswith("ready, at http://")
+    assert len(told) == len(gone) + len(back) + 4, told
+    assert told[0][1].startswith("task tiny, rung edge: engine onnx asked, cpu given")
+    assert told[1][1].startswith("ready, at http://")
     assert [text.split(":")[0] for _, text in told[-2:]] == ["drain begins", "drain ends"]
