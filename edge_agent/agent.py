@@ -45,14 +45,13 @@ from edge_agent.place import Place
 from edge_agent.settings import audit_settings, body_limits, connection_limits, stream_settings
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.upstream import Answered, Call, GrpcUpstream
-from hawkvision.engines import Measuring
+from edge_agent.watching import watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.claims import Priority
 from hawkvision.serving.pool import WorkerPool
-from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
 from hawkvision.tracking.counts import PROBES
@@ -153,7 +152,7 @@ class Agent:
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._port = config.port
-        self._watch()
+        watch(self, whole_machine=place is None or place.index == 0)
 
     def _table(self) -> list[Route]:
         self._of_streams = StreamRoutes(self.streams, self.bodies, self.keys).table()
@@ -196,64 +195,6 @@ class Agent:
     async def _read_apps(self) -> None:
         with contextlib.suppress(StoreUnavailable):
             await self.fleet.read_apps()
-
-    def _watch(self) -> None:
-        if self._place is None or self._place.index == 0:  # the machine's, not each worker's
-            self.metrics.registry.register(PowerCollector(self.power))
-        counts = self.metrics.watch_counts
-        totals = self.streams.totals
-        counts(
-            "hawkvision_stream_frames",
-            "Frames of lossy streams by what became of them, or the error's code.",
-            "outcome",
-            lambda: totals.frames,
-        )
-        counts(
-            "hawkvision_stream_packets",
-            "Packets of lossy streams by what became of them.",
-            "what",
-            self.streams.packets,
-        )
-        counts(
-            "hawkvision_stream_advice",
-            "Reasons for advice in lossy streams (packets or frames), by its code.",
-            "code",
-            lambda: totals.advice,
-        )
-        counts("hawkvision_streams_ended", "Lossy streams ended.", "reason", lambda: totals.ended)
-        counts(
-            "hawkvision_connections_refused",
-            "HTTP connections refused: no room in total, for a peer, or no descriptor.",
-            "reason",
-            lambda: self.connections.refused,
-        )
-        counts(
-            "hawkvision_connections_ended",
-            "HTTP connections that the agent ended before their clients did.",
-            "reason",
-            lambda: self.connections.ended,
-        )
-        for name, local in self.tasks.items():
-            self.metrics.running(name, local.rung)
-            if isinstance(local.engine, Measuring):
-                self.metrics.watch_engine(name, local.engine)
-        for name, text, read in (
-            ("streams", "Lossy streams open.", lambda: self.streams.open_streams),
-            (
-                "stream_datagrams_unknown",
-                "Datagrams that belong to no lossy stream.",
-                lambda: self.streams.unknown,
-            ),
-            ("queue_images", "Images waiting or at work.", lambda: self.pool.pending),
-            ("connections", "HTTP connections open.", lambda: self.connections.open),
-            ("body_bytes", "Bytes of request bodies held.", lambda: self.bodies.held),
-            (
-                "gateway_breaker_open",
-                "1 while escalations are held back.",
-                lambda: self.upstream.held_back,
-            ),
-        ):
-            self.metrics.watch(f"hawkvision_{name}", text, read)
 
     async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
         """What the data center says of an image that no client waits for."""
