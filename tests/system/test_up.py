@@ -117,7 +117,7 @@ def test_an_ended_edge_comes_back_on_its_port(pair: Pair) -> None:
     old = pair.children()["edge"]
     old.kill()
     with Client(pair.url) as client:
-        wait_until(lambda: "edge" in pair.children() and pair.children()["edge"].pid != old.pid)
+        wait_until(lambda: pair.children().get("edge", old).pid != old.pid)
         wait_until(client.ready)
         assert client.classify(coloured_jpeg("green"), accuracy=0.5).label == "green"
 
