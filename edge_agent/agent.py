@@ -42,7 +42,13 @@ from edge_agent.local import LocalTask
 from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
-from edge_agent.settings import audit_settings, body_limits, connection_limits, stream_settings
+from edge_agent.settings import (
+    audit_settings,
+    body_limits,
+    connection_limits,
+    stream_settings,
+    upstream_settings,
+)
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.upstream import Answered, Call, GrpcUpstream
 from edge_agent.watching import watch
@@ -127,7 +133,9 @@ class Agent:
             else Siblings(place, {_REFRESH: self._read_apps, _COUNT: self._push_metrics})
         )
         self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
-        self.upstream = GrpcUpstream(config.gateway, config.max_escalations)
+        self.upstream = GrpcUpstream(
+            config.gateways, config.max_escalations, upstream_settings(config)
+        )
         self.classifier = Classifier(
             self.tasks, self.pool, self.upstream, self.metrics, self.fleet, config.deadline_ms
         )

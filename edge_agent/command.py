@@ -11,16 +11,19 @@ import click
 from edge_agent.config import EdgeConfig
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
-from hawkvision.serving.address import check_target
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = EdgeConfig()
 
 
-def _gateway(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _gateways(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
     try:
-        return check_target(value)
+        parse_groups(value)
+        return value
     except InvalidRequest as error:
         raise click.BadParameter(f"{error.message}. {error.hint}") from error
 
@@ -38,9 +41,25 @@ def _gateway(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option("--port", default=_DEFAULT.port, type=click.IntRange(0, 65535), help="0: any free.")
 @click.option(
     "--gateway",
-    default=_DEFAULT.gateway,
-    callback=_gateway,
-    help="HOST:PORT of the data-center gateway.",
+    "gateways",
+    multiple=True,
+    default=_DEFAULT.gateways,
+    callback=_gateways,
+    help="HOST:PORT of a data-center gateway, preferred ones first; equals with commas between.",
+)
+@click.option(
+    "--hedge-after-ms",
+    default=_DEFAULT.hedge_after_ms,
+    type=click.FloatRange(1),
+    help="Ask a second gateway when the first has not answered so long.",
+    show_default="when it may hang",
+)
+@click.option(
+    "--hedge-quantile",
+    default=_DEFAULT.hedge_quantile,
+    type=click.FloatRange(0.5, 0.999),
+    help="As --hedge-after-ms, after the time within which this share of calls is answered.",
+    show_default="none",
 )
 @click.option("--task", "tasks", multiple=True, help="Serve only these; the first is default.")
 @click.option(

@@ -17,7 +17,11 @@ class EdgeConfig:
     `workers` are processes behind the same ports, each with so many `threads` for images; None is
     as many as there are cores, at most 4, and one for each of several workers.
     `tasks` empty means every task of the repository; the first one serves requests that name
-    none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
+    none. `gateways` are addresses in order of preference, those between which nothing is preferred
+    with commas in one text; a call that is not answered after `hedge_after_ms`, or in the time in
+    which the share `hedge_quantile` of calls is, is made at another one too (None: only once an
+    answer is so late that the gateway may hang).
+    `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
     `max_buffered_bytes` the bytes of all bodies that are held at once; a body must keep up with
     `body_least_rate` bytes a second. `max_connections` None is as many as descriptors allow, at
     most 4096; `max_connections_per_peer` None is a quarter of them, and all for loopback. A
@@ -37,7 +41,9 @@ class EdgeConfig:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    gateway: str = "127.0.0.1:8001"
+    gateways: tuple[str, ...] = ("127.0.0.1:8001",)
+    hedge_after_ms: float | None = None
+    hedge_quantile: float | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     engine: str = "onnx"

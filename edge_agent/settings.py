@@ -9,6 +9,8 @@ from edge_agent.streams.registry import StreamSettings
 from edge_agent.streams.room import StreamRoom
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.serving import descriptors
+from hawkvision.serving.upstreams.balancer import BalancerSettings
+from hawkvision.serving.upstreams.hedging import Hedging
 from hawkvision.tracking.control.audit import AuditSettings
 
 
@@ -38,6 +40,13 @@ def connection_limits(config: EdgeConfig) -> ConnectionLimits:
         idle_s=config.idle_timeout_s,
         write_s=config.write_timeout_s,
     )
+
+
+def upstream_settings(config: EdgeConfig) -> BalancerSettings:
+    """Of the calls to gateways."""
+    after_ms = config.hedge_after_ms
+    hedging = Hedging(None if after_ms is None else after_ms / 1e3, config.hedge_quantile)
+    return BalancerSettings(hedging=hedging)
 
 
 def stream_settings(config: EdgeConfig) -> StreamSettings:

@@ -1,49 +1,36 @@
-"""The way up: one image to the data center over the Open Inference Protocol, with a deadline."""
+"""The way up: one image to the data center over the Open Inference Protocol, with a deadline.
+
+Which of several gateways is asked, and whether a second one, is `hawkvision.serving.upstreams`'s.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-import grpc
-import grpc.aio
-
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip import open_inference_pb2_grpc as services
 from hawkvision.oip.inference import build_request, parse_reply
 from hawkvision.repository import Task
-from hawkvision.serving.breaker import BreakerState, UpstreamBreaker
 from hawkvision.serving.claims import Priority
+from hawkvision.serving.upstreams.balancer import BalancerSettings, Change, Event
+from hawkvision.serving.upstreams.client import NoAnswer, Question, UpstreamClient, Why
+from hawkvision.serving.upstreams.groups import parse_groups
 
 _log = logging.getLogger(__name__)
 Reason = Literal["dc_unreachable", "deadline", "overload", "version_mismatch", "rejected"]
 
-_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
-_CHANNEL_OPTIONS = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    # Of several addresses behind one name all are used, and no proxy is but one that is named here.
-    ("grpc.service_config", _SERVICE_CONFIG),
-    ("grpc.service_config_disable_resolution", 1),
-    ("grpc.enable_http_proxy", 0),
-)
+_REASONS: dict[Why, Reason] = {
+    Why.UNREACHABLE: "dc_unreachable",
+    Why.LATE: "deadline",
+    Why.FULL: "overload",
+    Why.LACKS: "version_mismatch",
+    Why.REFUSED: "rejected",
+}
 _MINIMUM_S = 0.005
 _MOST_STRANGE = 64
-
-_CALLERS_FAULT = frozenset(
-    {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.OUT_OF_RANGE,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +88,20 @@ class Upstream(Protocol):
 
 
 class GrpcUpstream:
-    """A gateway at HOST:PORT. One breaker for each task and version that is asked for."""
+    """Gateways, in order of preference, equals with commas between them (`--gateway`).
 
-    def __init__(self, gateway: str, max_in_flight: int) -> None:
-        self._gateway = gateway
-        self._channel = grpc.aio.insecure_channel(gateway, options=_CHANNEL_OPTIONS)
-        self._stub = services.GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._breakers: dict[tuple[str, str], UpstreamBreaker] = {}
-        self._mismatched: set[tuple[str, str]] = set()
-        self._strange: set[tuple[str, str]] = set()
+    Raises InvalidRequest for an address that is none.
+    """
+
+    def __init__(
+        self,
+        gateways: Sequence[str],
+        max_in_flight: int,
+        settings: BalancerSettings | None = None,
+    ) -> None:
+        self.client = UpstreamClient(parse_groups(gateways), self._say, settings)
+        self._alone = len(self.client.balancer.endpoints) == 1
+        self._strange: set[tuple[str, str, str]] = set()
         self._in_flight = 0
         self._background = 0
         self._max_in_flight = max_in_flight
@@ -117,134 +109,78 @@ class GrpcUpstream:
     @property
     def held_back(self) -> bool:
         """See `Upstream.held_back`."""
-        return any(one.state is not BreakerState.CLOSED for one in self._breakers.values())
+        return self.client.balancer.held_back
 
     async def ask(self, call: Call) -> Answered | Refused:
         """See `Upstream.ask`."""
-        start = time.monotonic()
-        allowed_s = call.deadline - start
-        if allowed_s < _MINIMUM_S:
+        if call.deadline - time.monotonic() < _MINIMUM_S:
             return Refused("deadline")
         if not self._has_room(call):
             return Refused("overload")
         model = (call.task.name, call.task.version)
-        breaker = self._breakers.get(model)
-        if breaker is None:
-            breaker = self._breakers[model] = UpstreamBreaker()
-        if not breaker.allow(start):
-            return Refused("dc_unreachable")
         priority = call.priority if call.background else 0
-        request = build_request(*model, call.request_id, call.image, priority)
-        metadata = None if call.trace is None else (("traceparent", call.trace),)
-        before = breaker.state
+        question = Question(
+            model,
+            build_request(*model, call.request_id, call.image, priority),
+            call.deadline,
+            lambda gateway, reply: self._read(gateway, call.task, reply),
+            None if call.trace is None else (("traceparent", call.trace),),
+            twice=not call.background,
+        )
         self._in_flight += 1
         self._background += call.background
-        judged = False
         try:
-            reply = await self._stub.ModelInfer(request, timeout=allowed_s, metadata=metadata)
-            judged = True
-            return self._answered(call, breaker, reply, time.monotonic() - start)
-        except grpc.aio.AioRpcError as error:
-            judged = True
-            return self._failed(call, breaker, error, allowed_s)
+            found = await self.client.ask(question)
         finally:
             self._in_flight -= 1
             self._background -= call.background
-            if not judged:
-                breaker.no_verdict()
-            if breaker.state is BreakerState.CLOSED and before is not BreakerState.CLOSED:
-                _log.warning("gateway %s answers again for task %s", self._gateway, model[0])
+        return Refused(_REASONS[found.why]) if isinstance(found, NoAnswer) else found
 
     def _has_room(self, call: Call) -> bool:
         if self._in_flight >= self._max_in_flight:
             return False
         return not call.background or self._background < max(1, self._max_in_flight // 4)
 
-    def _answered(
-        self,
-        call: Call,
-        breaker: UpstreamBreaker,
-        reply: messages.ModelInferResponse,
-        took_s: float,
-    ) -> Answered | Refused:
-        try:
-            parsed = parse_reply(reply)
-            prediction = call.task.kind.decode(parsed.outputs)[0]
-        except (ValueError, IndexError) as error:
-            self._count_failure(call, breaker, f"its answer cannot be read: {error}")
-            return Refused("dc_unreachable")
-        breaker.succeeded(took_s)
-        model = (call.task.name, call.task.version)
-        if model in self._mismatched:
-            self._mismatched.discard(model)
-            _log.warning("gateway %s has task %s version %s now", self._gateway, *model)
-        expected = parsed.flavour == call.task.dc_flavour
+    def _read(self, gateway: str, task: Task, reply: messages.ModelInferResponse) -> Answered:
+        """Raises ValueError or IndexError for what is no answer of the task's kind."""
+        parsed = parse_reply(reply)
+        prediction = task.kind.decode(parsed.outputs)[0]
+        expected = parsed.flavour == task.dc_flavour
         if not expected:
-            self._say_flavour(call.task, parsed.flavour)
+            self._say_flavour(gateway, task, parsed.flavour)
         return Answered(prediction, parsed.agrees and expected)
 
-    def _failed(
-        self,
-        call: Call,
-        breaker: UpstreamBreaker,
-        error: grpc.aio.AioRpcError,
-        allowed_s: float,
-    ) -> Refused:
-        code, details = error.code(), (error.details() or "")[:200]
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            was = breaker.state
-            breaker.timed_out(allowed_s, time.monotonic())
-            self._say_if_opened(call, breaker, was, f"no answer within {allowed_s:.2g} s")
-            return Refused("deadline")
-        if code is grpc.StatusCode.NOT_FOUND:
-            breaker.no_verdict()
-            self._say_mismatch(call, details)
-            return Refused("version_mismatch")
-        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            breaker.no_verdict()
-            # gRPC's own limit on a message's size has the same code as a full queue.
-            return Refused("rejected" if "larger than max" in details else "overload")
-        if code in _CALLERS_FAULT:
-            breaker.no_verdict()
-            return Refused("rejected")
-        self._count_failure(call, breaker, f"{code.name}: {details}")
-        return Refused("dc_unreachable")
-
-    def _count_failure(self, call: Call, breaker: UpstreamBreaker, reason: str) -> None:
-        was = breaker.state
-        breaker.failed(time.monotonic())
-        self._say_if_opened(call, breaker, was, reason)
-
-    def _say_if_opened(
-        self, call: Call, breaker: UpstreamBreaker, was: BreakerState, reason: str
-    ) -> None:
-        """Once when an upstream goes, not at every probe that fails."""
-        if was is BreakerState.CLOSED and breaker.state is BreakerState.OPEN:
+    def _say(self, event: Event) -> None:
+        """Once when a gateway goes or comes, not at every probe that fails."""
+        what, name = event.what, event.address
+        task = None if event.model is None else event.model[0]
+        of_task = "" if task is None else f" for task {task}"
+        if what is Change.GONE:
+            nobody = self._alone or self.held_back
+            then = "the edge answers alone" if nobody else "the others are asked"
+            _log.warning("gateway %s fails%s, %s: %s", name, of_task, then, event.reason)
+        elif what is Change.BACK:
+            _log.warning("gateway %s answers again%s", name, of_task)
+        elif event.model is not None and what is Change.LACKS:
             _log.warning(
-                "gateway %s fails for task %s, the edge answers alone: %s",
-                self._gateway,
-                call.task.name,
-                reason,
+                "gateway %s does not have task %s version %s: %s",
+                name,
+                *event.model,
+                event.reason,
             )
+        elif event.model is not None:
+            _log.warning("gateway %s has task %s version %s now", name, *event.model)
 
-    def _say_mismatch(self, call: Call, details: str) -> None:
-        model = (call.task.name, call.task.version)
-        if model not in self._mismatched:
-            self._mismatched.add(model)
-            _log.warning(
-                "gateway %s does not have task %s version %s: %s", self._gateway, *model, details
-            )
-
-    def _say_flavour(self, task: Task, flavour: str) -> None:
-        """Once for each task and flavour: what runs there is not what the thresholds rest on."""
-        if (task.name, flavour) in self._strange:
+    def _say_flavour(self, gateway: str, task: Task, flavour: str) -> None:
+        """Once for each: what runs there is not what the thresholds here rest on."""
+        if (gateway, task.name, flavour) in self._strange:
             return
         if len(self._strange) < _MOST_STRANGE:
-            self._strange.add((task.name, flavour))
+            self._strange.add((gateway, task.name, flavour))
             _log.warning(
                 "gateway %s answers task %s with its %r files, the thresholds here are for %r; no "
                 "escalated answer is certified. Start the edge with --dc-flavour",
-                self._gateway,
+                gateway,
                 task.name,
                 flavour or "plain",
                 task.dc_flavour or "plain",
@@ -252,4 +188,4 @@ class GrpcUpstream:
 
     async def close(self) -> None:
         """See `Upstream.close`."""
-        await self._channel.close()
+        await self.client.close()

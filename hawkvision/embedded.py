@@ -32,10 +32,10 @@ def serve(
     """An edge agent and a gateway of this process, for `with` or `async with`.
 
     `tasks` are those to serve (none: all), the first one is the default. With `gateway`, a
-    HOST:PORT, that one is asked instead of one of our own. `options` are fields of `EdgeConfig`
-    and `GatewayConfig`; a field that both have is for both, `host` and `port` are for the edge.
-    Ports are free ones unless `port` says otherwise. Raises HawkVisionError where the services
-    are not installed, TypeError for an unknown option.
+    HOST:PORT or several with commas between, that is asked instead of one of our own. `options`
+    are fields of `EdgeConfig` and `GatewayConfig`; a field that both have is for both, `host` and
+    `port` are for the edge. Ports are free ones unless `port` says otherwise. Raises HawkVisionError
+    where the services are not installed, TypeError for an unknown option.
     """
     return EmbeddedServices(tuple(tasks), gateway, options)
 
@@ -55,6 +55,7 @@ class EmbeddedServices:
         self._dc = find_kind("dc") if gateway is None else None
         self._options = {"tasks": tasks, **options}
         known = _names(self._edge) | (_names(self._dc) if self._dc is not None else set())
+        known -= {"gateways"}
         unknown = sorted(set(self._options) - known)
         if unknown:
             raise TypeError(
@@ -70,7 +71,7 @@ class EmbeddedServices:
             if self._dc is not None:
                 settings = _settings(self._dc, self._options, _OF_THE_EDGE)
                 self.gateway = self._begin(self._dc, settings)
-            settings = _settings(self._edge, {**self._options, "gateway": self.gateway}, ())
+            settings = _settings(self._edge, {**self._options, "gateways": (self.gateway,)}, ())
             self.url = self._begin(self._edge, settings)
         except BaseException:
             self.close()

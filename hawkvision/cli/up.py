@@ -121,7 +121,7 @@ def edge_settings(options: Sequence[str]) -> Mapping[str, Any]:
     others = [f"{environment.PREFIX}_{name.upper()}" for name in extensions.registered(_COMMANDS)]
     environment.check(os.environ, edge, prefix, others)
     with edge.make_context("up", list(options), auto_envvar_prefix=prefix) as context:
-        if context.get_parameter_source("gateway") is click.core.ParameterSource.COMMANDLINE:
+        if context.get_parameter_source("gateways") is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(
                 "up starts a gateway of its own; with another one, run `hawkvision edge --gateway`"
             )

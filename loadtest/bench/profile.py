@@ -147,7 +147,7 @@ def speedscope(stacks: Counter[Stack], name: str) -> dict[str, Any]:
 
 async def _profile(task: str, connections: int, seconds: float) -> tuple[Counter[Stack], float]:
     """The samples, and CPU ms a request."""
-    config = EdgeConfig(port=0, gateway="127.0.0.1:1", tasks=(task,), threads=1, rtp_port=0)
+    config = EdgeConfig(port=0, gateways=("127.0.0.1:1",), tasks=(task,), threads=1, rtp_port=0)
     agent = Agent(config, load_tasks(config))
     port = await agent.start()
     sampler = Sampler()

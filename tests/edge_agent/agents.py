@@ -28,10 +28,12 @@ from tests.processes import free_port
 
 
 @asynccontextmanager
-async def started(repository: Path, **settings: Any) -> AsyncIterator[Agent]:
+async def started(
+    repository: Path, gateway: str | None = None, **settings: Any
+) -> AsyncIterator[Agent]:
     """A listening agent; no gateway answers unless one is named."""
     options: dict[str, Any] = {
-        "gateway": f"127.0.0.1:{free_port()}",
+        "gateways": (gateway or f"127.0.0.1:{free_port()}",),
         "threads": 1,
         "drain_notice_s": 0.0,
     }

@@ -115,7 +115,7 @@ async def test_what_a_caller_caused_degrades_its_own_answer_alone(
     task: Task, code: grpc.StatusCode, reason: str
 ) -> None:
     async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream(address, 8)
+        upstream = GrpcUpstream([address], 8)
         gateway_side.script = refuse(code)
         refused = await ask(upstream, task, 12)
         assert {one.reason for one in refused} == {reason}
@@ -127,7 +127,7 @@ async def test_what_a_caller_caused_degrades_its_own_answer_alone(
 
 async def test_deadlines_that_are_too_short_for_anybody_degrade_nobody_else(task: Task) -> None:
     async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream(address, 8)
+        upstream = GrpcUpstream([address], 8)
         await ask(upstream, task, 1)
         gateway_side.script = never
         refused = await ask(upstream, task, 12, seconds=0.02)
@@ -151,7 +151,7 @@ async def test_what_the_gateway_did_holds_further_calls_back_and_is_said_once(
     task: Task, script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream(address, 8)
+        upstream = GrpcUpstream([address], 8)
         gateway_side.script = script
         with caplog.at_level(logging.WARNING):
             refused = await ask(upstream, task, 40)
@@ -165,7 +165,7 @@ async def test_what_the_gateway_did_holds_further_calls_back_and_is_said_once(
         assert held == [True, False]
         await upstream.close()
     said = [record.getMessage() for record in caplog.records]
-    assert [("fails for task tiny" in line, "answers again" in line) for line in said] == [
+    assert [("fails" in line, "answers again" in line) for line in said] == [
         (True, False),
         (False, True),
     ]
@@ -180,7 +180,7 @@ async def test_tasks_have_breakers_of_their_own(task: Task) -> None:
         return await answer(request, context)
 
     async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream(address, 8)
+        upstream = GrpcUpstream([address], 8)
         gateway_side.script = only_one
         await ask(upstream, task, 12)
         assert upstream.held_back
@@ -190,7 +190,7 @@ async def test_tasks_have_breakers_of_their_own(task: Task) -> None:
 
 async def test_gateways_behind_one_name_share_the_calls(task: Task) -> None:
     async with listening(2) as (both, address):
-        upstream = GrpcUpstream(address, 8)
+        upstream = GrpcUpstream([address], 8)
         while min(one.calls for one in both) < 5:
             answers = await ask(upstream, task, 10)
             assert all(isinstance(one, Answered) for one in answers)
@@ -200,7 +200,7 @@ async def test_gateways_behind_one_name_share_the_calls(task: Task) -> None:
 async def test_when_one_of_two_gateways_goes_the_other_answers_every_call(task: Task) -> None:
     async with listening() as ([stays], kept):
         async with listening() as ([goes], gone):
-            upstream = GrpcUpstream(f"{kept},{gone.removeprefix('ipv4:')}", 8)
+            upstream = GrpcUpstream([f"{kept},{gone.removeprefix('ipv4:')}"], 8)
             while min(stays.calls, goes.calls) < 2:
                 await ask(upstream, task, 4)
         answers = await ask(upstream, task, 40)
@@ -212,7 +212,7 @@ async def test_when_one_of_two_gateways_goes_the_other_answers_every_call(task: 
 async def test_callers_who_leave_a_probe_leave_it_to_the_next(task: Task) -> None:
     """A breaker that is half open waits for no verdict that will never come."""
     async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream(address, 8)
+        upstream = GrpcUpstream([address], 8)
         gateway_side.script = refuse(grpc.StatusCode.INTERNAL)
         await ask(upstream, task, 12)
         held = [upstream.held_back]
@@ -232,7 +232,7 @@ async def test_a_version_that_the_gateway_lacks_is_said_once_until_it_is_there(
     task: Task, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream(address, 8)
+        upstream = GrpcUpstream([address], 8)
         with caplog.at_level(logging.WARNING):
             for script in (refuse(grpc.StatusCode.NOT_FOUND), answer) * 2:
                 gateway_side.script = script
@@ -245,7 +245,7 @@ async def test_a_version_that_the_gateway_lacks_is_said_once_until_it_is_there(
 
 async def test_background_calls_leave_room(task: Task) -> None:
     async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream(address, 4)
+        upstream = GrpcUpstream([address], 4)
         gateway_side.script = never
         audit = asyncio.create_task(upstream.ask(call(task, priority=Priority.AUDIT)))
         while not gateway_side.calls:
@@ -319,7 +319,7 @@ async def test_answers_of_files_that_the_thresholds_do_not_rest_on_are_not_certi
 
     both = with_flavours(task, {"fast": task})
     async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream(address, 8)
+        upstream = GrpcUpstream([address], 8)
         plain = await ask(upstream, both, 1)
         gateway_side.script = fast
         with caplog.at_level(logging.WARNING):

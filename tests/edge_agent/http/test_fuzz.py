@@ -63,7 +63,7 @@ def door(tiny_repository: Path) -> Iterator[Door]:
     async def begin() -> Agent:
         config = EdgeConfig(
             port=0,
-            gateway=await gateway.__aenter__(),
+            gateways=(await gateway.__aenter__(),),
             model_repository=tiny_repository,
             body_timeout_s=0.2,
             audit_share=0.5,
