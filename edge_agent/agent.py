@@ -27,6 +27,7 @@ from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
 from edge_agent.http.delivered import AccuracyRoutes
+from edge_agent.http.gateways import GatewayRoutes
 from edge_agent.http.handing import Handing
 from edge_agent.http.health import HealthRoutes
 from edge_agent.http.inference import InferenceRoutes
@@ -174,6 +175,7 @@ class Agent:
             *InferenceRoutes(self.classifier, self.bodies, self.keys, self.entrance).table(),
             *AccuracyRoutes(self.classifier, self.fleet, self.bodies, self.keys).table(),
             *PowerRoutes(self.power).table(),
+            *GatewayRoutes(self.upstream).table(),
             *streams,
         ]
 

@@ -14,7 +14,14 @@ from prometheus_client.registry import Collector
 LATEST = frozenset({"hawkvision_accuracy", "hawkvision_app_accuracy"})
 """Read from the store that all share, by each worker: what was said last holds."""
 
-LARGEST = frozenset({"hawkvision_gateway_breaker_open", "hawkvision_engine_measured"})
+LARGEST = frozenset(
+    {
+        "hawkvision_gateway_breaker_open",
+        "hawkvision_gateway_left_out",
+        "hawkvision_gateway_seconds",
+        "hawkvision_engine_measured",
+    }
+)
 """Gauges that no sum makes sense of."""
 
 KEPT = frozenset({"hawkvision_stream_datagrams_unknown"})

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from hawkvision.contract.gateways import GatewayStatus
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.inference import build_request, parse_reply
 from hawkvision.repository import Task
@@ -110,6 +111,13 @@ class GrpcUpstream:
     def held_back(self) -> bool:
         """See `Upstream.held_back`."""
         return self.client.balancer.held_back
+
+    def gateways(self) -> list[GatewayStatus]:
+        """How each is seen, in the order in which they were named."""
+        return [
+            GatewayStatus(one.address, one.group, one.word, one.reason, one.in_flight)
+            for one in self.client.balancer.endpoints
+        ]
 
     async def ask(self, call: Call) -> Answered | Refused:
         """See `Upstream.ask`."""

@@ -14,6 +14,7 @@ from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
+from hawkvision.serving.upstreams.metrics import UpstreamCollector
 
 
 class Parts(Protocol):
@@ -33,6 +34,7 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
     """Let the agent's registry read its parts; of `whole_machine` one worker alone tells."""
     if whole_machine:
         agent.metrics.registry.register(PowerCollector(agent.power))
+    agent.metrics.registry.register(UpstreamCollector(agent.upstream.client))
     counts = agent.metrics.watch_counts
     totals = agent.streams.totals
     counts(

@@ -34,8 +34,8 @@ def serve(
     `tasks` are those to serve (none: all), the first one is the default. With `gateway`, a
     HOST:PORT or several with commas between, that is asked instead of one of our own. `options`
     are fields of `EdgeConfig` and `GatewayConfig`; a field that both have is for both, `host` and
-    `port` are for the edge. Ports are free ones unless `port` says otherwise. Raises HawkVisionError
-    where the services are not installed, TypeError for an unknown option.
+    `port` are for the edge. Ports are free ones unless `port` says otherwise. Raises
+    HawkVisionError where the services are not installed, TypeError for an unknown option.
     """
     return EmbeddedServices(tuple(tasks), gateway, options)
 

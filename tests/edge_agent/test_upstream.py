@@ -5,82 +5,33 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc.aio
-import numpy as np
 import pytest
 
-from edge_agent.upstream import Answered, Call, GrpcUpstream, Refused
+from edge_agent.upstream import Answered, GrpcUpstream, Refused
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.inference import build_reply
-from hawkvision.oip.open_inference_pb2_grpc import (
-    GRPCInferenceServiceServicer,
-    add_GRPCInferenceServiceServicer_to_server,
-)
 from hawkvision.repository import Repository, Task
 from hawkvision.repository.task import with_flavours
 from hawkvision.serving.claims import Priority
+from tests.edge_agent.scripted import (
+    GOOD,
+    Script,
+    answer,
+    ask,
+    call,
+    garbage,
+    listening,
+    never,
+    refuse,
+)
 from tests.models import build_tiny_repository, coloured_jpeg
 from tests.processes import edge, free_port, gateway
-
-Script = Callable[[messages.ModelInferRequest, Any], Any]
-GOOD = {"probabilities": np.array([[0.1, 0.7, 0.1, 0.1]], np.float32)}
-
-
-class Scripted(GRPCInferenceServiceServicer):
-    """A gateway that does as it is told."""
-
-    def __init__(self) -> None:
-        self.script: Script = answer
-        self.calls = 0
-
-    async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self.calls += 1
-        return await self.script(request, context)
-
-
-async def answer(request: messages.ModelInferRequest, _context: Any) -> Any:
-    return build_reply(request, "1", GOOD)
-
-
-async def garbage(request: messages.ModelInferRequest, _context: Any) -> Any:
-    return build_reply(request, "1", {"other": np.zeros((1, 1), np.float32)})
-
-
-def refuse(code: grpc.StatusCode) -> Script:
-    async def script(_request: Any, context: Any) -> Any:
-        await context.abort(code, "as scripted")
-
-    return script
-
-
-async def never(_request: Any, context: Any) -> Any:
-    await asyncio.sleep(60)
-
-
-@asynccontextmanager
-async def listening(count: int = 1) -> AsyncIterator[tuple[list[Scripted], str]]:
-    """Gateways on ports of their own, and an address that names them all."""
-    servers, scripted, ports = [], [], []
-    for _ in range(count):
-        server, servicer = grpc.aio.server(), Scripted()
-        add_GRPCInferenceServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
-        ports.append(server.add_insecure_port("127.0.0.1:0"))
-        await server.start()
-        servers.append(server)
-        scripted.append(servicer)
-    try:
-        yield scripted, "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
-    finally:
-        for server in servers:
-            await server.stop(None)
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +42,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def task(repository: Path) -> Task:
     return Repository(repository).open("tiny")
-
-
-def call(task: Task, seconds: float = 30.0, **more: Any) -> Call:
-    return Call(task, b"image", time.monotonic() + seconds, "r", **more)
-
-
-async def ask(upstream: GrpcUpstream, task: Task, times: int, seconds: float = 30.0) -> list[Any]:
-    return [await upstream.ask(call(task, seconds)) for _ in range(times)]
 
 
 @pytest.mark.parametrize(
@@ -114,8 +57,8 @@ async def ask(upstream: GrpcUpstream, task: Task, times: int, seconds: float = 3
 async def test_what_a_caller_caused_degrades_its_own_answer_alone(
     task: Task, code: grpc.StatusCode, reason: str
 ) -> None:
-    async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream([address], 8)
+    async with listening() as [gateway_side]:
+        upstream = GrpcUpstream([gateway_side.address], 8)
         gateway_side.script = refuse(code)
         refused = await ask(upstream, task, 12)
         assert {one.reason for one in refused} == {reason}
@@ -126,8 +69,8 @@ async def test_what_a_caller_caused_degrades_its_own_answer_alone(
 
 
 async def test_deadlines_that_are_too_short_for_anybody_degrade_nobody_else(task: Task) -> None:
-    async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream([address], 8)
+    async with listening() as [gateway_side]:
+        upstream = GrpcUpstream([gateway_side.address], 8)
         await ask(upstream, task, 1)
         gateway_side.script = never
         refused = await ask(upstream, task, 12, seconds=0.02)
@@ -150,8 +93,8 @@ async def test_deadlines_that_are_too_short_for_anybody_degrade_nobody_else(task
 async def test_what_the_gateway_did_holds_further_calls_back_and_is_said_once(
     task: Task, script: Script, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream([address], 8)
+    async with listening() as [gateway_side]:
+        upstream = GrpcUpstream([gateway_side.address], 8)
         gateway_side.script = script
         with caplog.at_level(logging.WARNING):
             refused = await ask(upstream, task, 40)
@@ -179,8 +122,8 @@ async def test_tasks_have_breakers_of_their_own(task: Task) -> None:
             await context.abort(grpc.StatusCode.INTERNAL, "as scripted")
         return await answer(request, context)
 
-    async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream([address], 8)
+    async with listening() as [gateway_side]:
+        upstream = GrpcUpstream([gateway_side.address], 8)
         gateway_side.script = only_one
         await ask(upstream, task, 12)
         assert upstream.held_back
@@ -189,8 +132,8 @@ async def test_tasks_have_breakers_of_their_own(task: Task) -> None:
 
 
 async def test_gateways_behind_one_name_share_the_calls(task: Task) -> None:
-    async with listening(2) as (both, address):
-        upstream = GrpcUpstream([address], 8)
+    async with listening(2) as both:
+        upstream = GrpcUpstream(["ipv4:" + ",".join(one.address for one in both)], 8)
         while min(one.calls for one in both) < 5:
             answers = await ask(upstream, task, 10)
             assert all(isinstance(one, Answered) for one in answers)
@@ -198,9 +141,9 @@ async def test_gateways_behind_one_name_share_the_calls(task: Task) -> None:
 
 
 async def test_when_one_of_two_gateways_goes_the_other_answers_every_call(task: Task) -> None:
-    async with listening() as ([stays], kept):
-        async with listening() as ([goes], gone):
-            upstream = GrpcUpstream([f"{kept},{gone.removeprefix('ipv4:')}"], 8)
+    async with listening() as [stays]:
+        async with listening() as [goes]:
+            upstream = GrpcUpstream([f"ipv4:{stays.address},{goes.address}"], 8)
             while min(stays.calls, goes.calls) < 2:
                 await ask(upstream, task, 4)
         answers = await ask(upstream, task, 40)
@@ -211,8 +154,8 @@ async def test_when_one_of_two_gateways_goes_the_other_answers_every_call(task: 
 
 async def test_callers_who_leave_a_probe_leave_it_to_the_next(task: Task) -> None:
     """A breaker that is half open waits for no verdict that will never come."""
-    async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream([address], 8)
+    async with listening() as [gateway_side]:
+        upstream = GrpcUpstream([gateway_side.address], 8)
         gateway_side.script = refuse(grpc.StatusCode.INTERNAL)
         await ask(upstream, task, 12)
         held = [upstream.held_back]
@@ -231,8 +174,8 @@ async def test_callers_who_leave_a_probe_leave_it_to_the_next(task: Task) -> Non
 async def test_a_version_that_the_gateway_lacks_is_said_once_until_it_is_there(
     task: Task, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream([address], 8)
+    async with listening() as [gateway_side]:
+        upstream = GrpcUpstream([gateway_side.address], 8)
         with caplog.at_level(logging.WARNING):
             for script in (refuse(grpc.StatusCode.NOT_FOUND), answer) * 2:
                 gateway_side.script = script
@@ -244,8 +187,8 @@ async def test_a_version_that_the_gateway_lacks_is_said_once_until_it_is_there(
 
 
 async def test_background_calls_leave_room(task: Task) -> None:
-    async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream([address], 4)
+    async with listening() as [gateway_side]:
+        upstream = GrpcUpstream([gateway_side.address], 4)
         gateway_side.script = never
         audit = asyncio.create_task(upstream.ask(call(task, priority=Priority.AUDIT)))
         while not gateway_side.calls:
@@ -318,8 +261,8 @@ async def test_answers_of_files_that_the_thresholds_do_not_rest_on_are_not_certi
         return build_reply(request, "1", GOOD, flavour="fast")
 
     both = with_flavours(task, {"fast": task})
-    async with listening() as ([gateway_side], address):
-        upstream = GrpcUpstream([address], 8)
+    async with listening() as [gateway_side]:
+        upstream = GrpcUpstream([gateway_side.address], 8)
         plain = await ask(upstream, both, 1)
         gateway_side.script = fast
         with caplog.at_level(logging.WARNING):

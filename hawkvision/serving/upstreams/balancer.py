@@ -64,8 +64,9 @@ class Event:
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """A call under way. Say once how it ended: `answered`, `failed`, `lacked`, `full`, `spoke` or
-    `left`.
+    """A call under way; one that `explores` has less time than others needed.
+
+    Say once how it ended: `answered`, `failed`, `lacked`, `full`, `spoke` or `left`.
     """
 
     endpoint: Endpoint
@@ -75,6 +76,7 @@ class Lease:
     patience_s: float
     probe: bool
     model_probe: bool
+    explores: bool = False
     ended: bool = False
 
     @property
@@ -126,7 +128,9 @@ class Balancer:
                 return self._lease(one, model, now)
         first = usable[0]
         if first.of(model).latency.explores(now):
-            return self._lease(first, model, now)
+            lease = self._lease(first, model, now)
+            lease.explores = True
+            return lease
         return Unavailable.TOO_SLOW
 
     def again(
@@ -192,7 +196,10 @@ class Balancer:
             return
         state.ejection.no_verdict(probe=lease.model_probe)
         if fault is Fault.LATE:
-            if not state.latency.late(now - lease.begun, now):
+            waited_s = now - lease.begun
+            fair = waited_s >= state.latency.fair_s and not lease.explores
+            state.latency.late(waited_s, now)
+            if not fair:
                 endpoint.ejection.no_verdict(probe=lease.probe)
                 return
             endpoint.late()

@@ -58,6 +58,13 @@ class Endpoint:
         """Whether all calls are for it, as far as it alone is concerned."""
         return self.ejection.health is Health.HEALTHY
 
+    @property
+    def word(self) -> str:
+        """How it is, for people: its health, or what keeps calls from one that is healthy."""
+        if self.healthy and (self.draining or self.suspect):
+            return "draining" if self.draining else "suspect"
+        return self.ejection.health.value
+
     def of(self, model: Model) -> ModelState:
         """What is known of a model here."""
         found = self.models.get(model)

@@ -77,20 +77,16 @@ class LatencyTracker:
             self._explore_at = now  # it got quicker: look again at once
         self._add(took_s, now, late=False)
 
-    def late(self, allowed_s: float, now: float) -> bool:
-        """No answer came within `allowed_s`; whether that speaks against the upstream.
-
-        What is less than others needed says nothing of it.
-        """
+    def late(self, allowed_s: float, now: float) -> None:
+        """No answer came within `allowed_s`; what is less than others needed teaches nothing."""
         if allowed_s < self.needs_s(now):
-            return False
+            return
         self._late_in_a_row += 1
         if self._late_in_a_row == _IN_A_ROW:
             kept = [one for one in self._known if one[2]]
             self._known.clear()
             self._known.extend(kept)
         self._add(2.0 * allowed_s, now, late=True)
-        return allowed_s >= self.fair_s
 
     def forget(self) -> None:
         """The upstream came back, and may be another one."""

@@ -126,6 +126,16 @@ def test_who_hangs_is_spared_at_once_and_left_out_when_it_does_not_say_how_it_is
     assert changes(one) == [(Change.GONE, "a")]
 
 
+def test_only_a_time_that_was_fair_speaks_against_an_upstream() -> None:
+    one = balancer((("a",),))
+    for waited_s in (0.1,) * 20 + (0.3,) * 4:
+        lease = begun(one)
+        one.failed(lease, Fault.LATE, "no answer", waited_s)
+    assert changes(one) == []
+    one.failed(begun(one), Fault.LATE, "no answer", 0.3)
+    assert changes(one) == [(Change.GONE, "a")]
+
+
 def test_who_is_slow_and_says_that_it_serves_stays_for_calls_with_time() -> None:
     one = balancer((("a",),))
     one.watched("a", offered=True)

@@ -1,0 +1,25 @@
+"""`/v1/gateways`: which gateways the agent asks, and how it sees them."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from edge_agent.http.replies import json_reply
+from edge_agent.http.routes import Route
+from edge_agent.upstream import GrpcUpstream
+from hawkvision.contract.gateways import gateways_body
+
+
+class GatewayRoutes:
+    """The state of the way up."""
+
+    def __init__(self, upstream: GrpcUpstream) -> None:
+        self._upstream = upstream
+
+    def table(self) -> list[Route]:
+        """The routes."""
+        return [Route("GET", "/v1/gateways", self.gateways)]
+
+    async def gateways(self, _request: web.Request) -> web.Response:
+        """`GET /v1/gateways`."""
+        return json_reply(gateways_body(self._upstream.gateways()))
