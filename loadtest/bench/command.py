@@ -16,6 +16,7 @@ from loadtest.bench.concealment import ConcealmentBench, run_concealment_bench
 from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
 from loadtest.bench.engines import EnginesBench, run_engines_bench
+from loadtest.bench.fleet.command import command as fleet_command
 from loadtest.bench.gateway import GatewayBench, run_gateway_bench
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
@@ -27,6 +28,9 @@ from loadtest.link.namespaces import why_not
 @click.group("bench")
 def command() -> None:
     """Benchmarks: ratios from interleaved runs on this machine."""
+
+
+command.add_command(fleet_command)
 
 
 @command.command("server", context_settings={"show_default": True})

@@ -1,0 +1,1 @@
+"""`hawkvision bench fleet`: real agents, gateways and Redis on one machine, and their counts."""
