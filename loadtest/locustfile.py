@@ -1,74 +1,119 @@
 """Locust users who ask for an accuracy: `locust -f loadtest/locustfile.py --host http://…:8080`.
 
 Each user sends labelled images at mixed accuracy targets. A wrong label is no failure; an error or
-an unreadable answer is. At the end the accuracy delivered per target stands beside the latency.
-Settings by environment: docs/benchmark.md.
+an unreadable answer is. The accuracy delivered per target stands beside the latency, and objectives
+decide the exit code. Options: docs/benchmark.md.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
-import random
 import sys
-from pathlib import Path
 from typing import Any
 
 import gevent
-from locust import FastHttpUser, between, events, task
-from locust.exception import StopUser
+from locust import LoadTestShape, events
+from locust.runners import MasterRunner, WorkerRunner
 
-from hawkvision.calibration import shown
-from hawkvision.contract.answer import Answer
-from hawkvision.errors import HawkVisionError, UnexpectedReply
 from loadtest import web
-from loadtest.accuracy import DeliveredAccuracy
-from loadtest.plan import Plan
-from loadtest.traffic import cycle
+from loadtest.options import add_options
+from loadtest.run import RUN, table
+from loadtest.shapes import Shape
+from loadtest.users import AccuracyUser, CameraUser, OpenLoopUser
 
-_JSON = os.environ.get("HAWKVISION_LOADTEST_JSON")
-_REQUESTS = int(os.environ.get("HAWKVISION_LOADTEST_REQUESTS", 0))
+_USERS = {"closed": AccuracyUser, "open": OpenLoopUser, "stream": CameraUser}
 _STOP_AFTER_S = 1.0
 """Stopping while users are being started is more than Locust can do, seconds."""
+_AT_ONCE = 100.0
 
-delivered = DeliveredAccuracy()
-_users = itertools.count()
-
-
-_plan: list[Plan] = []
 _environments: list[Any] = []
+
+events.init_command_line_parser.add_listener(add_options)
 
 
 @events.init.add_listener
 def _look(environment: Any, **_: Any) -> None:
     """Without a page, end at once where no run is possible; with one, add a tab to it."""
-    if environment.web_ui is not None:
-        web.add_tab(environment.web_ui, delivered)
-    elif not _plan_for(environment):
+    if isinstance(environment.runner, WorkerRunner):
+        return
+    if not RUN.configure(environment.parsed_options):
         sys.exit(1)
+    assert RUN.settings is not None
+    environment.user_classes = [_USERS[RUN.settings.load]]
+    if RUN.settings.load == "open":
+        environment.shape_class = _Steered(environment, None)
+    elif RUN.settings.shape is not None:
+        environment.shape_class = _Steered(environment, RUN.settings.shape)
+    if environment.web_ui is not None:
+        web.add_tab(environment.web_ui, lambda: RUN.rows(environment.stats))
+    elif not RUN.make_plan(environment.host or environment.parsed_options.host):
+        sys.exit(1)
+    gevent.sleep(0)  # the event loop's clock stood while images were drawn, and -t counts by it
+
+
+class _Steered(LoadTestShape):
+    """As many users as the shape says; where an open load has its own arrivals, one a process."""
+
+    abstract = True
+    use_common_options = True
+
+    def __init__(self, environment: Any, users: Shape | None) -> None:
+        super().__init__()
+        self.runner = environment.runner
+        self._options = environment.parsed_options
+        self._users = users
+        self._begun: float | None = None
+
+    def reset_time(self) -> None:
+        """See LoadTestShape.reset_time."""
+        super().reset_time()
+        self._begun = None
+
+    def tick(self) -> tuple[int, float] | None:
+        """See LoadTestShape.tick. Time begins with the first user: images are drawn before."""
+        if self._begun is None and self.get_current_user_count():
+            self._begun = self.get_run_time()
+        seconds = 0.0 if self._begun is None else self.get_run_time() - self._begun
+        if self._options.run_time and seconds >= self._options.run_time:
+            return None
+        if self._users is None:
+            return max(1, self._options.expect_workers if self._options.master else 1), _AT_ONCE
+        return max(1, round(self._users.at(seconds))), _AT_ONCE
 
 
 @events.test_start.add_listener
 def _prepare(environment: Any, **_: Any) -> None:
     """Draw or read the images before any user starts; counts begin anew with each run."""
-    delivered.clear()
+    RUN.delivered.clear()
     _environments[:] = [environment]
-    if environment.web_ui is not None and not _plan_for(environment):
+    if isinstance(environment.runner, MasterRunner):
+        return
+    if isinstance(environment.runner, WorkerRunner) and not RUN.configure(
+        environment.parsed_options
+    ):
+        return
+    if RUN.plan is not None and environment.web_ui is None:
+        return
+    host = environment.host or environment.parsed_options.host
+    # In a thread: a worker that does not answer its master for some seconds is given up.
+    if not gevent.get_hub().threadpool.apply(RUN.make_plan, (host,)):
+        environment.process_exit_code = 1
         gevent.spawn_later(_STOP_AFTER_S, environment.runner.stop)
 
 
-def _plan_for(environment: Any) -> bool:
-    """Make the plan; whether that was possible, otherwise the reason is said in one line."""
-    _plan.clear()
-    options = environment.parsed_options
-    try:
-        _plan.append(Plan.make(environment.host or (options and options.host), os.environ))
-    except (HawkVisionError, OSError, ValueError) as error:
-        hint = error.hint if isinstance(error, HawkVisionError) else ""
-        print(f"error: {error}. {hint}".strip(), file=sys.stderr, flush=True)
-        environment.process_exit_code = 1
-    return bool(_plan)
+@events.report_to_master.add_listener
+def _report_counts(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    data["delivered"] = RUN.delivered.take()
+
+
+@events.worker_report.add_listener
+def _add_counts(client_id: str, data: dict[str, Any], **_: Any) -> None:
+    RUN.delivered.merge(data.get("delivered", {}))
+    _enough()
+
+
+@events.reset_stats.add_listener
+def _reset(**_: Any) -> None:
+    RUN.delivered.clear()
 
 
 @events.request.add_listener
@@ -77,66 +122,26 @@ def _enough(**_: Any) -> None:
 
     Once, and not in the greenlet of a user: stopping the users would kill it half-way.
     """
+    most = RUN.settings.requests if RUN.settings is not None else 0
     for environment in list(_environments):
-        if _REQUESTS and environment.stats.total.num_requests >= _REQUESTS:
+        if most and environment.stats.total.num_requests >= most:
             _environments.clear()
-            gevent.spawn(environment.runner.quit)
+            if not isinstance(environment.runner, WorkerRunner):
+                gevent.spawn(environment.runner.quit)
 
 
 @events.quitting.add_listener
 def _report(environment: Any, **_: Any) -> None:
-    if not _plan:
+    """The table, the file and the objectives, where all counts are."""
+    settings = RUN.settings
+    if settings is None or isinstance(environment.runner, WorkerRunner):
         return
-    print("\nDelivered accuracy\n" + delivered.table())
-    if _JSON:
-        total = environment.stats.total
-        body = {
-            "results": delivered.rows(),
-            "requests": total.num_requests,
-            "failures": total.num_failures,
-            "p50_ms": total.get_response_time_percentile(0.5),
-            "p99_ms": total.get_response_time_percentile(0.99),
-        }
-        Path(_JSON).write_text(json.dumps(body, indent=2) + "\n")
-
-
-class AccuracyUser(FastHttpUser):
-    """Sends one image after another, each at a target drawn anew."""
-
-    wait_time = between(0.0, 0.05)
-
-    def on_start(self) -> None:
-        """Start at another image than the other users."""
-        if not _plan:
-            raise StopUser
-        plan = _plan[0]
-        self._images = cycle(plan.images, next(_users) * 37)
-
-    @task
-    def classify(self) -> None:
-        """One labelled request."""
-        plan = _plan[0]
-        image = next(self._images)
-        target = random.choice(plan.targets)
-        with self.client.post(
-            f"/v1/classify?accuracy={target}&task={plan.task}",
-            data=image.data,
-            name=f"classify accuracy={shown.target(target)}",
-            catch_response=True,
-        ) as reply:
-            if reply.status_code != 200:
-                reply.failure(f"status {reply.status_code}")
-                return
-            try:
-                answer = Answer.parse(reply.json())
-            except (ValueError, UnexpectedReply) as error:
-                reply.failure(str(error))
-                return
-            wanted = plan.aliases.get(image.label, image.label)
-            delivered.add(
-                target,
-                correct=answer.label == wanted,
-                escalated=answer.escalated,
-                degraded=answer.degraded is not None,
-            )
-            reply.success()
+    if not (RUN.plan or RUN.delivered.targets()):
+        return
+    print("\nDelivered accuracy\n" + table(RUN.rows(environment.stats)))
+    verdicts = RUN.verdicts(environment.stats)
+    if verdicts:
+        print("\nObjectives\n" + "\n".join(map(str, verdicts)), flush=True)
+        environment.process_exit_code = 0 if all(one.holds for one in verdicts) else 1
+    if settings.results is not None:
+        settings.results.write_text(RUN.as_json(environment.stats))

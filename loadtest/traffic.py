@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,18 +22,6 @@ class TrafficSettings:
     split: str | None = None
     images: int = DRAWN_IMAGES
     seed: int = 11
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> TrafficSettings:
-        """HAWKVISION_LOADTEST_DATA, _SPLIT, _IMAGES and _SEED."""
-        prefix = "HAWKVISION_LOADTEST_"
-        data = environment.get(prefix + "DATA")
-        return cls(
-            data=Path(data) if data else None,
-            split=environment.get(prefix + "SPLIT"),
-            images=int(environment.get(prefix + "IMAGES", DRAWN_IMAGES)),
-            seed=int(environment.get(prefix + "SEED", 11)),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,7 @@ def load_traffic(settings: TrafficSettings) -> list[TrafficImage]:
     return images[: settings.images]
 
 
-def cycle(images: list[TrafficImage], offset: int) -> Iterator[TrafficImage]:
+def cycle(images: Sequence[TrafficImage], offset: int) -> Iterator[TrafficImage]:
     """The images for ever, from `offset` on."""
     start = offset % len(images)
     return itertools.cycle([*images[start:], *images[:start]])

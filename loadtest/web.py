@@ -7,10 +7,10 @@ their rows come with every reply of `/stats/requests`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from hawkvision.calibration import shown
-from loadtest.accuracy import DeliveredAccuracy
 
 KEY = "accuracy"
 _COLUMNS = {
@@ -20,11 +20,15 @@ _COLUMNS = {
     "interval": "95 % interval",
     "escalated": "Escalated",
     "degraded": "Degraded",
+    "p50": "P50 (ms)",
+    "p95": "P95 (ms)",
+    "p99": "P99 (ms)",
+    "goodput": "Right, in time (1/s)",
 }
 
 
-def add_tab(web_ui: Any, delivered: DeliveredAccuracy) -> None:
-    """Add the tab; `delivered` is read each time that the page asks."""
+def add_tab(web_ui: Any, current: Callable[[], list[dict[str, Any]]]) -> None:
+    """Add the tab; `current` gives `Run.rows` each time that the page asks."""
     web_ui.template_args |= {
         "extended_tabs": [{"title": "Accuracy", "key": KEY}],
         "extended_tables": [
@@ -41,7 +45,7 @@ def add_tab(web_ui: Any, delivered: DeliveredAccuracy) -> None:
         if request.path.rstrip("/").endswith("/stats/requests") and response.is_json:
             body = {
                 **response.get_json(),
-                "extended_stats": [{"key": KEY, "data": rows(delivered)}],
+                "extended_stats": [{"key": KEY, "data": rows(current())}],
             }
             response.set_data(json.dumps(body))
         return response
@@ -49,7 +53,7 @@ def add_tab(web_ui: Any, delivered: DeliveredAccuracy) -> None:
     web_ui.app.after_request(add_rows)
 
 
-def rows(delivered: DeliveredAccuracy) -> list[dict[str, str]]:
+def rows(current: list[dict[str, Any]]) -> list[dict[str, str]]:
     """One row for each target, as it is shown."""
     return [
         {
@@ -59,6 +63,11 @@ def rows(delivered: DeliveredAccuracy) -> list[dict[str, str]]:
             "interval": shown.interval(row["ci_low"], row["ci_high"]),
             "escalated": f"{row['escalation_rate']:.1%}",
             "degraded": f"{row['degraded_rate']:.1%}",
+            **{
+                name: "-" if row[f"{name}_ms"] is None else f"{row[f'{name}_ms']:.0f}"
+                for name in ("p50", "p95", "p99")
+            },
+            "goodput": f"{row['goodput']:.1f}",
         }
-        for row in delivered.rows()
+        for row in current
     ]

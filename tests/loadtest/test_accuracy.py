@@ -22,3 +22,17 @@ def test_answers_are_counted_by_target() -> None:
 @given(st.floats(0.05, 0.999))
 def test_spread_targets_never_exceed_the_highest(highest: float) -> None:
     assert all(0 < target <= highest for target in spread(highest))
+
+
+def test_counts_of_other_processes_add_up() -> None:
+    here, there = DeliveredAccuracy(), DeliveredAccuracy()
+    for one in (here, there):
+        one.add(0.9, correct=True, escalated=True, degraded=False)
+        one.add(0.9, correct=False, escalated=False, degraded=True, in_time=True)
+    taken = there.take()
+    assert not there.rows() and isinstance(next(iter(taken)), str)
+    here.merge(taken)
+    here.merge(there.take())
+    total = here.of(0.9)
+    assert (total.answers, total.correct, total.escalated, total.degraded) == (4, 2, 2, 2)
+    assert total.in_time == 2 and here.of(0.8).answers == 0 and here.total() == total
