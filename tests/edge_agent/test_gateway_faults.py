@@ -75,33 +75,32 @@ async def test_whatever_becomes_of_one_gateway_every_request_is_answered(
     tiny_repository: Path,
 ) -> None:
     port = free_port()
-    with gateway(tiny_repository) as far:
-        with gateway(tiny_repository, port=port) as near:
-            both = (near.address, far.address)
-            async with started(tiny_repository, gateways=both) as agent, traffic(agent) as asking:
+    with gateway(tiny_repository) as far, gateway(tiny_repository, port=port) as near:
+        both = (near.address, far.address)
+        async with started(tiny_repository, gateways=both) as agent, traffic(agent) as asking:
 
-                def health() -> str:
-                    return agent.upstream.gateways()[0].health
+            def health() -> str:
+                return agent.upstream.gateways()[0].health
 
-                await until(lambda: asking.of(near.address) >= 20)
-                stopped = time.monotonic()
-                near.process.send_signal(signal.SIGSTOP)
-                await until(lambda: asking.of(far.address) >= 20)
-                await until(lambda: health() == "ejected")
-                near.process.send_signal(signal.SIGCONT)
+            await until(lambda: asking.of(near.address) >= 20)
+            stopped = time.monotonic()
+            near.process.send_signal(signal.SIGSTOP)
+            await until(lambda: asking.of(far.address) >= 20)
+            await until(lambda: health() == "ejected")
+            near.process.send_signal(signal.SIGCONT)
+            before = asking.of(near.address)
+            took = [await until(lambda: asking.of(near.address) >= before + 20)]
+
+            near.process.kill()
+            await asyncio.to_thread(near.process.wait)
+            await until(lambda: health() == "ejected")
+            before = asking.of(far.address)
+            await until(lambda: asking.of(far.address) >= before + 20)
+            with gateway(tiny_repository, port=port):
                 before = asking.of(near.address)
-                took = [await until(lambda: asking.of(near.address) >= before + 20)]
-
-                near.process.kill()
-                await asyncio.to_thread(near.process.wait)
-                await until(lambda: health() == "ejected")
-                before = asking.of(far.address)
-                await until(lambda: asking.of(far.address) >= before + 20)
-                with gateway(tiny_repository, port=port):
-                    before = asking.of(near.address)
-                    took.append(await until(lambda: asking.of(near.address) >= before + 20))
-                statuses = {status for _, status, _ in asking.answers}
-                since = asking.degraded(stopped)
+                took.append(await until(lambda: asking.of(near.address) >= before + 20))
+            statuses = {status for _, status, _ in asking.answers}
+            since = asking.degraded(stopped)
     assert statuses == {200}
     assert [one for one in took if one > _SOON_S] == []
     assert set(since) <= {None, "deadline", "dc_unreachable"}
