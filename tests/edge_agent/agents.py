@@ -28,12 +28,10 @@ from tests.processes import free_port
 
 
 @asynccontextmanager
-async def started(
-    repository: Path, gateway: str | None = None, **settings: Any
-) -> AsyncIterator[Agent]:
-    """A listening agent; no gateway answers unless one is named."""
+async def started(repository: Path, **settings: Any) -> AsyncIterator[Agent]:
+    """A listening agent; no gateway answers unless one is named (`gateway`, or `gateways`)."""
     options: dict[str, Any] = {
-        "gateways": (gateway or f"127.0.0.1:{free_port()}",),
+        "gateways": (settings.pop("gateway", None) or f"127.0.0.1:{free_port()}",),
         "threads": 1,
         "drain_notice_s": 0.0,
     }

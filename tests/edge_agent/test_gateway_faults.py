@@ -19,6 +19,9 @@ from tests.models import coloured_jpeg
 from tests.processes import HANGS_S, free_port, gateway
 
 _SOON_S = 5.0
+_LABELS = ("red", "green", "blue", "grey")
+_SETTINGS = {"deadline_ms": 5000.0, "control": False, "audit_share": 0.0}
+"""Long enough for a busy machine; nothing but the gateways changes what is answered."""
 
 
 class Traffic:
@@ -32,7 +35,7 @@ class Traffic:
 
     async def client(self, number: int) -> None:
         while True:
-            image = coloured_jpeg("red", seed=number % 40)
+            image = coloured_jpeg(_LABELS[number % 4], seed=number % 40)
             number += 1
             url = f"{self._agent.url}/v1/classify?accuracy={self._accuracy}"
             async with self._session.post(url, data=image) as reply:
@@ -44,7 +47,7 @@ class Traffic:
         return self._agent.upstream.client.calls[address, "answered"]
 
     def degraded(self, since: float) -> list[str]:
-        return [told["degraded"] for at, _, told in self.answers if at > since]
+        return [told.get("degraded") for at, _, told in self.answers if at > since]
 
 
 @asynccontextmanager
@@ -75,34 +78,36 @@ async def test_whatever_becomes_of_one_gateway_every_request_is_answered(
     tiny_repository: Path,
 ) -> None:
     port = free_port()
-    with gateway(tiny_repository) as far:
-        with gateway(tiny_repository, port=port) as near:
-            both = (near.address, far.address)
-            async with started(tiny_repository, gateways=both) as agent, traffic(agent) as asking:
+    with gateway(tiny_repository) as far, gateway(tiny_repository, port=port) as near:
+        both = (near.address, far.address)
+        async with (
+            started(tiny_repository, gateways=both, **_SETTINGS) as agent,
+            traffic(agent) as asking,
+        ):
 
-                def health() -> str:
-                    return agent.upstream.gateways()[0].health
+            def health() -> str:
+                return agent.upstream.gateways()[0].health
 
-                await until(lambda: asking.of(near.address) >= 20)
-                stopped = time.monotonic()
-                near.process.send_signal(signal.SIGSTOP)
-                await until(lambda: asking.of(far.address) >= 20)
-                await until(lambda: health() == "ejected")
-                near.process.send_signal(signal.SIGCONT)
+            await until(lambda: asking.of(near.address) >= 20)
+            stopped = time.monotonic()
+            near.process.send_signal(signal.SIGSTOP)
+            await until(lambda: asking.of(far.address) >= 20)
+            await until(lambda: health() == "ejected")
+            near.process.send_signal(signal.SIGCONT)
+            before = asking.of(near.address)
+            took = [await until(lambda: asking.of(near.address) >= before + 20)]
+
+            near.process.kill()
+            await asyncio.to_thread(near.process.wait)
+            await until(lambda: health() == "ejected")
+            before = asking.of(far.address)
+            await until(lambda: asking.of(far.address) >= before + 20)
+            with gateway(tiny_repository, port=port):
                 before = asking.of(near.address)
-                took = [await until(lambda: asking.of(near.address) >= before + 20)]
-
-                near.process.kill()
-                await asyncio.to_thread(near.process.wait)
-                await until(lambda: health() == "ejected")
-                before = asking.of(far.address)
-                await until(lambda: asking.of(far.address) >= before + 20)
-                with gateway(tiny_repository, port=port):
-                    before = asking.of(near.address)
-                    took.append(await until(lambda: asking.of(near.address) >= before + 20))
-                statuses = {status for _, status, _ in asking.answers}
-                since = asking.degraded(stopped)
-    assert statuses == {200}
+                took.append(await until(lambda: asking.of(near.address) >= before + 20))
+            told = {(status, str(said.get("error"))) for _, status, said in asking.answers}
+            since = asking.degraded(stopped)
+    assert told == {(200, "None")}
     assert [one for one in took if one > _SOON_S] == []
     assert set(since) <= {None, "deadline", "dc_unreachable"}
     assert sum(one is not None for one in since) <= 0.1 * len(since)
