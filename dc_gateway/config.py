@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hawkvision.images import ImageLimits
+from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.repository import shipped_repository
-
-STRUCTURE_BYTES = 64 * 1024
-"""Most bytes of a message that are no image: names, shapes, parameters."""
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,22 @@ import grpc
 import grpc.aio
 from prometheus_client import CollectorRegistry, Gauge
 
-from dc_gateway import health, servicer
+from dc_gateway import servicer
 from dc_gateway.batched import BatchedModel
 from dc_gateway.config import GatewayConfig
-from dc_gateway.entrance import Entrance, EntranceLimits
-from dc_gateway.health import Health
 from dc_gateway.metrics import BatchCollector
 from dc_gateway.model import LargeModel, load_models
-from dc_gateway.quota import Quota
-from dc_gateway.reception import Reception
 from dc_gateway.servicer import InferenceServicer
-from dc_gateway.transport import server_options
 from hawkvision.errors import HawkVisionError
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.batch_runner import BatchRunner
+from hawkvision.serving.grpc.entrance import Entrance, EntranceLimits
+from hawkvision.serving.grpc.health import SERVICE as HEALTH
+from hawkvision.serving.grpc.health import Health
+from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.reception import Reception
+from hawkvision.serving.grpc.transport import TransportLimits, server_options
 from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
@@ -71,13 +72,13 @@ class Gateway:
         self._power = PowerSampler.of_machine() if config.metrics_port is not None else None
         self.metrics_port = config.metrics_port
         self._metrics: MetricsPort | None = None
-        self._server = grpc.aio.server(options=server_options(config))
+        self._server = grpc.aio.server(options=server_options(_transport(config)))
         self._server.add_generic_rpc_handlers(
             (
                 grpc.method_handlers_generic_handler(
                     servicer.SERVICE, self.servicer.handlers(self._entrance)
                 ),
-                grpc.method_handlers_generic_handler(health.SERVICE, self._health.handlers()),
+                grpc.method_handlers_generic_handler(HEALTH, self._health.handlers()),
             )
         )
 
@@ -155,6 +156,15 @@ class Gateway:
         self.runner.close()
         if self._power is not None:
             self._power.close()
+
+
+def _transport(config: GatewayConfig) -> TransportLimits:
+    return TransportLimits(
+        config.message_bytes,
+        config.max_calls_per_connection,
+        config.max_connections,
+        config.min_ping_interval_s,
+    )
 
 
 def _slots(config: GatewayConfig, models: Mapping[str, LargeModel]) -> int:

@@ -11,28 +11,18 @@ from typing import Any
 import grpc
 
 from dc_gateway.batched import BatchedModel, Question
-from dc_gateway.config import STRUCTURE_BYTES
-from dc_gateway.entrance import Call, Entrance, Method
 from dc_gateway.model import LargeModel
-from dc_gateway.quota import Quota
 from hawkvision import __version__
-from hawkvision.errors import DeadlineExceeded, Overloaded, PayloadTooLarge, UnknownTask
+from hawkvision.errors import DeadlineExceeded, Overloaded, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.inference import INPUT, build_reply, parse_images, parse_priority
-from hawkvision.oip.structure import check_structure
+from hawkvision.oip.structure import STRUCTURE_BYTES, check_structure
 from hawkvision.serving.claims import Claim, Priority
+from hawkvision.serving.grpc.entrance import Call, Entrance, Method, check_small
+from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.pool import WorkerPool
 
 SERVICE = "inference.GRPCInferenceService"
-
-
-def check_small(raw: bytes) -> None:
-    """Raise PayloadTooLarge for a message that is too large for a method without images."""
-    if len(raw) > STRUCTURE_BYTES:
-        raise PayloadTooLarge(
-            f"a message of {len(raw)} bytes; the limit is {STRUCTURE_BYTES} for this method",
-            hint="It takes names only.",
-        )
 
 
 def _check_infer(raw: bytes) -> None:

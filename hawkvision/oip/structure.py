@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 from hawkvision.errors import InvalidRequest
 
+STRUCTURE_BYTES = 64 * 1024
+"""Most bytes of a message that are no image: names, shapes, parameters."""
+
 _HINT = "Send a ModelInferRequest of the Open Inference Protocol v2."
 _INPUTS, _RAW_INPUT_CONTENTS = 5, 7
 _CONTENTS = 5

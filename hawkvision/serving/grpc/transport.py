@@ -5,7 +5,7 @@ Their names: https://grpc.github.io/grpc/core/group__grpc__arg__keys.html
 
 from __future__ import annotations
 
-from dc_gateway.config import GatewayConfig
+from dataclasses import dataclass
 
 _WINDOW_BYTES = 256 * 1024
 """What a call may send before its message is received; nearly every image fits into it."""
@@ -19,8 +19,18 @@ _KEEPALIVE_MS = 60_000
 _KEEPALIVE_TIMEOUT_MS = 20_000
 
 
-def server_options(config: GatewayConfig) -> tuple[tuple[str, int], ...]:
-    """Channel arguments of the gateway's server.
+@dataclass(frozen=True, slots=True)
+class TransportLimits:
+    """Bytes of one message, calls of one connection, connections, seconds between pings."""
+
+    message_bytes: int
+    max_calls_per_connection: int
+    max_connections: int
+    min_ping_interval_s: float
+
+
+def server_options(limits: TransportLimits) -> tuple[tuple[str, int], ...]:
+    """Channel arguments of the server.
 
     Messages are taken uncompressed only: encoded images do not shrink, and a small compressed
     message may be a large one. Connections end when nothing was asked for ten minutes, and after
@@ -29,10 +39,10 @@ def server_options(config: GatewayConfig) -> tuple[tuple[str, int], ...]:
     """
     return (
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", config.message_bytes),
+        ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
-        ("grpc.max_concurrent_streams", config.max_calls_per_connection),
-        ("grpc.max_allowed_incoming_connections", config.max_connections),
+        ("grpc.max_concurrent_streams", limits.max_calls_per_connection),
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
         ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
@@ -42,5 +52,5 @@ def server_options(config: GatewayConfig) -> tuple[tuple[str, int], ...]:
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", int(config.min_ping_interval_s * 1000)),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(limits.min_ping_interval_s * 1000)),
     )

@@ -43,5 +43,5 @@ def status_of(error: Exception) -> Status:
                 return Status(code, details, (("retry-after", str(error.retry_after_s)),))
             return Status(code, details)
     return Status(
-        grpc.StatusCode.INTERNAL, "internal: the request failed; see the gateway's own log"
+        grpc.StatusCode.INTERNAL, "internal: the request failed; see the server's own log"
     )

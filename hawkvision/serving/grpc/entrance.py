@@ -18,17 +18,19 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
-from dc_gateway.peers import Peer, parse_peer
-from dc_gateway.quota import Quota
-from dc_gateway.reception import Arrival, Reception
-from dc_gateway.status import Status, status_of
 from hawkvision.errors import (
     BodyTimeout,
     DeadlineExceeded,
     HawkVisionError,
     InvalidRequest,
     Overloaded,
+    PayloadTooLarge,
 )
+from hawkvision.oip.structure import STRUCTURE_BYTES
+from hawkvision.serving.grpc.peers import Peer, parse_peer
+from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.reception import Arrival, Reception
+from hawkvision.serving.grpc.status import Status, status_of
 
 _log = logging.getLogger(__name__)
 Request = TypeVar("Request", bound=Message)
@@ -230,6 +232,15 @@ def parse(kind: type[Request], raw: bytes, check: Callable[[bytes], None]) -> Re
         raise InvalidRequest(
             f"the message is no {name}", hint="Compare its encoding with the protocol's .proto."
         ) from error
+
+
+def check_small(raw: bytes) -> None:
+    """Raise PayloadTooLarge for a message that is too large for a method without images."""
+    if len(raw) > STRUCTURE_BYTES:
+        raise PayloadTooLarge(
+            f"a message of {len(raw)} bytes; the limit is {STRUCTURE_BYTES} for this method",
+            hint="It takes names only.",
+        )
 
 
 def told(error: Exception) -> Status:
