@@ -35,7 +35,7 @@ def check_structure(raw: bytes, at_most: int) -> None:
         if budget < 0:
             raise InvalidRequest(
                 f"names, shapes, parameters and typed contents of more than {at_most} bytes",
-                hint="Send one input of datatype BYTES, its images in raw_input_contents.",
+                hint="Send one input, its images or pixels in raw_input_contents.",
             )
 
 

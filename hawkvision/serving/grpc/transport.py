@@ -10,7 +10,6 @@ from dataclasses import dataclass
 _WINDOW_BYTES = 256 * 1024
 """What a call may send before its message is received; nearly every image fits into it."""
 
-_IDENTITY_ONLY = 1
 _HANDSHAKE_MS = 10_000
 _IDLE_MS = 600_000
 _AGE_MS = 3_600_000
@@ -32,15 +31,15 @@ class TransportLimits:
 def server_options(limits: TransportLimits) -> tuple[tuple[str, int], ...]:
     """Channel arguments of the server.
 
-    Messages are taken uncompressed only: encoded images do not shrink, and a small compressed
-    message may be a large one. Connections end when nothing was asked for ten minutes, and after
-    an hour in any case, which also spreads edges over gateways that are new; what runs is
+    What is compressed is handed on as it came, since a small compressed message may be a large
+    one (`held.py`); replies never are. Connections end when nothing was asked for ten minutes, and
+    after an hour in any case, which also spreads clients over servers that are new; what runs is
     finished. Pings without calls are welcome, one in `min_ping_interval_s`.
     """
     return (
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", limits.message_bytes),
-        ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
+        ("grpc.per_message_decompression", 0),
         ("grpc.max_concurrent_streams", limits.max_calls_per_connection),
         ("grpc.max_allowed_incoming_connections", limits.max_connections),
         ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
