@@ -125,6 +125,11 @@ class Entrance:
         return Held(self._held_bytes, peer, len(raw), self._limits.message_bytes)
 
     @property
+    def held(self) -> int:
+        """Bytes of all messages that are here and not answered."""
+        return self._held_bytes.held
+
+    @property
     def deadline_s(self) -> float:
         """How long an answer may take, seconds."""
         return self._limits.deadline_s

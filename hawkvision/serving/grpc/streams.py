@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ class Streams:
         self._entrance = entrance
         self._book = StreamBook(limits)
         self._open: dict[StreamSeat, _Stream] = {}
+        self._farewells: set[asyncio.Task[None]] = set()
         self._looks: asyncio.TimerHandle | None = None
         self.draining = False
 
@@ -72,6 +73,11 @@ class Streams:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def stuck(self) -> int:
+        """Streams whose client does not take its replies."""
+        return sum(one.stuck for one in self._open.values())
 
     def drain(self) -> None:
         """Take no more messages; what is in flight is answered, and then each stream ends."""
@@ -105,6 +111,13 @@ class Streams:
         self._book.ended(seat, time.monotonic())
         if self.draining and not seat.in_flight:
             self._open[seat].end(status_of(_stops()))
+
+    def see_off(self, farewell: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that tells a client why its stream ends; it may outlast the stream."""
+        task = asyncio.create_task(farewell)
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
+        return task
 
     @property
     def entrance(self) -> Entrance:
@@ -154,30 +167,29 @@ class _Stream:
         self._room = asyncio.Semaphore(streams.limits.in_flight)
         self._answers: asyncio.Queue[asyncio.Task[Message | Status] | None] = asyncio.Queue()
         self._ending: asyncio.Task[None] | None = None
+        self.stuck = False
         self._metadata = metadata_of(context)
         self._strict = self._metadata.get(_ENDS_WITH_AN_ERROR) == "true"
 
     async def run(self) -> None:
-        """Until the client has sent all and has all replies, or the stream is ended.
-
-        A client that does not take its replies is cut off: the call is given up without a status,
-        for which there would be no room either.
-        """
-        reader = asyncio.current_task()
-        assert reader is not None
-        writer = asyncio.create_task(self._write(reader))
+        """Until the client has sent all and has all replies, or the stream is ended."""
+        writer = asyncio.create_task(self._write())
         try:
-            while (raw := await self._read()) is not grpc.aio.EOF:
+            while (raw := await self._read()) is not grpc.aio.EOF and not self.stuck:
                 self._answers.put_nowait(asyncio.create_task(self._answer(raw)))
                 del raw
             self._answers.put_nowait(None)
             await writer
         finally:
             writer.cancel()
-            while not self._answers.empty():
-                left = self._answers.get_nowait()
-                if left is not None:
-                    left.cancel()
+            self._drop()
+
+    def _drop(self) -> None:
+        """Answer no more."""
+        while not self._answers.empty():
+            left = self._answers.get_nowait()
+            if left is not None:
+                left.cancel()
 
     async def _read(self) -> Any:
         """The next message, when there is room for it."""
@@ -200,29 +212,47 @@ class _Stream:
             status = told(error)
             return status if self._strict else self._method.refuse(request, status)
 
-    async def _write(self, reader: asyncio.Task[Any]) -> None:
-        """Send replies in order; end `reader` if the client does not take them."""
+    async def _write(self) -> None:
+        """Send replies in order, and end the stream with an error where that is asked for."""
         while (answer := await self._answers.get()) is not None:
             try:
                 reply = await answer
                 if isinstance(reply, Status):
-                    self.end(reply)
-                    return
-                async with asyncio.timeout(self._streams.limits.write_s):
-                    await self._context.write(reply.SerializeToString())
-            except Exception:
-                reader.cancel()
-                return
+                    return self.end(reply)
+                await self._send(reply.SerializeToString())
             finally:
                 answer.cancel()
+            if self.stuck:
+                return None
             self._room.release()
             self._streams.ended(self._seat)
+        return None
+
+    async def _send(self, reply: bytes) -> None:
+        """Give a reply to the client; where it takes none in time, answer it no more.
+
+        gRPC can neither take back what it is to write nor cut the call off. So the stream keeps its
+        place until the client reads after all, and is told why it ends, or goes.
+        """
+        writing = asyncio.ensure_future(self._context.write(reply))
+        try:
+            write_s = self._streams.limits.write_s
+            done, _ = await asyncio.wait((writing,), timeout=write_s)
+            if not done:
+                self.stuck = True
+                self._drop()
+            await writing
+            if self.stuck:
+                self.end(status_of(DeadlineExceeded(f"a reply was not taken within {write_s:g} s")))
+        finally:
+            writing.cancel()
 
     def end(self, status: Status) -> None:
         """End it from outside; whoever reads is told by gRPC."""
         if self._ending is None:
-            self._ending = asyncio.create_task(self._abort(status))
+            self._ending = self._streams.see_off(self._abort(status))
 
     async def _abort(self, status: Status) -> None:
         with contextlib.suppress(grpc.aio.BaseError):
             await self._context.abort(status.code, status.details, status.trailing)
+        self._room.release()  # who waits for room, too, reads now, and is told
