@@ -16,6 +16,7 @@ class EdgeConfig:
 
     `workers` are processes behind the same ports, each with so many `threads` for images; None is
     as many as there are cores, at most 4, and one for each of several workers.
+    On `grpc_port` (None: nowhere) the same host speaks the Open Inference Protocol over gRPC.
     `tasks` empty means every task of the repository; the first one serves requests that name
     none. `max_queue` counts images that wait for a worker, `max_body_bytes` one request's body,
     `max_buffered_bytes` the bytes of all bodies that are held at once; a body must keep up with
@@ -37,6 +38,7 @@ class EdgeConfig:
 
     host: str = "127.0.0.1"
     port: int = 8080
+    grpc_port: int | None = None
     gateway: str = "127.0.0.1:8001"
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)

@@ -189,8 +189,7 @@ async def test_a_small_message_that_is_a_large_one_is_refused_before_it_is_one(
             packed = zlib.compress(bomb.SerializeToString())
             tracemalloc.reset_peak()
             before, _ = tracemalloc.get_traced_memory()
-            raw = grpc.aio.insecure_channel(served.address)
-            async with raw as channel:
+            async with client(served) as channel:
                 code, text = await refused(channel.unary_unary(INFER)(packed))
             _, peak = tracemalloc.get_traced_memory()
         finally:

@@ -40,7 +40,7 @@ def test_a_stock_client_learns_the_services_and_calls_one_by_its_description(
     pool = DescriptorPool(database)
     method = pool.FindServiceByName(SERVICE).FindMethodByName("ModelMetadata")
     request = GetMessageClass(method.input_type)(name="tiny")
-    call = channel.unary_unary(
+    call: Any = channel.unary_unary(
         f"/{SERVICE}/{method.name}",
         lambda message: message.SerializeToString(),
         GetMessageClass(method.output_type).FromString,

@@ -95,7 +95,8 @@ async def test_who_asks_for_it_has_a_stream_that_ends_with_the_first_error(serve
 async def test_what_is_no_message_is_an_error_among_the_replies(serve: Serve) -> None:
     good = request().SerializeToString()
     async with serve() as served, grpc.aio.insecure_channel(served.address) as channel:
-        call = channel.stream_stream(METHOD)(iter([good, b"\xff" * 20, good]))
+        method: Any = channel.stream_stream(METHOD)
+        call = method(iter([good, b"\xff" * 20, good]))
         found = [messages.ModelStreamInferResponse.FromString(one) async for one in call]
     assert [one.error_message.partition(":")[0] for one in found] == ["", "invalid_request", ""]
 

@@ -20,12 +20,16 @@ _KEEPALIVE_TIMEOUT_MS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class TransportLimits:
-    """Bytes of one message, calls of one connection, connections, seconds between pings."""
+    """Bytes of one message, calls of one connection, connections, seconds between pings.
+
+    `shared`: other processes may listen on the same port (SO_REUSEPORT).
+    """
 
     message_bytes: int
     max_calls_per_connection: int
     max_connections: int
     min_ping_interval_s: float
+    shared: bool = False
 
 
 def server_options(limits: TransportLimits) -> tuple[tuple[str, int], ...]:
@@ -37,7 +41,7 @@ def server_options(limits: TransportLimits) -> tuple[tuple[str, int], ...]:
     finished. Pings without calls are welcome, one in `min_ping_interval_s`.
     """
     return (
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(limits.shared)),
         ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.per_message_decompression", 0),
         ("grpc.max_concurrent_streams", limits.max_calls_per_connection),
