@@ -1,7 +1,7 @@
 """Send the same gRPC calls to a real Triton and to our gateway, and print where they differ.
 
-`python -m tests.oip.differential_grpc --triton 127.0.0.1:8001 --gateway 127.0.0.1:9001`, both with a
-model `tiny` (docs/oip.md says how Triton's is made). Not part of the suite: Triton is large.
+`python -m tests.oip.differential_grpc --triton 127.0.0.1:8001 --gateway 127.0.0.1:9001`, both with
+a model `tiny` (docs/oip.md says how Triton's is made). Not part of the suite: Triton is large.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ def request(image: bytes, *, id: str = "", model: str = "tiny", **fields: Any) -
     return found
 
 
+def _calling(method: str, message: Any) -> Callable[[Any], Any]:
+    return lambda stub: getattr(stub, method)(message)
+
+
 def calls(image: bytes) -> Calls:
     """By name, what is done with a stub."""
     asked = {
@@ -51,9 +55,7 @@ def calls(image: bytes) -> Calls:
     }
     stream = list(asked.values())
     strict = (("triton_grpc_error", "true"),)
-    found: Calls = [
-        (name, lambda stub, one=one: stub.ModelInfer(one)) for name, one in asked.items()
-    ]
+    found: Calls = [(name, _calling("ModelInfer", one)) for name, one in asked.items()]
     found += [
         ("stream", lambda stub: list(stub.ModelStreamInfer(iter(stream)))),
         ("strict stream", lambda stub: list(stub.ModelStreamInfer(iter(stream), metadata=strict))),
@@ -76,9 +78,7 @@ def calls(image: bytes) -> Calls:
         ("SystemSharedMemoryStatus", "SystemSharedMemoryStatusRequest", {}),
     ):
         message = getattr(_MESSAGES, kind)(**fields)
-        found.append(
-            (f"{method} {fields}", lambda stub, m=method, one=message: getattr(stub, m)(one))
-        )
+        found.append((f"{method} {fields}", _calling(method, message)))
     return found
 
 
