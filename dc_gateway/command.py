@@ -102,6 +102,24 @@ _DEFAULT = GatewayConfig()
     type=click.FloatRange(0.001, 3600),
     help="A client that pings more often is cut off.",
 )
+@click.option(
+    "--max-streams",
+    default=_DEFAULT.max_streams,
+    type=click.IntRange(1),
+    help="Of ModelStreamInfer; each may hold one message more.",
+)
+@click.option(
+    "--max-stream-messages",
+    default=_DEFAULT.max_stream_messages,
+    type=click.IntRange(1),
+    help="Of one stream, not answered yet.",
+)
+@click.option(
+    "--stream-idle-s",
+    default=_DEFAULT.stream_idle_s,
+    type=click.FloatRange(0.01),
+    help="A stream that sends nothing for so long ends.",
+)
 @image_options(_DEFAULT.limits)
 @logs.log_options
 def command(log_level: str, log_format: str, **options: Any) -> None:

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hawkvision.images import ImageLimits
+from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.repository import shipped_repository
-
-STRUCTURE_BYTES = 64 * 1024
-"""Most bytes of a message that are no image: names, shapes, parameters."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,10 @@ class GatewayConfig:
     the largest, half for those that are here and not answered. `max_client_share` is how much of
     that half, and of the queue, one client may take. Of a client that pings more often than each
     `min_ping_interval_s`, the connection is closed.
+
+    Of `max_streams` streams each may be sending the largest message, beside `max_buffered_bytes`;
+    each has at most `max_stream_messages` that are not answered, and ends after `stream_idle_s`
+    without any.
 
     While `drain_notice_s` lasts, the gateway still answers but says that it is not ready; then
     calls in flight have `drain_grace_s` to finish.
@@ -57,6 +59,9 @@ class GatewayConfig:
     receive_timeout_s: float = 10.0
     max_deadline_s: float = 60.0
     min_ping_interval_s: float = 5.0
+    max_streams: int = 16
+    max_stream_messages: int = 8
+    stream_idle_s: float = 300.0
     limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0

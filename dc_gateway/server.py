@@ -6,25 +6,19 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-import grpc
-import grpc.aio
 from prometheus_client import CollectorRegistry, Gauge
 
-from dc_gateway import health, servicer
 from dc_gateway.batched import BatchedModel
 from dc_gateway.config import GatewayConfig
-from dc_gateway.entrance import Entrance, EntranceLimits
-from dc_gateway.health import Health
+from dc_gateway.limits import door_limits
 from dc_gateway.metrics import BatchCollector
 from dc_gateway.model import LargeModel, load_models
-from dc_gateway.quota import Quota
-from dc_gateway.reception import Reception
 from dc_gateway.servicer import InferenceServicer
-from dc_gateway.transport import server_options
-from hawkvision.errors import HawkVisionError
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.batch_runner import BatchRunner
+from hawkvision.serving.grpc.door import Door
+from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
@@ -32,9 +26,6 @@ from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.waiting import Limits
 
 _log = logging.getLogger(__name__)
-
-_PATIENCE_S = 0.25
-"""So long a message may be on its way while others wait for its place."""
 
 
 class Gateway:
@@ -54,32 +45,14 @@ class Gateway:
             config.images_per_request,
             Quota("images", config.max_queue + config.threads, share),
             self._batched(config),
+            config.limits,
         )
-        held_bytes = Quota("bytes", config.held_bytes, share)
         self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
-        self._entrance = Entrance(
-            Reception(config.max_calls, config.receiving, _PATIENCE_S),
-            held_bytes,
-            EntranceLimits(
-                min(config.receive_timeout_s, config.max_deadline_s), config.max_deadline_s
-            ),
-        )
-        self._health = Health(
-            (servicer.SERVICE, *models), self._entrance, Quota("watches", config.max_calls, share)
-        )
+        self.door = Door(self.servicer, models, door_limits(config))
         self._power = PowerSampler.of_machine() if config.metrics_port is not None else None
         self.metrics_port = config.metrics_port
         self._metrics: MetricsPort | None = None
-        self._server = grpc.aio.server(options=server_options(config))
-        self._server.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(
-                    servicer.SERVICE, self.servicer.handlers(self._entrance)
-                ),
-                grpc.method_handlers_generic_handler(health.SERVICE, self._health.handlers()),
-            )
-        )
 
     def _batched(self, config: GatewayConfig) -> dict[str, BatchedModel]:
         limits = Limits(config.max_batch, config.max_queue + config.threads, config.held_bytes)
@@ -107,14 +80,7 @@ class Gateway:
 
         Raises HawkVisionError if it cannot listen there.
         """
-        try:
-            self._port = self._server.add_insecure_port(self.address)
-        except RuntimeError as error:
-            raise HawkVisionError(
-                f"cannot listen on {self.address}",
-                hint="Choose another --port, or stop what holds it.",
-            ) from error
-        await self._server.start()
+        self._port = await self.door.start(self.address)
         await self._start_metrics()
         self._looking = asyncio.create_task(self._gives_back.keep_looking())
         for name, model in self.models.items():
@@ -138,17 +104,13 @@ class Gateway:
 
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
-        self.servicer.draining = True
-        self._health.drain()
-        await asyncio.sleep(self._config.drain_notice_s)
-        self._health.close()
-        await self._server.stop(self._config.drain_grace_s)
+        await self.door.drain(self._config.drain_notice_s, self._config.drain_grace_s)
 
     async def close(self) -> None:
         """Stop at once; calls in flight are cancelled."""
         if self._looking is not None:
             self._looking.cancel()
-        await self._server.stop(None)
+        await self.door.close()
         if self._metrics is not None:
             self._metrics.close()
         self.pool.close()

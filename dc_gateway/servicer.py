@@ -1,45 +1,34 @@
-"""`inference.GRPCInferenceService`: what each call accepts and returns, and nothing else."""
+"""The gateway's inference: what is asked of the larger models, and what they answer."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import grpc
-
 from dc_gateway.batched import BatchedModel, Question
-from dc_gateway.config import STRUCTURE_BYTES
-from dc_gateway.entrance import Call, Entrance, Method
 from dc_gateway.model import LargeModel
-from dc_gateway.quota import Quota
-from hawkvision import __version__
-from hawkvision.errors import DeadlineExceeded, Overloaded, PayloadTooLarge, UnknownTask
+from dc_gateway.parameters import due_of
+from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded, UnknownTask
+from hawkvision.images import ImageLimits
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.inference import INPUT, build_reply, parse_images, parse_priority
-from hawkvision.oip.structure import check_structure
+from hawkvision.oip.description import ModelDescription
+from hawkvision.oip.inference import build_reply, parse_images, parse_priority
+from hawkvision.oip.pictures import Pixels
+from hawkvision.oip.statistics import ModelStatistics
 from hawkvision.serving.claims import Claim, Priority
+from hawkvision.serving.control import ModelControl
+from hawkvision.serving.grpc.entrance import Call
+from hawkvision.serving.grpc.inference import InferenceService
+from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.pixels import PngOf
 from hawkvision.serving.pool import WorkerPool
-
-SERVICE = "inference.GRPCInferenceService"
-
-
-def check_small(raw: bytes) -> None:
-    """Raise PayloadTooLarge for a message that is too large for a method without images."""
-    if len(raw) > STRUCTURE_BYTES:
-        raise PayloadTooLarge(
-            f"a message of {len(raw)} bytes; the limit is {STRUCTURE_BYTES} for this method",
-            hint="It takes names only.",
-        )
+from hawkvision.serving.resident import Resident
 
 
-def _check_infer(raw: bytes) -> None:
-    check_structure(raw, STRUCTURE_BYTES)
-
-
-class InferenceServicer:
+class InferenceServicer(InferenceService):
     """Answers for `models`; decoding and inference run on the pool's threads.
 
     `images` bounds what one client has in the pool. A model among `batched` shares batches among
@@ -53,30 +42,20 @@ class InferenceServicer:
         max_images: int,
         images: Quota,
         batched: Mapping[str, BatchedModel],
+        limits: ImageLimits | None = None,
     ) -> None:
+        super().__init__("hawkvision")
         self._models = models
         self._pool = pool
         self._max_images = max_images
         self._images = images
         self._batched = batched
+        self._png = PngOf(ImageLimits() if limits is None else limits)
+        self._control = Resident(
+            ((name, model.task.version) for name, model in models.items()), lambda: self.draining
+        )
         self.refused: Counter[tuple[str, str]] = Counter()
-        self.draining = False
-
-    def handlers(self, entrance: Entrance) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
-        """By the method's name."""
-        table: dict[str, Method[Any]] = {
-            "ServerLive": Method(messages.ServerLiveRequest, self.server_live, check_small),
-            "ServerReady": Method(messages.ServerReadyRequest, self.server_ready, check_small),
-            "ModelReady": Method(messages.ModelReadyRequest, self.model_ready, check_small),
-            "ServerMetadata": Method(
-                messages.ServerMetadataRequest, self.server_metadata, check_small
-            ),
-            "ModelMetadata": Method(
-                messages.ModelMetadataRequest, self.model_metadata, check_small
-            ),
-            "ModelInfer": Method(messages.ModelInferRequest, self.model_infer, _check_infer),
-        }
-        return {name: entrance.unary(method) for name, method in table.items()}
+        self.statistics = {name: ModelStatistics() for name in models}
 
     def _model(self, name: str, version: str) -> LargeModel:
         """The model that serves `name`, any version if none is asked for. Raises UnknownTask."""
@@ -91,48 +70,26 @@ class InferenceServicer:
             )
         return model
 
-    async def server_live(
-        self, request: messages.ServerLiveRequest, call: Call
-    ) -> messages.ServerLiveResponse:
-        """The process answers."""
-        return messages.ServerLiveResponse(live=True)
+    @property
+    def control(self) -> ModelControl:
+        """See `InferenceService`."""
+        return self._control
 
-    async def server_ready(
-        self, request: messages.ServerReadyRequest, call: Call
-    ) -> messages.ServerReadyResponse:
-        """Whether new work is welcome: not while draining."""
-        return messages.ServerReadyResponse(ready=not self.draining)
+    def serving(self) -> Iterable[str]:
+        """See `InferenceService`."""
+        return self._models
 
-    async def model_ready(
-        self, request: messages.ModelReadyRequest, call: Call
-    ) -> messages.ModelReadyResponse:
-        """Whether this model and version serves; an unknown one is not ready."""
-        try:
-            self._model(request.name, request.version)
-        except UnknownTask:
-            return messages.ModelReadyResponse(ready=False)
-        return messages.ModelReadyResponse(ready=not self.draining)
+    def describe(self, name: str, version: str) -> ModelDescription:
+        """See `InferenceService`."""
+        model = self._model(name, version)
+        platform = model.rungs[-1].engine.metadata.platform
+        task = model.task
+        return ModelDescription(task.name, task.version, platform, tuple(task.kind.tensors))
 
-    async def server_metadata(
-        self, request: messages.ServerMetadataRequest, call: Call
-    ) -> messages.ServerMetadataResponse:
-        """Name and version of the server."""
-        return messages.ServerMetadataResponse(name="hawkvision", version=__version__)
-
-    async def model_metadata(
-        self, request: messages.ModelMetadataRequest, call: Call
-    ) -> messages.ModelMetadataResponse:
-        """Tensors of a model. Raises UnknownTask."""
-        model = self._model(request.name, request.version)
-        reply = messages.ModelMetadataResponse(
-            name=model.task.name,
-            versions=[model.task.version],
-            platform=model.rungs[-1].engine.metadata.platform,
-        )
-        reply.inputs.add(name=INPUT, datatype="BYTES", shape=[-1])
-        for tensor in model.task.kind.tensors:
-            reply.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=[-1, *tensor.shape])
-        return reply
+    def statistics_of(self, name: str, version: str) -> dict[str, Any]:
+        """See `InferenceService`."""
+        task = self._model(name, version).task
+        return self.statistics[task.name].as_dict(task.name, task.version)
 
     async def model_infer(
         self, request: messages.ModelInferRequest, call: Call
@@ -143,15 +100,32 @@ class InferenceServicer:
         EngineError.
         """
         model = self._model(request.model_name, request.model_version)
-        kind = model.task.kind
-        images = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
-        priority = Priority.of(parse_priority(request))
-        head = messages.ModelInferRequest(model_name=request.model_name, id=request.id)
-        del request  # its images are held once, not twice, while they wait
-        claim = Claim(call.peer.address, 1.0, priority, call.deadline - time.monotonic())
+        begun = time.monotonic()
+        statistics = self.statistics[model.task.name]
         try:
-            with self._images.take(call.peer, len(images)):
-                predictions = await self._submit(model, Question(images, call.deadline, claim))
+            reply = await self._infer(model, request, call)
+        except HawkVisionError:
+            statistics.failed(time.monotonic() - begun)
+            raise
+        statistics.served(time.monotonic() - begun, reply.outputs[0].shape[0])
+        return reply
+
+    async def _infer(
+        self, model: LargeModel, request: messages.ModelInferRequest, call: Call
+    ) -> messages.ModelInferResponse:
+        kind = model.task.kind
+        pictures = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
+        priority = Priority.of(parse_priority(request))
+        due = due_of(request.parameters, call.deadline)
+        head = messages.ModelInferRequest(model_name=request.model_name, id=request.id)
+        head.outputs.extend(request.outputs)
+        del request  # its images are held once, not twice, while they wait
+        claim = Claim(call.peer.address, 1.0, priority, due - time.monotonic())
+        try:
+            with self._images.take(call.peer, len(pictures)):
+                images = [await self._encoded(one, due, claim) for one in pictures]
+                del pictures
+                predictions = await self._submit(model, Question(images, due, claim))
         except (Overloaded, DeadlineExceeded) as error:
             self.refused[error.code, priority.name.lower()] += 1
             raise
@@ -159,6 +133,12 @@ class InferenceServicer:
         return build_reply(
             head, model.task.version, outputs, agrees=model.agrees, flavour=model.task.flavour
         )
+
+    async def _encoded(self, picture: bytes | Pixels, due: float, claim: Claim) -> bytes:
+        """Plain pixels become a PNG: from there on they are an image like any other."""
+        if isinstance(picture, bytes):
+            return picture
+        return await self._pool.submit(self._png, picture, deadline=due, claim=claim)
 
     def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[list[Any]]:
         """Raises Overloaded or DeadlineExceeded at once."""

@@ -21,6 +21,7 @@ from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
 from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
+from edge_agent.grpc.door import door_of
 from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
@@ -157,10 +158,14 @@ class Agent:
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
         self.power = PowerSampler.of_machine()
+        self.rpc = door_of(
+            config, self.classifier, self.keys, self.metrics, self._says_drain, place is not None
+        )
         self.routes = self._table()
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._port = config.port
+        self.grpc_port = config.grpc_port
         watch(self, whole_machine=place is None or place.index == 0)
 
     def _table(self) -> list[Route]:
@@ -178,6 +183,9 @@ class Agent:
             *GatewayRoutes(self.upstream).table(),
             *streams,
         ]
+
+    def _says_drain(self) -> bool:
+        return self.entrance.draining
 
     # Of several workers.
 
@@ -237,9 +245,10 @@ class Agent:
     def ready_line(self) -> str:
         """What a process prints when it is ready."""
         names = ", ".join(self.tasks)
+        rpc = "" if self.rpc is None else f"; gRPC on port {self.grpc_port}"
         return (
             f"edge agent ready on {self.url} "
-            f"(tasks: {names}; lossy streams on UDP {self.streams.port})"
+            f"(tasks: {names}; lossy streams on UDP {self.streams.port}{rpc})"
         )
 
     async def start(self) -> int:
@@ -262,6 +271,7 @@ class Agent:
             await self._listen()
         else:
             await self._listen_at(self._place)
+        await self._listen_rpc()
         self.fleet.start(self.url)
         self.power.start()
         if self.probes is not None:
@@ -297,6 +307,11 @@ class Agent:
         rtp_port = self._port if config.rtp_port is None else config.rtp_port
         await self.streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
 
+    async def _listen_rpc(self) -> None:
+        if self.rpc is not None and self.config.grpc_port is not None:
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            self.grpc_port = await self.rpc.start(f"{host}:{self.config.grpc_port}")
+
     def _connection(self, seat: Seat) -> Connection:
         assert self._runner is not None and self._runner.server is not None
         return Connection(
@@ -312,6 +327,16 @@ class Agent:
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
         self.entrance.draining = True
+        if self.rpc is not None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._drain_http())
+                group.create_task(
+                    self.rpc.drain(self.config.drain_notice_s, self.config.drain_timeout_s)
+                )
+        else:
+            await self._drain_http()
+
+    async def _drain_http(self) -> None:
         await asyncio.sleep(self.config.drain_notice_s)
         self.streams.close()
         if self._listener is not None:
@@ -333,6 +358,8 @@ class Agent:
         if self._listener is not None:
             self._listener.stop()
             self._listener.dismiss()
+        if self.rpc is not None:
+            await self.rpc.close()
         if self.siblings is not None:
             await self.siblings.close()
         await asyncio.gather(self._hang_up(), self.fleet.close())

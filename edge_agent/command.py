@@ -40,6 +40,13 @@ def _gateways(
 @click.option("--host", default=_DEFAULT.host)
 @click.option("--port", default=_DEFAULT.port, type=click.IntRange(0, 65535), help="0: any free.")
 @click.option(
+    "--grpc-port",
+    default=_DEFAULT.grpc_port,
+    type=click.IntRange(0, 65535),
+    show_default="none",
+    help="Open Inference Protocol over gRPC.",
+)
+@click.option(
     "--gateway",
     "gateways",
     multiple=True,

@@ -16,6 +16,7 @@ class EdgeConfig:
 
     `workers` are processes behind the same ports, each with so many `threads` for images; None is
     as many as there are cores, at most 4, and one for each of several workers.
+    On `grpc_port` (None: nowhere) the same host speaks the Open Inference Protocol over gRPC.
     `tasks` empty means every task of the repository; the first one serves requests that name
     none. `gateways` are addresses in order of preference, those between which nothing is preferred
     with commas in one text; a call that is not answered after `hedge_after_ms`, or in the time in
@@ -44,6 +45,7 @@ class EdgeConfig:
     gateways: tuple[str, ...] = ("127.0.0.1:8001",)
     hedge_after_ms: float | None = None
     hedge_quantile: float | None = None
+    grpc_port: int | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     engine: str = "onnx"

@@ -10,6 +10,7 @@
     │   ├── UnsupportedImage      not an image format we read
     │   ├── UnsupportedCoding     a Content-Encoding that is not read there
     │   ├── CorruptImage          a known format that does not decode
+    │   ├── NotSupported          part of a protocol that this service does not do
     │   ├── UnknownStream         no such lossy stream, or it has expired
     │   └── TargetUnreachable     the accuracy target cannot be certified
     ├── BodyTimeout               the client sends its request too slowly
@@ -101,6 +102,12 @@ class CorruptImage(InvalidRequest):
     """A known image format whose content does not decode."""
 
     code = "corrupt_image"
+
+
+class NotSupported(InvalidRequest):
+    """A part of a protocol that this service does not do."""
+
+    code = "not_supported"
 
 
 class UnknownStream(InvalidRequest):

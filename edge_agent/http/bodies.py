@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -21,12 +20,10 @@ from hawkvision.errors import (
     PayloadTooLarge,
     UnsupportedCoding,
 )
+from hawkvision.serving.inflate import inflating
 
 _MULTIPART = "multipart/form-data"
 _MAX_JSON = 64 * 1024
-_STEP = 256 * 1024
-"""Bytes that are inflated before others have their turn: a millisecond's work."""
-
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate"})
 _GRACE_S = 2.0
 """So long a body may take to begin; from then on its least rate counts."""
@@ -147,7 +144,7 @@ class BodyReader:
         parts: list[bytes] = []
         size = 0
         try:
-            for part in _inflating(data):
+            for part in inflating(data):
                 size += len(part)
                 if size > self._limits.max_body:
                     raise _too_large(self._limits.max_body)
@@ -231,25 +228,6 @@ def _checked_coding(request: web.Request) -> str:
             f"Content-Encoding {coding[:40]!r} is not read", hint="Send the body as it is."
         )
     return coding
-
-
-def _inflating(data: bytes) -> Iterator[bytes]:
-    """Parts of at most `_STEP` bytes. Raises InvalidRequest for data that is broken."""
-    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
-    view = memoryview(data)
-    try:
-        for start in range(0, len(view), _STEP):
-            rest: bytes | memoryview = view[start : start + _STEP]
-            while not inflater.eof:
-                part = inflater.decompress(rest, _STEP)
-                rest = inflater.unconsumed_tail
-                yield part
-                if not rest and len(part) < _STEP:
-                    break
-    except zlib.error as error:
-        raise InvalidRequest(f"the body does not inflate: {error}") from error
-    if not inflater.eof:
-        raise InvalidRequest("the body does not inflate: it breaks off")
 
 
 def _inflated(data: bytes) -> bytes:

@@ -10,8 +10,15 @@ from edge_agent.local import LocalTask
 from hawkvision.calibration import shown
 from hawkvision.contract.task import RungInfo, TaskInfo
 from hawkvision.engines import Measuring
+from hawkvision.oip.description import ModelDescription
 
-_EXTENSIONS = ("binary_tensor_data", "parameters", "statistics", "model_repository")
+_EXTENSIONS = (
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+    "model_repository",
+    "model_configuration",
+)
 
 
 def describe_server() -> dict[str, Any]:
@@ -60,16 +67,14 @@ def describe_task(local: LocalTask) -> TaskInfo:
     )
 
 
-def describe_model(local: LocalTask) -> dict[str, Any]:
-    """Model metadata of the Open Inference Protocol: encoded images in, answers out."""
+def model_of(local: LocalTask) -> ModelDescription:
+    """A task as a model of the Open Inference Protocol: encoded images in, answers out."""
     task = local.task
-    return {
-        "name": task.name,
-        "versions": [task.version],
-        "platform": "hawkvision_cascade",
-        "inputs": [{"name": "image", "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [
-            {"name": one.name, "datatype": one.datatype, "shape": [-1, *one.shape]}
-            for one in output_specs(task.kind)
-        ],
-    }
+    return ModelDescription(
+        task.name, task.version, "hawkvision_cascade", tuple(output_specs(task.kind))
+    )
+
+
+def describe_model(local: LocalTask) -> dict[str, Any]:
+    """Model metadata of the Open Inference Protocol."""
+    return model_of(local).metadata()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -12,9 +11,10 @@ import numpy.typing as npt
 from aiohttp import web
 
 from edge_agent.classify import Classifier, Request
+from edge_agent.http.answering import answers_to, encoded
 from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader, Claim
-from edge_agent.http.describe import describe_model
+from edge_agent.http.describe import describe_model, model_of
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Entrance, Route
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
@@ -23,12 +23,9 @@ from edge_agent.outcome import Outcome
 from edge_agent.parameters import ClassifyParameters, parse_parameters, parse_query, parse_trace
 from hawkvision.contract.answer import Answer
 from hawkvision.errors import InvalidRequest, UnknownTask
-from hawkvision.images import ImageLimits
-from hawkvision.images.pixels import png_of
 from hawkvision.oip.messages import InferReply, InferRequest
 from hawkvision.oip.pictures import pictures_of
 from hawkvision.oip.rest import LENGTH, check_outputs, parse_infer, write_reply
-from hawkvision.serving.job import Ticket
 
 _TASK = "/v2/models/{task}"
 _VERSION = f"{_TASK}/versions/{{version}}"
@@ -55,6 +52,7 @@ class InferenceRoutes:
                 for route in (
                     Route("GET", path, self.model),
                     Route("GET", f"{path}/ready", self.ready),
+                    Route("GET", f"{path}/config", self.config),
                     Route("GET", f"{path}/stats", self.stats),
                     Route("POST", f"{path}/infer", self.infer),
                 )
@@ -76,6 +74,10 @@ class InferenceRoutes:
     async def model(self, request: web.Request) -> web.Response:
         """`GET /v2/models/{task}`: its tensors."""
         return json_reply(describe_model(self._local(request)))
+
+    async def config(self, request: web.Request) -> web.Response:
+        """`GET /v2/models/{task}/config`: its tensors, as Triton's configurations have them."""
+        return json_reply(model_of(self._local(request)).configuration())
 
     async def ready(self, request: web.Request) -> web.Response:
         """`GET /v2/models/{task}/ready`: the status says it, 503 while draining."""
@@ -133,7 +135,7 @@ class InferenceRoutes:
             self._classifier.pool.check_room(len(pictures), resolved.deadline)
             images = [await self._encoded(one, resolved, claim) for one in pictures]
             del pictures
-            found = await self._answers(images, resolved)
+            found = await answers_to(self._classifier, images, resolved)
         return _reply(local, asked, found)
 
     def _parameters(
@@ -147,41 +149,10 @@ class InferenceRoutes:
     async def _encoded(
         self, picture: bytes | npt.NDArray[np.uint8], resolved: Request, claim: Claim
     ) -> bytes:
-        """Plain pixels become a PNG: from there on they are an image like any other."""
-        if isinstance(picture, bytes):
-            return picture
-        work = _Encoding(resolved.local.limits)
-        image = await self._classifier.pool.submit(work, picture, deadline=resolved.deadline)
-        claim.add(len(image))
+        image = await encoded(self._classifier, picture, resolved)
+        if image is not picture:
+            claim.add(len(image))
         return image
-
-    async def _answers(
-        self, images: list[bytes], resolved: Request
-    ) -> list[tuple[Outcome, Answer]]:
-        """All answers, or the first error. The others are waited for: nothing is left at work."""
-        if len(images) == 1:
-            return [await self._classifier.answer(images[0], resolved)]
-        answers = await asyncio.gather(
-            *(self._classifier.answer(image, resolved) for image in images),
-            return_exceptions=True,
-        )
-        found = []
-        for one in answers:
-            if isinstance(one, BaseException):
-                raise one
-            found.append(one)
-        return found
-
-
-class _Encoding:
-    """Work for the pool: pixels to a PNG."""
-
-    def __init__(self, limits: ImageLimits) -> None:
-        self._limits = limits
-
-    def __call__(self, pixels: npt.NDArray[np.uint8], ticket: Ticket) -> bytes:
-        ticket.weigh(pixels.shape[0] * pixels.shape[1])
-        return png_of(pixels, self._limits)
 
 
 def _reply(

@@ -31,7 +31,7 @@ from edge_agent.workers.preloading import preload
 from hawkvision.errors import HawkVisionError, StoreUnavailable
 from hawkvision.serving import descriptors, logs, service
 from hawkvision.serving.calls import Caller, CallServer
-from hawkvision.serving.ports import SharedPort
+from hawkvision.serving.ports import SPREADS, SharedPort
 from hawkvision.serving.service import Service
 from hawkvision.serving.supervisor import ALIVE_S, Line, Told, supervise
 from hawkvision.tracking.store import journals
@@ -63,6 +63,7 @@ class EdgeCrew:
         self._board = board(config.workers)
         self._http: SharedPort | None = None
         self._rtp: SharedPort | None = None
+        self._grpc: SharedPort | None = None
         self._calls: CallServer | None = None
         self._folder = Path()
         self._metrics = Merged()
@@ -72,6 +73,8 @@ class EdgeCrew:
         config = self._config
         self._http = _port(SharedPort.tcp, config.host, config.port, "", "--port")
         self._rtp = self._rtp_port(self._http.port)
+        if config.grpc_port is not None:
+            self._grpc = self._grpc_port(config.grpc_port)
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="hawkvision-"))
         except OSError as error:
@@ -90,6 +93,15 @@ class EdgeCrew:
             raise _no_folder(error) from error
         gc.collect()
         gc.freeze()  # what no collection touches stays shared with the workers
+
+    def _grpc_port(self, port: int) -> SharedPort:
+        """Kept for the workers, whose gRPC opens sockets of its own on it."""
+        if not SPREADS:
+            raise HawkVisionError(
+                "several workers cannot share a gRPC port on this system",
+                hint="Leave --grpc-port out, or run one worker.",
+            )
+        return _port(SharedPort.tcp, self._config.host, port, "", "--grpc-port")
 
     def _rtp_port(self, http_port: int) -> SharedPort:
         config = self._config
@@ -111,7 +123,11 @@ class EdgeCrew:
     def work(self, index: int, line: Line, parent: int) -> None:
         """See `Crew`."""
         logs.speak_as(index)
-        config = replace(self._config.of_worker(), journal=self._journal(index))
+        config = replace(
+            self._config.of_worker(),
+            journal=self._journal(index),
+            grpc_port=None if self._grpc is None else self._grpc.port,
+        )
         tasks = load_tasks(config) if self._tasks is None else self._tasks
         began = os.getppid()
         try:
@@ -170,7 +186,7 @@ class EdgeCrew:
 
     def descriptors(self) -> Iterable[int]:
         """See `Crew`."""
-        for one in (self._http, self._rtp, self._calls):
+        for one in (self._http, self._rtp, self._grpc, self._calls):
             if one is not None:
                 yield from one.descriptors()
 
@@ -194,7 +210,7 @@ class EdgeCrew:
         """See `Crew`."""
         if self._calls is not None:
             await self._calls.close()
-        for port in (self._http, self._rtp):
+        for port in (self._http, self._rtp, self._grpc):
             if port is not None:
                 port.close()
         if not self._alone:

@@ -9,9 +9,10 @@ import numpy as np
 
 from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.codec import pack_bytes, pack_fp32, unpack_bytes, unpack_fp32
+from hawkvision.oip.codec import pack_bytes, pack_fp32, unpack_fp32
 from hawkvision.oip.messages import INPUT as INPUT
-from hawkvision.oip.pictures import image_count
+from hawkvision.oip.pictures import Pixels, pictures_of
+from hawkvision.oip.protobuf import parse_request, unknown_output
 from hawkvision.tasks import Outputs
 
 AGREES = "hawkvision_numerics_agree"
@@ -21,8 +22,6 @@ FLAVOUR = "hawkvision_flavour"
 _LONGEST_FLAVOUR = 40
 PRIORITY = "priority"
 """Request parameter, Triton's reserved one: 1 is the highest, 0 stands for the default."""
-
-_CONTRACT = f"Send one input {INPUT!r}, datatype BYTES, shape [N] or [N,1]."
 
 
 def build_request(
@@ -39,28 +38,16 @@ def build_request(
 
 def parse_images(
     request: messages.ModelInferRequest, max_images: int, outputs: Collection[str]
-) -> list[bytes]:
-    """The encoded images of a request, not decoded yet; `outputs` are those that there are.
+) -> list[bytes] | list[Pixels]:
+    """The images of a request, encoded ones not decoded yet, or uint8 RGB [H,W,3] each.
 
-    Raises InvalidRequest.
+    `outputs` are those that there are. Raises InvalidRequest.
     """
-    if len(request.inputs) != 1:
-        raise InvalidRequest(f"{len(request.inputs)} inputs; exactly one is taken", hint=_CONTRACT)
-    tensor = request.inputs[0]
-    if tensor.name != INPUT:
-        raise InvalidRequest(f"no input named {tensor.name[:80]!r}", hint=_CONTRACT)
-    if tensor.datatype != "BYTES":
-        raise InvalidRequest(f"datatype {tensor.datatype[:20]!r} is not BYTES", hint=_CONTRACT)
-    for output in request.outputs:
+    asked = parse_request(request)
+    for output in asked.outputs:
         if output.name not in outputs:
-            raise InvalidRequest(
-                f"no output named {output.name[:80]!r}", hint=f"There is {', '.join(outputs)}."
-            )
-    count = image_count(list(tensor.shape), max_images)
-    images = _elements(request, count)
-    if len(images) != count:
-        raise InvalidRequest(f"shape says {count} images, {len(images)} were sent", hint=_CONTRACT)
-    return images
+            raise unknown_output(output.name, list(outputs))
+    return pictures_of(asked, max_images)
 
 
 def parse_priority(request: messages.ModelInferRequest) -> int:
@@ -81,21 +68,6 @@ def parse_priority(request: messages.ModelInferRequest) -> int:
     return level
 
 
-def _elements(request: messages.ModelInferRequest, count: int) -> list[bytes]:
-    contents = request.inputs[0].contents.bytes_contents
-    if not request.raw_input_contents:
-        if len(contents) > count:
-            raise InvalidRequest(
-                f"shape says {count} images, {len(contents)} were sent", hint=_CONTRACT
-            )
-        return list(contents)
-    if len(request.raw_input_contents) != 1 or contents:
-        raise InvalidRequest(
-            "one input needs one element of raw_input_contents and no contents", hint=_CONTRACT
-        )
-    return unpack_bytes(request.raw_input_contents[0], at_most=count)
-
-
 def build_reply(
     request: messages.ModelInferRequest,
     version: str,
@@ -104,7 +76,7 @@ def build_reply(
     agrees: bool = True,
     flavour: str = "",
 ) -> messages.ModelInferResponse:
-    """The response that carries `outputs` [N,…] by name.
+    """The response that carries those of `outputs` [N,…] that `request` names, or all of them.
 
     `agrees` false says, in a parameter, that the engine is not the one that was certified;
     `flavour` which of the task's files it runs.
@@ -112,7 +84,8 @@ def build_reply(
     reply = messages.ModelInferResponse(
         model_name=request.model_name, model_version=version, id=request.id
     )
-    for name, tensor in outputs.items():
+    for name in dict.fromkeys(one.name for one in request.outputs) or outputs:
+        tensor = outputs[name]
         reply.outputs.add(name=name, datatype="FP32", shape=tensor.shape)
         reply.raw_output_contents.append(pack_fp32(tensor))
     if not agrees:

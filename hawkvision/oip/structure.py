@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 from hawkvision.errors import InvalidRequest
 
+STRUCTURE_BYTES = 64 * 1024
+"""Most bytes of a message that are no image: names, shapes, parameters."""
+
 _HINT = "Send a ModelInferRequest of the Open Inference Protocol v2."
 _INPUTS, _RAW_INPUT_CONTENTS = 5, 7
 _CONTENTS = 5
@@ -32,7 +35,7 @@ def check_structure(raw: bytes, at_most: int) -> None:
         if budget < 0:
             raise InvalidRequest(
                 f"names, shapes, parameters and typed contents of more than {at_most} bytes",
-                hint="Send one input of datatype BYTES, its images in raw_input_contents.",
+                hint="Send one input, its images or pixels in raw_input_contents.",
             )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -166,14 +167,57 @@ async def test_a_refused_image_is_forgotten_at_once(serve: Serve) -> None:
     assert held < 5_000_000
 
 
-async def test_a_compressed_message_is_not_unpacked(serve: Serve) -> None:
-    request = infer_request(bytes(1_000_000))
+PACKED = [grpc.Compression.Gzip, grpc.Compression.Deflate]
+
+
+@pytest.mark.parametrize("how", PACKED)
+async def test_a_compressed_message_is_answered(serve: Serve, how: grpc.Compression) -> None:
+    request = infer_request(coloured_jpeg("red"))
     async with serve() as served:
-        call = served.stub.ModelInfer(request, compression=grpc.Compression.Gzip)
-        code, text = await refused(call)
+        reply = await served.stub.ModelInfer(request, compression=how)
+    assert reply.outputs[0].shape == [1, 4]
+
+
+@pytest.mark.parametrize("how", PACKED)
+async def test_a_small_message_that_is_a_large_one_is_refused_before_it_is_one(
+    serve: Serve, how: grpc.Compression
+) -> None:
+    bomb = infer_request(bytes(8_000_000))
+    async with serve(max_message_bytes=100_000) as served:
+        tracemalloc.start()
+        try:
+            packed = zlib.compress(bomb.SerializeToString())
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            async with client(served) as channel:
+                code, text = await refused(channel.unary_unary(INFER)(packed))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        also, _ = await refused(served.stub.ModelInfer(bomb, compression=how))
+        held = served.gateway.door.entrance.held
         await served.stub.ModelInfer(infer_request(coloured_jpeg("red")))
-    assert code is Code.UNIMPLEMENTED
-    assert "gzip" in text
+    assert (code, text.partition(":")[0]) == (Code.INVALID_ARGUMENT, "payload_too_large")
+    assert also is Code.INVALID_ARGUMENT
+    assert peak - before < 2_000_000
+    assert held == 0
+
+
+async def test_what_a_message_inflates_to_counts_as_what_is_held(serve: Serve) -> None:
+    request = infer_request(bytes(300_000))
+    async with serve(max_buffered_bytes=1024, max_message_bytes=400_000) as served:
+        code, text = await refused(
+            served.stub.ModelInfer(request, compression=grpc.Compression.Gzip)
+        )
+    assert (code, text.partition(":")[0]) == (Code.RESOURCE_EXHAUSTED, "overloaded")
+
+
+@pytest.mark.parametrize("raw", [b"\x1f\x8b" + bytes(30), zlib.compress(bytes(1000))[:-6]])
+async def test_what_does_not_inflate_is_an_invalid_argument(serve: Serve, raw: bytes) -> None:
+    async with serve() as served, client(served) as channel:
+        code, text = await refused(channel.unary_unary(INFER)(raw))
+    assert code is Code.INVALID_ARGUMENT
+    assert "does not inflate" in text
 
 
 METHODS = (
@@ -183,6 +227,11 @@ METHODS = (
     "inference.GRPCInferenceService/ModelReady",
     "inference.GRPCInferenceService/ModelMetadata",
     "inference.GRPCInferenceService/ModelInfer",
+    "inference.GRPCInferenceService/ModelConfig",
+    "inference.GRPCInferenceService/ModelStatistics",
+    "inference.GRPCInferenceService/RepositoryIndex",
+    "inference.GRPCInferenceService/RepositoryModelLoad",
+    "inference.GRPCInferenceService/RepositoryModelUnload",
     "grpc.health.v1.Health/Check",
 )
 GARBAGE = {

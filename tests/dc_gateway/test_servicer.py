@@ -225,7 +225,7 @@ async def test_an_unexpected_fault_is_internal_without_details_and_service_goes_
         live = await served.stub.ServerLive(messages.ServerLiveRequest())
         good = await other.stub.ModelInfer(infer_request(coloured_jpeg("red")))
     assert error.code() is Code.INTERNAL
-    assert error.details() == "internal: the request failed; see the gateway's own log"
+    assert error.details() == "internal: the request failed; see the server's own log"
     assert "Traceback" in caplog.text
     assert live.live
     assert probabilities(good).shape == (1, 4)

@@ -8,19 +8,33 @@ import grpc
 
 from hawkvision.errors import (
     BodyTimeout,
+    CalibrationError,
     DeadlineExceeded,
     HawkVisionError,
     InvalidRequest,
+    NotSupported,
     Overloaded,
+    RepositoryError,
+    ShuttingDown,
+    StoreUnavailable,
+    Unauthorized,
+    UnknownApp,
     UnknownTask,
 )
 
 _CODES: tuple[tuple[type[HawkVisionError], grpc.StatusCode], ...] = (
     (UnknownTask, grpc.StatusCode.NOT_FOUND),
+    (UnknownApp, grpc.StatusCode.NOT_FOUND),
+    (Unauthorized, grpc.StatusCode.UNAUTHENTICATED),
+    (NotSupported, grpc.StatusCode.UNIMPLEMENTED),
     (InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
+    (ShuttingDown, grpc.StatusCode.UNAVAILABLE),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BodyTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (StoreUnavailable, grpc.StatusCode.UNAVAILABLE),
+    (RepositoryError, grpc.StatusCode.FAILED_PRECONDITION),
+    (CalibrationError, grpc.StatusCode.FAILED_PRECONDITION),
 )
 
 
@@ -43,5 +57,5 @@ def status_of(error: Exception) -> Status:
                 return Status(code, details, (("retry-after", str(error.retry_after_s)),))
             return Status(code, details)
     return Status(
-        grpc.StatusCode.INTERNAL, "internal: the request failed; see the gateway's own log"
+        grpc.StatusCode.INTERNAL, "internal: the request failed; see the server's own log"
     )

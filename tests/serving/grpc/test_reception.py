@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dc_gateway.peers import Peer, parse_peer
-from dc_gateway.quota import Quota
-from dc_gateway.reception import Arrival, Reception
 from hawkvision.errors import Overloaded
+from hawkvision.serving.grpc.peers import Peer, parse_peer
+from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.reception import Arrival, Reception
 
 PATIENCE = 0.25
 

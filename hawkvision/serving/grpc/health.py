@@ -14,13 +14,20 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from dc_gateway.entrance import Call, Context, Entrance, Method, parse, told
-from dc_gateway.peers import parse_peer
-from dc_gateway.quota import Quota
-from dc_gateway.servicer import check_small
-from dc_gateway.status import Status
 from hawkvision.errors import UnknownTask
 from hawkvision.oip.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from hawkvision.serving.grpc.entrance import (
+    Call,
+    Context,
+    Entrance,
+    Method,
+    check_small,
+    parse,
+    told,
+)
+from hawkvision.serving.grpc.peers import parse_peer
+from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.status import Status
 
 SERVICE = "grpc.health.v1.Health"
 
@@ -68,14 +75,14 @@ class Health:
         return HealthCheckResponse(status=status)
 
     async def _watch(self, _messages: object, context: Context) -> None:
-        """The status now and whenever it changes, until the client or the gateway goes."""
+        """The status now and whenever it changes, until the client or the server goes."""
         peer = parse_peer(context.peer())
         try:
             raw = await self._entrance.receive(peer, context)
             service = parse(HealthCheckRequest, raw, check_small).service
             with self._watches.take(peer, 1):
                 await self._tell(service, context)
-            status = Status(grpc.StatusCode.UNAVAILABLE, "unavailable: the gateway stops")
+            status = Status(grpc.StatusCode.UNAVAILABLE, "unavailable: the server stops")
         except grpc.aio.BaseError:
             raise
         except Exception as error:

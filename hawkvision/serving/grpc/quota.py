@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dc_gateway.peers import Peer
 from hawkvision.errors import Overloaded
+from hawkvision.serving.grpc.peers import Peer
 
 
 class Quota:

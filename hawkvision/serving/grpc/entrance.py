@@ -10,25 +10,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
-from dc_gateway.peers import Peer, parse_peer
-from dc_gateway.quota import Quota
-from dc_gateway.reception import Arrival, Reception
-from dc_gateway.status import Status, status_of
 from hawkvision.errors import (
     BodyTimeout,
     DeadlineExceeded,
     HawkVisionError,
     InvalidRequest,
     Overloaded,
+    PayloadTooLarge,
 )
+from hawkvision.oip.structure import STRUCTURE_BYTES
+from hawkvision.serving.grpc.held import Held
+from hawkvision.serving.grpc.peers import Peer, parse_peer
+from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.reception import Arrival, Reception
+from hawkvision.serving.grpc.status import Status, status_of
 
 _log = logging.getLogger(__name__)
 Request = TypeVar("Request", bound=Message)
@@ -42,10 +45,11 @@ _MAKE_WAY = Overloaded(
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who asks, and when the answer is due (`time.monotonic`)."""
+    """Who asks, when the answer is due (`time.monotonic`), and the metadata that are text."""
 
     peer: Peer
     deadline: float
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,14 @@ class Method(Generic[Request]):
 
 @dataclass(frozen=True, slots=True)
 class EntranceLimits:
-    """Times in seconds: to receive a message, and to answer a call altogether."""
+    """Times in seconds: to receive a message, and to answer a call altogether.
+
+    A message that is compressed inflates to at most `message_bytes`.
+    """
 
     receive_s: float
     deadline_s: float
+    message_bytes: int
 
 
 class Entrance:
@@ -100,16 +108,34 @@ class Entrance:
         begun = time.monotonic()
         asked = context.time_remaining()
         raw = await self.receive(peer, context)
-        with self._held_bytes.take(peer, len(raw)):
+        with self.hold(peer, raw) as held:
+            plain = await held.inflated(raw)
+            del raw
             most = begun + self._limits.deadline_s
             deadline = most if asked is None else min(most, begun + asked)
-            answer = method.answer(parse(method.request, raw, method.check), Call(peer, deadline))
-            del raw  # whoever answers decides what of it is kept
+            call = Call(peer, deadline, metadata_of(context))
+            answer = method.answer(parse(method.request, plain, method.check), call)
+            del plain  # whoever answers decides what of it is kept
             if deadline < most:  # gRPC itself cancels at the client's deadline
                 return (await answer).SerializeToString()
-            return (await self._in_time(answer, most)).SerializeToString()
+            return (await self.in_time(answer, most)).SerializeToString()
 
-    async def _in_time(self, answer: Awaitable[Message], most: float) -> Message:
+    def hold(self, peer: Peer, raw: bytes) -> Held:
+        """Hold a message's bytes, as long as it is at work. Raises Overloaded on entry."""
+        return Held(self._held_bytes, peer, len(raw), self._limits.message_bytes)
+
+    @property
+    def held(self) -> int:
+        """Bytes of all messages that are here and not answered."""
+        return self._held_bytes.held
+
+    @property
+    def deadline_s(self) -> float:
+        """How long an answer may take, seconds."""
+        return self._limits.deadline_s
+
+    async def in_time(self, answer: Awaitable[Message], most: float) -> Message:
+        """The answer by that time (`time.monotonic`). Raises DeadlineExceeded."""
         try:
             async with asyncio.timeout(most - time.monotonic()):
                 return await answer
@@ -220,6 +246,13 @@ class _Visit:
             self.begin()
 
 
+def metadata_of(context: Context) -> dict[str, str]:
+    """What a client sent beside its messages, but for binary values; of a name the last value."""
+    return {
+        name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)
+    }
+
+
 def parse(kind: type[Request], raw: bytes, check: Callable[[bytes], None]) -> Request:
     """A message of this type. Raises InvalidRequest for what is none, or too much of one."""
     check(raw)
@@ -230,6 +263,15 @@ def parse(kind: type[Request], raw: bytes, check: Callable[[bytes], None]) -> Re
         raise InvalidRequest(
             f"the message is no {name}", hint="Compare its encoding with the protocol's .proto."
         ) from error
+
+
+def check_small(raw: bytes) -> None:
+    """Raise PayloadTooLarge for a message that is too large for a method without images."""
+    if len(raw) > STRUCTURE_BYTES:
+        raise PayloadTooLarge(
+            f"a message of {len(raw)} bytes; the limit is {STRUCTURE_BYTES} for this method",
+            hint="It takes names only.",
+        )
 
 
 def told(error: Exception) -> Status:
