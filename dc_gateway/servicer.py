@@ -25,6 +25,9 @@ from hawkvision.serving.pool import WorkerPool
 
 SERVICE = "inference.GRPCInferenceService"
 
+UNREAD = "unread"
+"""In place of a priority."""
+
 
 def check_small(raw: bytes) -> None:
     """Raise PayloadTooLarge for a message that is too large for a method without images."""
@@ -43,7 +46,8 @@ class InferenceServicer:
     """Answers for `models`; decoding and inference run on the pool's threads.
 
     `images` bounds what one client has in the pool. A model among `batched` shares batches among
-    calls. `refused` counts calls that were too many or too late, by the error's code and priority.
+    calls. `refused` counts calls that were too many or too late, by the error's code and priority
+    (`UNREAD`: before the message that names it was received).
     """
 
     def __init__(
@@ -74,9 +78,19 @@ class InferenceServicer:
             "ModelMetadata": Method(
                 messages.ModelMetadataRequest, self.model_metadata, check_small
             ),
-            "ModelInfer": Method(messages.ModelInferRequest, self.model_infer, _check_infer),
+            "ModelInfer": Method(
+                messages.ModelInferRequest, self.model_infer, _check_infer, self._check_room
+            ),
         }
         return {name: entrance.unary(method) for name, method in table.items()}
+
+    def _check_room(self, call: Call) -> None:
+        """Raise Overloaded where not even a user's single image would be answered in time."""
+        try:
+            self._pool.check_turn(Claim(call.peer.address), call.deadline)
+        except Overloaded as error:
+            self.refused[error.code, UNREAD] += 1
+            raise
 
     def _model(self, name: str, version: str) -> LargeModel:
         """The model that serves `name`, any version if none is asked for. Raises UnknownTask."""

@@ -148,12 +148,17 @@ class _Lane:
                 job.fault = error
         return dropped
 
-    def drop_lower(self, claim: Claim) -> Job | None:
-        """Make room: the job of the lowest priority, if that is lower than the claim's."""
+    def lowest(self, claim: Claim) -> Job | None:
+        """The job of the lowest priority, if that is lower than the claim's."""
         if not self.waiting:
             return None
         last = max(self.waiting, key=lambda job: (job.claim.priority, job.deadline))
-        if last.claim.priority <= claim.priority:
+        return None if last.claim.priority <= claim.priority else last
+
+    def drop_lower(self, claim: Claim) -> Job | None:
+        """Make room: take out `lowest`."""
+        last = self.lowest(claim)
+        if last is None:
             return None
         self._withdraw(last)
         last.fault = made_way(whole_seconds(self.admission.wait_s))
@@ -245,6 +250,19 @@ class WorkerPool:
         with self._lock:
             self._check_room(self._quick, items, deadline)
 
+    def check_turn(self, claim: Claim, deadline: float) -> None:
+        """Raise Overloaded unless one item more would be done by `deadline`; nobody makes way yet.
+
+        For whoever may still push others out, with its claim, when it is submitted.
+        """
+        with self._lock:
+            lane = self._quick
+            if lane.admission.idle:
+                return
+            if not lane.admission.fits(1) and lane.lowest(claim) is not None:
+                return
+            self._check_room(lane, 1, deadline, claim, push=False)
+
     def submit(
         self,
         work: Callable[[In, Ticket], Out],
@@ -332,7 +350,15 @@ class WorkerPool:
             job.until = job.deadline
             job.allowed_s = job.deadline - self._clock()
 
-    def _check_room(self, lane: _Lane, items: int, deadline: float, claim: Claim = ANYBODY) -> None:
+    def _check_room(
+        self,
+        lane: _Lane,
+        items: int,
+        deadline: float,
+        claim: Claim = ANYBODY,
+        *,
+        push: bool = True,
+    ) -> None:
         now = self._clock()
         while True:
             try:
@@ -343,7 +369,7 @@ class WorkerPool:
                 return
             except Overloaded:
                 dropped = lane.drop_unwanted()
-                if not dropped and self._fair and not lane.admission.fits(items):
+                if not dropped and push and self._fair and not lane.admission.fits(items):
                     lower = lane.drop_lower(claim)
                     dropped = [] if lower is None else [lower]
                 if not dropped:

@@ -15,6 +15,9 @@ from hawkvision.serving.claims import Claim, Claimant
 
 T = TypeVar("T", bound=Claimant)
 
+_USED = 0.85
+"""Of the time allowed: the rest is for reordering, and for work that takes longer than it did."""
+
 _MODEST = 0.5
 """A client that has no more than this part of what waits may use all of the time that it gives."""
 
@@ -81,4 +84,6 @@ def patience(waiting: Collection[Claimant], claim: Claim, allowed_s: float) -> f
     """How much of its time a client may wait: less where most of what waits is its own."""
     own = sum(one.items for one in waiting if one.claim.client == claim.client)
     most = own > _MODEST * sum(one.items for one in waiting)
-    return allowed_s * (1 - _KEPT) if most and allowed_s < math.inf else allowed_s
+    if allowed_s == math.inf:
+        return allowed_s
+    return allowed_s * _USED * (1 - _KEPT if most else 1)
