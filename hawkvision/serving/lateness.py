@@ -42,4 +42,3 @@ class Lateness:
 def came_late(left_s: float, allowed_s: float, cancelled: bool) -> bool:
     """Whether an answer is late, that was ready `left_s` before its deadline of `allowed_s`."""
     return left_s <= (_GAVE_UP if cancelled else _REPLY) * allowed_s
-
