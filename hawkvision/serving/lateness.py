@@ -1,7 +1,7 @@
 """How much earlier than its deadline work has to be expected, so that it hardly ever comes late.
 
-Sans-I/O. Estimates of a wait are means, and do not see what the client sees: the way there and back.
-So a margin is learned from how many came late: each late one widens it by a step, each that was in
+Sans-I/O. Estimates of a wait are means, and do not see what the client sees: the way there and
+back. So a margin is learned from how many came late: each late one widens it by a step, each that was in
 time narrows it by as much less as late ones shall be rare (a stochastic approximation of a
 quantile, Robbins and Monro, 1951).
 """
@@ -12,13 +12,13 @@ _LATE = 1 / 400
 """The share of those let in that may come late."""
 
 _MOST = 0.5
-"""Of the time allowed: a queue that holds half of it keeps threads as busy as one that holds all."""
+"""Of the time allowed: a queue that holds half of it keeps threads as busy."""
 
 _REPLY = 0.02
-"""Of the time allowed: an answer that is ready this shortly before the deadline is on its way then."""
+"""Of the time allowed: an answer that is ready this shortly before is on its way then."""
 
 _GAVE_UP = 0.2
-"""Who cancels with no more than this part of the time left has had no more: the way here took it."""
+"""Who cancels with so little left had no more: the way here took it."""
 
 
 class Lateness:

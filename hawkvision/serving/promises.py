@@ -1,14 +1,14 @@
 """Whoever is let in is answered in time: who may come in, and whose turn it must be. Sans-I/O.
 
 Fairness among clients reorders what waits; it may do so only as far as nobody comes late for it.
-Work takes `each_s` seconds an item, one item after the other; in order of deadlines all is in time if
-it can be at all (Jackson, 1955).
+Work takes `each_s` seconds an item, one item after the other; in order of deadlines all is in time
+if it can be at all (Jackson, 1955).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import TypeVar
 
 from hawkvision.serving.claims import Claim, Claimant
@@ -25,7 +25,7 @@ _KEPT = 0.25
 """So much of it is kept for others where a client has more."""
 
 
-def ahead_of(waiting: Collection[Claimant], claim: Claim, deadline: float) -> int:
+def ahead_of(waiting: Iterable[Claimant], claim: Claim, deadline: float) -> int:
     """Waiting items that have their turn before: of higher priority, or due no later."""
     mine = claim.priority
     return sum(
@@ -36,7 +36,7 @@ def ahead_of(waiting: Collection[Claimant], claim: Claim, deadline: float) -> in
 
 
 def makes_late(
-    waiting: Collection[Claimant],
+    waiting: Iterable[Claimant],
     claim: Claim,
     deadline: float,
     items: int,
@@ -58,7 +58,7 @@ def makes_late(
     return False
 
 
-def must_go_first(waiting: Collection[T], first: T, free_at: float, each_s: float) -> T | None:
+def must_go_first(waiting: Iterable[T], first: T, free_at: float, each_s: float) -> T | None:
     """Who has the turn instead of `first`: whoever is due earliest, if one would be late else.
 
     Only those of the same priority count. None where `first` may go.
@@ -80,7 +80,7 @@ def must_go_first(waiting: Collection[T], first: T, free_at: float, each_s: floa
     return None
 
 
-def patience(waiting: Collection[Claimant], claim: Claim, allowed_s: float) -> float:
+def patience(waiting: Iterable[Claimant], claim: Claim, allowed_s: float) -> float:
     """How much of its time a client may wait: less where most of what waits is its own."""
     own = sum(one.items for one in waiting if one.claim.client == claim.client)
     most = own > _MODEST * sum(one.items for one in waiting)

@@ -198,7 +198,7 @@ def _in_time(overload: list[dict[str, Any]], batching: bool) -> float:
 
 
 def write_plot(result: dict[str, Any], path: Path) -> None:
-    """Images a second by agents, and what became of calls under overload, as SVG (extra `report`)."""
+    """Images a second by agents, and what became of calls under overload, as SVG."""
     from hawkvision.taskbuild.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
 
     figure, (left, right) = new_figure(8.4, 3.2, 2)

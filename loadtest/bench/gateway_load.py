@@ -1,8 +1,8 @@
 """Simulated edge agents against a gateway, over real gRPC, in a process of their own.
 
 `python -m loadtest.bench.gateway_load JSON`, a `Load`, prints counts (answered, late, refused,
-failed), the rate and times as JSON. Each agent has a connection of its own, and asks again once it is
-answered; with a `rate` calls begin at so many a second, whoever is waiting.
+failed), the rate and times as JSON. Each agent has a connection of its own, and asks again once it
+is answered; with a `rate` calls begin at so many a second, whoever is waiting.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Agents:
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 self.refused.append(took)
                 return True
-            elif error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 self.late += 1
             else:
                 self.failed += 1
@@ -104,11 +104,11 @@ class Agents:
         await asyncio.gather(*calls)
 
 
-async def run(load: Load) -> dict[str, float]:
+async def run(load: Load, image: bytes) -> dict[str, float]:
     """See the module."""
     channels = [grpc.aio.insecure_channel(load.address, options=_OWN) for _ in range(load.agents)]
     make: Callable[[Any], Any] = GRPCInferenceServiceStub
-    request = build_request(load.task, load.version, "bench", Path(load.image).read_bytes())
+    request = build_request(load.task, load.version, "bench", image)
     request.inputs[0].shape[:] = [1, 1]  # as a Triton that makes batches wants it
     found = Agents([make(channel) for channel in channels], request, load)
     ready: list[Awaitable[None]] = [channel.channel_ready() for channel in channels]
@@ -152,4 +152,5 @@ def _growth_ms(times_s: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run(Load(**json.loads(sys.argv[1]))))))
+    asked = Load(**json.loads(sys.argv[1]))
+    print(json.dumps(asyncio.run(run(asked, Path(asked.image).read_bytes()))))
