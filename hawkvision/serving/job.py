@@ -86,7 +86,8 @@ class Job:
     """Implements `Ticket` and `Claimant`.
 
     A job that found a thread idle is wanted `until` for ever: being late, it costs nobody's turn.
-    One that waited had `allowed_s` from its admission on, and is not begun with less than `needs_s`.
+    One that waited had `allowed_s` from its admission on, and is not begun with less than
+    `needs_s`.
     """
 
     __slots__ = (

@@ -1,8 +1,8 @@
 """How much earlier than its deadline work has to be expected, so that it hardly ever comes late.
 
 Sans-I/O. Estimates of a wait are means, and do not see what the client sees: the way there and
-back. So a margin is learned from how many came late: each late one widens it by a step, each that was in
-time narrows it by as much less as late ones shall be rare (a stochastic approximation of a
+back. So a margin is learned from how many came late: each late one widens it by a step, each that
+was in time narrows it by as much less as late ones shall be rare (a stochastic approximation of a
 quantile, Robbins and Monro, 1951).
 """
 
