@@ -27,6 +27,9 @@ from hawkvision.serving.waiting import Limits
 
 _log = logging.getLogger(__name__)
 
+_NICE = 5
+"""Of threads that compute: a call has its place, or is refused, before they go on."""
+
 
 class Gateway:
     """A listening gRPC server over loaded models; use it within one event loop."""
@@ -36,7 +39,7 @@ class Gateway:
         self._port = config.port
         self.models = models
         loop = asyncio.get_running_loop()
-        self.pool = WorkerPool(config.threads, config.max_queue, loop, fair=True)
+        self.pool = WorkerPool(config.threads, config.max_queue, loop, fair=True, nice=_NICE)
         self.runner = BatchRunner(_slots(config, models))
         share = config.max_client_share
         self.servicer = InferenceServicer(

@@ -27,12 +27,16 @@ from hawkvision.serving.pixels import PngOf
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.resident import Resident
 
+UNREAD = "unread"
+"""In place of a priority."""
+
 
 class InferenceServicer(InferenceService):
     """Answers for `models`; decoding and inference run on the pool's threads.
 
     `images` bounds what one client has in the pool. A model among `batched` shares batches among
-    calls. `refused` counts calls that were too many or too late, by the error's code and priority.
+    calls. `refused` counts calls that were too many or too late, by the error's code and priority
+    (`UNREAD`: before the message that names it was received).
     """
 
     def __init__(
@@ -56,6 +60,14 @@ class InferenceServicer(InferenceService):
         )
         self.refused: Counter[tuple[str, str]] = Counter()
         self.statistics = {name: ModelStatistics() for name in models}
+
+    def check_room(self, call: Call) -> None:
+        """See `InferenceService`: whether a user's single image would be answered in time."""
+        try:
+            self._pool.check_turn(Claim(call.peer.address), call.deadline)
+        except Overloaded as error:
+            self.refused[error.code, UNREAD] += 1
+            raise
 
     def _model(self, name: str, version: str) -> LargeModel:
         """The model that serves `name`, any version if none is asked for. Raises UnknownTask."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from hawkvision.errors import Overloaded
+from hawkvision.serving.lateness import Lateness
 
 _LEARN = 1 / 32
 """Weight of one job in the moving mean of service times."""
@@ -32,6 +33,7 @@ class Admission:
         self._running = 0
         self._at_work = 0
         self.waiting = 0
+        self.lateness = Lateness()
 
     @property
     def pending(self) -> int:
@@ -49,6 +51,22 @@ class Admission:
         return self._service_s or 0.0
 
     @property
+    def each_s(self) -> float:
+        """One item after the other, what each takes on all threads together, seconds."""
+        return self.service_s / self._threads
+
+    @property
+    def rest_s(self) -> float:
+        """When those at work make way for the next, seconds from now: they are half done."""
+        return self._at_work / 2 * self.each_s
+
+    def slack_s(self, allowed_s: float) -> float:
+        """Of the time allowed, what no estimate may use, seconds."""
+        if allowed_s == math.inf:
+            return 0.0
+        return (1 - _MARGIN) * allowed_s + self.lateness.margin_s(allowed_s)
+
+    @property
     def wait_s(self) -> float:
         """How long the next job would wait for a thread, seconds: those at work are half done."""
         return self._wait_s(self.waiting)
@@ -56,7 +74,7 @@ class Admission:
     def _wait_s(self, ahead: int) -> float:
         if self._running + ahead < self._threads:
             return 0.0
-        return (ahead + self._at_work / 2) * self.service_s / self._threads
+        return ahead * self.each_s + self.rest_s
 
     def fits(self, items: int) -> bool:
         """Whether there is room for so many more."""
@@ -78,10 +96,11 @@ class Admission:
         if self.idle:
             return
         took = self._wait_s(self.waiting if ahead is None else ahead) + items * self.service_s
-        if took > _MARGIN * patience_s:
+        most = patience_s - self.slack_s(patience_s)
+        if took > most:
             raise Overloaded(
                 f"the answer would take {took:.2g} s, longer than its deadline allows",
-                retry_after_s=whole_seconds(took - _MARGIN * max(0.0, patience_s)),
+                retry_after_s=whole_seconds(took - max(0.0, most)),
                 hint="Retry after the time in Retry-After, or allow more time.",
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from hawkvision.errors import DeadlineExceeded
 from hawkvision.serving.claims import ANYBODY, Claim
+from hawkvision.serving.lateness import came_late
 from hawkvision.serving.pace import Pace
 
 Clock = Callable[[], float]
@@ -84,11 +86,14 @@ class Job:
     """Implements `Ticket` and `Claimant`.
 
     A job that found a thread idle is wanted `until` for ever: being late, it costs nobody's turn.
+    One that waited had `allowed_s` from its admission on, and is not begun with less than
+    `needs_s`.
     """
 
     __slots__ = (
         "_most",
         "_office",
+        "allowed_s",
         "claim",
         "clock",
         "deadline",
@@ -96,6 +101,7 @@ class Job:
         "future",
         "item",
         "items",
+        "needs_s",
         "pace",
         "result",
         "until",
@@ -123,6 +129,8 @@ class Job:
         self.items = items
         self.deadline = deadline
         self.until = deadline
+        self.allowed_s = math.inf
+        self.needs_s = 0.0
         self.clock = clock
         self.future = future
         self.result: Any = None
@@ -138,10 +146,7 @@ class Job:
     def check(self) -> None:
         """See `Ticket.check`."""
         if not self.wanted:
-            raise DeadlineExceeded(
-                "the deadline passed before the answer was ready",
-                hint="Allow more time, or send fewer images at once.",
-            )
+            raise _passed()
 
     def weigh(self, pixels: int) -> None:
         """See `Ticket.weigh`."""
@@ -170,6 +175,8 @@ class Job:
         start: float | None = None
         try:
             self.check()
+            if self.clock() + self.needs_s > self.until:
+                raise _passed()
             start = time.perf_counter()
             result = self.work(self.item, self)
         except _TooLarge:
@@ -196,3 +203,20 @@ class Job:
             future.set_exception(fault)
         else:
             future.set_result(result)
+
+    @property
+    def late(self) -> bool | None:
+        """Whether it broke the promise that it was let in with; None where there was none."""
+        if self.allowed_s == math.inf:
+            return None
+        left_s = self.deadline - self.clock()
+        if isinstance(self.fault, DeadlineExceeded):
+            return True
+        return came_late(left_s, self.allowed_s, self.future.cancelled())
+
+
+def _passed() -> DeadlineExceeded:
+    return DeadlineExceeded(
+        "the deadline passed before the answer was ready",
+        hint="Allow more time, or send fewer images at once.",
+    )

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 from hawkvision.errors import DeadlineExceeded, Overloaded
+from hawkvision.serving import promises
 from hawkvision.serving.admission import Admission, whole_seconds
 from hawkvision.serving.batcher import made_way
 from hawkvision.serving.claims import ANYBODY, Claim
@@ -102,10 +103,17 @@ class _Lane:
         self.waiting.append(job)
         self.turns.put(True)
 
-    def take(self) -> Job | None:
+    def take(self, now: float) -> Job | None:
         """The next job, or None if it was dropped meanwhile."""
         if not self.waiting:
             return None
+        if isinstance(self.waiting, FairQueue) and len(self.waiting) > 1:
+            fair: FairQueue[Job] = self.waiting
+            free_at = now + self.admission.slack_s(min(job.allowed_s for job in fair))
+            urgent = promises.must_go_first(fair, fair.peek(), free_at, self.admission.each_s)
+            if urgent is not None:
+                fair.remove(urgent)
+                return self._begun(urgent)
         return self._begun(self.waiting.popleft())
 
     def take_kept(self) -> Job | None:
@@ -121,6 +129,7 @@ class _Lane:
 
     def _begun(self, job: Job) -> Job:
         self.admission.started(job.items)
+        job.needs_s = job.items * self.admission.service_s if job.allowed_s < math.inf else 0.0
         return job
 
     def drop_unwanted(self) -> list[Job]:
@@ -139,20 +148,34 @@ class _Lane:
                 job.fault = error
         return dropped
 
-    def drop_lower(self, claim: Claim) -> Job | None:
-        """Make room: the job of the lowest priority, if that is lower than the claim's."""
+    def lowest(self, claim: Claim) -> Job | None:
+        """The job of the lowest priority, if that is lower than the claim's."""
         if not self.waiting:
             return None
         last = max(self.waiting, key=lambda job: (job.claim.priority, job.deadline))
-        if last.claim.priority <= claim.priority:
+        return None if last.claim.priority <= claim.priority else last
+
+    def drop_lower(self, claim: Claim) -> Job | None:
+        """Make room: take out `lowest`."""
+        last = self.lowest(claim)
+        if last is None:
             return None
         self._withdraw(last)
         last.fault = made_way(whole_seconds(self.admission.wait_s))
         return last
 
-    def ahead(self, claim: Claim) -> int:
-        """Waiting items that a job with such a claim cannot pass."""
-        return sum(job.items for job in self.waiting if job.claim.priority <= claim.priority)
+    def check_fair(self, items: int, claim: Claim, deadline: float, now: float) -> None:
+        """Raise Overloaded unless it and those who wait already would all be in time."""
+        own_s = promises.patience(self.waiting, claim, deadline - now)
+        ahead = promises.ahead_of(self.waiting, claim, deadline)
+        self.admission.check(items, own_s, ahead)
+        free_at, each_s = now + self.admission.rest_s, self.admission.each_s
+        if promises.makes_late(self.waiting, claim, deadline, items, free_at, each_s):
+            raise Overloaded(
+                "another's answer would be late for it",
+                retry_after_s=whole_seconds(self.admission.wait_s),
+                hint="Retry after the time in retry-after.",
+            )
 
     def _withdraw(self, job: Job) -> None:
         self.waiting.remove(job)
@@ -174,6 +197,8 @@ class WorkerPool:
 
     Of small jobs and of large ones at most `max_queue` items wait each, and nobody waits who would
     be answered too late. A job is large once it has weighed in with more than `quick_pixels`.
+    Threads for small jobs are `nice` by so much: where cores are scarce, whoever only has to be
+    told that there is no room does not wait for a turn among them.
     Finished jobs are handed back in groups: a thread that knows the loop to be woken does not wake
     it again.
     """
@@ -187,11 +212,12 @@ class WorkerPool:
         *,
         quick_pixels: int = QUICK_PIXELS,
         fair: bool = False,
+        nice: int = 0,
     ) -> None:
         self._fair = fair
         self._loop = loop
         self._clock = clock
-        self._quick = _Lane("infer", threads, max_queue, quick_pixels, 0, self._line())
+        self._quick = _Lane("infer", threads, max_queue, quick_pixels, nice, self._line())
         self._large = _Lane(
             "large", max(1, threads // 2), max_queue, math.inf, _YIELDS, self._line()
         )
@@ -223,6 +249,19 @@ class WorkerPool:
         """Raise Overloaded unless `items` more fit and would be done by `deadline`."""
         with self._lock:
             self._check_room(self._quick, items, deadline)
+
+    def check_turn(self, claim: Claim, deadline: float) -> None:
+        """Raise Overloaded unless one item more would be done by `deadline`; nobody makes way yet.
+
+        For whoever may still push others out, with its claim, when it is submitted.
+        """
+        with self._lock:
+            lane = self._quick
+            if lane.admission.idle:
+                return
+            if not lane.admission.fits(1) and lane.lowest(claim) is not None:
+                return
+            self._check_room(lane, 1, deadline, claim, push=False)
 
     def submit(
         self,
@@ -305,35 +344,44 @@ class WorkerPool:
     def _admit(self, lane: _Lane, job: Job) -> None:
         """Raise Overloaded where a job has no place. Under the lock."""
         if lane.admission.idle:
-            job.until = math.inf
+            job.until = job.allowed_s = math.inf
         else:
             self._check_room(lane, job.items, job.deadline, job.claim)
             job.until = job.deadline
+            job.allowed_s = job.deadline - self._clock()
 
-    def _check_room(self, lane: _Lane, items: int, deadline: float, claim: Claim = ANYBODY) -> None:
-        patience_s = deadline - self._clock()
-        ahead = lane.ahead(claim) if self._fair else None
+    def _check_room(
+        self,
+        lane: _Lane,
+        items: int,
+        deadline: float,
+        claim: Claim = ANYBODY,
+        *,
+        push: bool = True,
+    ) -> None:
+        now = self._clock()
         while True:
             try:
-                lane.admission.check(items, patience_s, ahead)
+                if self._fair:
+                    lane.check_fair(items, claim, deadline, now)
+                else:
+                    lane.admission.check(items, deadline - now)
                 return
             except Overloaded:
                 dropped = lane.drop_unwanted()
-                if not dropped and self._fair and not lane.admission.fits(items):
+                if not dropped and push and self._fair and not lane.admission.fits(items):
                     lower = lane.drop_lower(claim)
                     dropped = [] if lower is None else [lower]
                 if not dropped:
                     raise
                 for job in dropped:
                     self._give_back(job)
-                if ahead is not None:
-                    ahead = lane.ahead(claim)
 
     def _serve(self, lane: _Lane) -> None:
         _yield_by(lane.nice)
         while lane.turns.get():
             with self._lock:
-                job = lane.take()
+                job = lane.take(self._clock())
             while job is not None:
                 items = job.items
                 ran = job.run(lane.most)
@@ -376,8 +424,13 @@ class WorkerPool:
 
     def _deliver(self) -> None:
         self._woken = False
+        admission = self._quick.admission
         while self._done:
-            self._done.popleft().settle()
+            job = self._done.popleft()
+            late = job.late
+            if late is not None:
+                admission.lateness.learn(late, job.allowed_s, admission.service_s)
+            job.settle()
 
     def close(self) -> None:
         """Let the threads end after the queued jobs."""

@@ -18,6 +18,7 @@ from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
 from loadtest.bench.engines import EnginesBench, run_engines_bench
 from loadtest.bench.fleet.command import command as fleet_command
 from loadtest.bench.gateway import GatewayBench, run_gateway_bench
+from loadtest.bench.gateway import write_plot as write_gateway_plot
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.server import ServerBench, run_server_bench
@@ -92,13 +93,26 @@ def server(
 @click.option("--seconds", type=click.FloatRange(0.2), default=4.0, help="Of each measurement.")
 @click.option("--agents", default="1,8,64", help="Simulated edge agents, e.g. 1,8,64.")
 @click.option("--deadline-ms", type=click.FloatRange(5), default=250.0, help="Under overload.")
+@click.option(
+    "--triton",
+    type=click.Path(path_type=Path),
+    help="Virtual environment with nvidia-pytriton, for a Triton beside it.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
+@click.option("--plot", type=click.Path(path_type=Path), help="SVG.")
 def gateway(
-    task: str, rounds: int, seconds: float, agents: str, deadline_ms: float, json_file: Path | None
+    task: str,
+    rounds: int,
+    seconds: float,
+    agents: str,
+    deadline_ms: float,
+    triton: Path | None,
+    json_file: Path | None,
+    plot: Path | None,
 ) -> None:
     """Escalations at the gateway, batching on and off, against the bare batched loop."""
     counts = tuple(int(part) for part in agents.split(","))
-    bench = run_gateway_bench(GatewayBench(task, rounds, seconds, counts, deadline_ms))
+    bench = run_gateway_bench(GatewayBench(task, rounds, seconds, counts, deadline_ms, triton))
     table = Table("agents", "batching", "req/s", "of bare", "p50 ms", "p99 ms", title=task)
     for cell in bench["cells"]:
         table.add_row(
@@ -109,6 +123,16 @@ def gateway(
             f"{cell['p50_ms']:.1f}",
             f"{cell['p99_ms']:.1f}",
         )
+    for row in bench["triton"]:
+        ratio = row["rate"] / max(bench["bare_rate"].values())
+        table.add_row(
+            str(row["agents"]),
+            "Triton",
+            f"{row['rate']:.0f}",
+            f"{ratio:.2f}",
+            f"{row['p50_ms']:.1f}",
+            f"{row['p99_ms']:.1f}",
+        )
     rates = ", ".join(f"{rate:.0f} in batches of {n}" for n, rate in bench["bare_rate"].items())
     Console().print(
         table,
@@ -117,9 +141,13 @@ def gateway(
         f"{bench['within_deadline']:.1%} of admitted calls in time, "
         f"{bench['within_deadline_unbatched']:.1%} without batching, "
         f"refusals P99 {bench['refusal_p99_ms']:.1f} ms",
+        f"128 callers that retry: {bench['goodput_retrying']:.0%} of the best rate is answered",
+        *([f"no Triton: {bench['triton_absent']}"] if bench["triton_absent"] else []),
         sep="\n",
     )
     write_json(json_file, bench)
+    if plot is not None:
+        write_gateway_plot(bench, plot)
 
 
 @command.command("engines", context_settings={"show_default": True})

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,12 +19,17 @@ from typing import Any
 from hawkvision.cli.processes import Child, stop_all
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
+from loadtest.bench.gateway_load import Load
 from loadtest.bench.server import bench_image
+from loadtest.bench.triton import Triton, why_absent
 
 _BARE_BATCHES = (1, 8, 32)
 _WARM_UP_S = 1.0
 _PATIENT_S = 30.0
 _OVERLOAD = 2.0
+_KEYS = ("rate", "p50_ms", "p99_ms")
+_RETRYING = 128
+_RETRY_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class GatewayBench:
     seconds: float
     agents: tuple[int, ...]
     deadline_ms: float
+    triton: Path | None = None
 
 
 class _Machine:
@@ -72,14 +78,20 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
     bare: dict[int, list[float]] = {batch: [] for batch in _BARE_BATCHES}
     rows: dict[tuple[bool, int], list[dict[str, Any]]] = {}
     overload: list[dict[str, Any]] = []
+    retrying: list[dict[str, Any]] = []
+    theirs: dict[int, list[dict[str, Any]]] = {}
+    absent = why_absent(bench.triton)
+    triton: Triton | None = None
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.jpg"
         image.write_bytes(bench_image(bench.task))
 
-        def load(child: str, agents: int, seconds: float, deadline_s: float, rate: float) -> Any:
-            values = [agents, seconds, deadline_s, rate]
-            arguments = [child, bench.task, version, str(image), *map(str, values)]
-            found = machine.run(machine.clients, "loadtest.bench.gateway_load", arguments)
+        def load(to: str, agents: int, seconds: float, limit_s: float, **more: Any) -> Any:
+            own = Load(
+                to, bench.task, more.pop("version", version), str(image), agents, seconds, limit_s
+            )
+            said = json.dumps(asdict(own) | more)
+            found = machine.run(machine.clients, "loadtest.bench.gateway_load", [said])
             if found["failed"]:
                 raise HawkVisionError(f"{found['failed']} calls failed", hint="See its log.")
             return found
@@ -95,8 +107,18 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
         }
         try:
             at = {batching: child.wait_ready() for batching, child in children.items()}
+            if bench.triton is not None and absent is None:
+                triton = Triton(
+                    bench.triton,
+                    bench.task,
+                    threads,
+                    Path(folder),
+                    lambda line: machine.inside(machine.server, line),
+                )
+                triton.wait_ready()
+                load(triton.address, bench.agents[-1], _WARM_UP_S, _PATIENT_S, version="")
             for address in at.values():
-                load(address, bench.agents[-1], _WARM_UP_S, _PATIENT_S, 0.0)
+                load(address, bench.agents[-1], _WARM_UP_S, _PATIENT_S)
             for _ in range(bench.rounds):
                 for batch, rates in bare.items():
                     numbers = [str(batch), str(threads), str(bench.seconds)]
@@ -108,16 +130,33 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
                     )
                 for agents in bench.agents:
                     for batching, address in at.items():
-                        found = load(address, agents, bench.seconds, _PATIENT_S, 0.0)
+                        found = load(address, agents, bench.seconds, _PATIENT_S)
                         rows.setdefault((batching, agents), []).append(found)
+                    if triton is not None:
+                        found = load(triton.address, agents, bench.seconds, _PATIENT_S, version="")
+                        theirs.setdefault(agents, []).append(found)
                 reached = max(median(one["rate"] for one in row) for row in rows.values())
                 for batching, address in at.items():
                     limit_s, rate = bench.deadline_ms / 1e3, _OVERLOAD * reached
-                    found = load(address, bench.agents[-1], bench.seconds, limit_s, rate)
+                    found = load(address, bench.agents[-1], bench.seconds, limit_s, rate=rate)
                     overload.append({"batching": batching, **found})
+                    found = load(address, _RETRYING, bench.seconds, limit_s, retry_s=_RETRY_S)
+                    retrying.append(
+                        {"batching": batching, "goodput_ratio": found["rate"] / reached, **found}
+                    )
         finally:
+            if triton is not None:
+                triton.stop()
             stop_all(list(children.values()))
-    return _summary(bench, bare, rows, overload)
+    found = _summary(bench, bare, rows, overload)
+    found["retrying"] = retrying
+    found["goodput_retrying"] = min(one["goodput_ratio"] for one in retrying)
+    found["triton_absent"] = absent
+    found["triton"] = [
+        {"agents": agents, **{key: median(one[key] for one in each) for key in _KEYS}}
+        for agents, each in theirs.items()
+    ]
+    return found
 
 
 def _summary(
@@ -131,7 +170,7 @@ def _summary(
         {
             "batching": batching,
             "agents": agents,
-            **{key: median(one[key] for one in found) for key in ("rate", "p50_ms", "p99_ms")},
+            **{key: median(one[key] for one in found) for key in _KEYS},
             "ratio": median(one["rate"] for one in found) / best,
         }
         for (batching, agents), found in sorted(rows.items(), reverse=True)
@@ -146,6 +185,7 @@ def _summary(
         "within_deadline": _in_time(overload, True),
         "within_deadline_unbatched": _in_time(overload, False),
         "refusal_p99_ms": max(one["refusal_p99_ms"] for one in overload),
+        "growth_ms": max(one["growth_ms"] for one in overload),
     }
 
 
@@ -155,3 +195,32 @@ def _in_time(overload: list[dict[str, Any]], batching: bool) -> float:
     in_time = sum(int(one["answered"]) for one in found)
     late = sum(int(one["late"]) for one in found)
     return in_time / max(1, in_time + late)
+
+
+def write_plot(result: dict[str, Any], path: Path) -> None:
+    """Images a second by agents, and what became of calls under overload, as SVG."""
+    from hawkvision.taskbuild.report.plots import BLUE, GREY, ORANGE, new_figure, to_svg_file
+
+    figure, (left, right) = new_figure(8.4, 3.2, 2)
+    lines = {
+        "batching": (BLUE, [one for one in result["cells"] if one["batching"]]),
+        "no batching": (ORANGE, [one for one in result["cells"] if not one["batching"]]),
+        "Triton": (GREY, result["triton"]),
+    }
+    for name, (colour, cells) in lines.items():
+        if cells:
+            found = sorted((one["agents"], one["rate"]) for one in cells)
+            left.plot(*zip(*found, strict=True), "o-", color=colour, label=name, markersize=4)
+    left.axhline(max(result["bare_rate"].values()), color="#444444", linestyle=":", linewidth=1)
+    left.set(xscale="log", ylim=(0, None), xlabel="agents", ylabel="images a second")
+    left.legend(fontsize=8)
+    names = ("answered", "late", "refused")
+    for place, batching in enumerate((True, False)):
+        rounds = [one for one in result["overload"] if one["batching"] is batching]
+        counts = [sum(one[name] for one in rounds) for name in names]
+        shift = [number + 0.4 * place for number in range(len(names))]
+        right.bar(shift, counts, 0.38, color=(BLUE, ORANGE)[place])
+    right.set(title="twice the load it can take", ylabel="calls", xticks=[0.2, 1.2, 2.2])
+    right.set_xticklabels(names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_svg_file(figure, "gateway"), "utf-8")

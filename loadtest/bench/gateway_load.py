@@ -1,18 +1,19 @@
 """Simulated edge agents against a gateway, over real gRPC, in a process of their own.
 
-`python -m loadtest.bench.gateway_load ADDRESS TASK VERSION IMAGE AGENTS SECONDS DEADLINE RATE`
-prints counts (answered, late, refused, failed), the rate and times as JSON. Each agent has a
-connection of its own. With RATE 0 it asks again once it is answered; else calls begin at so many a
-second, whoever is waiting.
+`python -m loadtest.bench.gateway_load JSON`, a `Load`, prints counts (answered, late, refused,
+failed), the rate and times as JSON. Each agent has a connection of its own, and asks again once it
+is answered; with a `rate` calls begin at so many a second, whoever is waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,46 +27,71 @@ from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 _OWN = (("grpc.use_local_subchannel_pool", 1),)
 
 
+@dataclass(frozen=True)
+class Load:
+    """What to send for how long; times in seconds, `rate` in calls a second (0: closed loop).
+
+    `retry_s` above 0: who is refused asks again after about so long, doubled each time.
+    """
+
+    address: str
+    task: str
+    version: str
+    image: str
+    agents: int
+    seconds: float
+    deadline_s: float
+    rate: float = 0.0
+    retry_s: float = 0.0
+
+
 class Agents:
     """Counts what became of calls; times in seconds."""
 
-    def __init__(self, stubs: list[Any], request: Any, deadline_s: float) -> None:
+    def __init__(self, stubs: list[Any], request: Any, load: Load) -> None:
         self._stubs = stubs
         self._request = request
-        self._deadline_s = deadline_s
+        self._load = load
         self.answered: list[float] = []
         self.refused: list[float] = []
         self.late = self.failed = 0
 
-    async def ask(self, agent: int) -> None:
-        """One call of one agent."""
+    async def ask(self, agent: int) -> bool:
+        """One call of one agent; whether it was refused."""
         start = time.perf_counter()
         try:
             stub = self._stubs[agent % len(self._stubs)]
-            await stub.ModelInfer(self._request, timeout=self._deadline_s)
+            await stub.ModelInfer(self._request, timeout=self._load.deadline_s)
         except grpc.aio.AioRpcError as error:
             took = time.perf_counter() - start
             if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 self.refused.append(took)
-            elif error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return True
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 self.late += 1
             else:
                 self.failed += 1
         else:
             self.answered.append(time.perf_counter() - start)
+        return False
 
     async def closed(self, until: float) -> None:
         """Every agent asks one call after another."""
 
         async def one(agent: int) -> None:
+            wait_s = self._load.retry_s
             while time.perf_counter() < until:
-                await self.ask(agent)
+                if await self.ask(agent) and wait_s:
+                    await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
+                    wait_s *= 2
+                else:
+                    wait_s = self._load.retry_s
 
         await asyncio.gather(*(one(agent) for agent in range(len(self._stubs))))
 
     async def at_rate(self, rate: float, until: float) -> None:
         """Calls begin at `rate` a second, one agent after another."""
-        calls: set[asyncio.Task[None]] = set()
+        calls: set[asyncio.Task[bool]] = set()
         start = time.perf_counter()
         number = 0
         while (now := time.perf_counter()) < until:
@@ -78,22 +104,20 @@ class Agents:
         await asyncio.gather(*calls)
 
 
-async def run(arguments: list[str], image: bytes) -> dict[str, float]:
+async def run(load: Load, image: bytes) -> dict[str, float]:
     """See the module."""
-    address, task, version = arguments[:3]
-    agents = int(arguments[4])
-    seconds, deadline_s, rate = (float(one) for one in arguments[5:8])
-    channels = [grpc.aio.insecure_channel(address, options=_OWN) for _ in range(agents)]
+    channels = [grpc.aio.insecure_channel(load.address, options=_OWN) for _ in range(load.agents)]
     make: Callable[[Any], Any] = GRPCInferenceServiceStub
-    request = build_request(task, version, "bench", image)
-    found = Agents([make(channel) for channel in channels], request, deadline_s)
+    request = build_request(load.task, load.version, "bench", image)
+    request.inputs[0].shape[:] = [1, 1]  # as a Triton that makes batches wants it
+    found = Agents([make(channel) for channel in channels], request, load)
     ready: list[Awaitable[None]] = [channel.channel_ready() for channel in channels]
     await asyncio.gather(*ready)
     start = time.perf_counter()
-    if rate:
-        await found.at_rate(rate, start + seconds)
+    if load.rate:
+        await found.at_rate(load.rate, start + load.seconds)
     else:
-        await found.closed(start + seconds)
+        await found.closed(start + load.seconds)
     took = time.perf_counter() - start
     for channel in channels:
         await channel.close()
@@ -107,6 +131,7 @@ async def run(arguments: list[str], image: bytes) -> dict[str, float]:
         "p50_ms": p50,
         "p99_ms": p99,
         "refusal_p99_ms": _percentiles(found.refused)[1],
+        "growth_ms": _growth_ms(found.answered),
     }
 
 
@@ -118,5 +143,14 @@ def _percentiles(times_s: list[float]) -> tuple[float, float]:
     return float(p50), float(p99)
 
 
+def _growth_ms(times_s: list[float]) -> float:
+    """By how much the median of the last third of answers is above that of the second."""
+    third = len(times_s) // 3
+    if not third:
+        return 0.0
+    return float(np.median(times_s[-third:]) - np.median(times_s[third : 2 * third])) * 1e3
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run(sys.argv[1:], Path(sys.argv[4]).read_bytes()))))
+    asked = Load(**json.loads(sys.argv[1]))
+    print(json.dumps(asyncio.run(run(asked, Path(asked.image).read_bytes()))))

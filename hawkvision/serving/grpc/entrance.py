@@ -56,12 +56,14 @@ class Call:
 class Method(Generic[Request]):
     """One unary method: the type of its request, what answers it.
 
-    `check` looks at a message before it is parsed, and raises InvalidRequest.
+    `check` looks at a message before it is parsed, and raises InvalidRequest. `room` is asked
+    before the message is received, and raises Overloaded where no message could get an answer.
     """
 
     request: type[Request]
     answer: Callable[[Request, Call], Awaitable[Message]]
     check: Callable[[bytes], None]
+    room: Callable[[Call], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +109,15 @@ class Entrance:
         peer = parse_peer(context.peer())
         begun = time.monotonic()
         asked = context.time_remaining()
+        most = begun + self._limits.deadline_s
+        deadline = most if asked is None else min(most, begun + asked)
+        call = Call(peer, deadline, metadata_of(context))
+        if method.room is not None:
+            method.room(call)
         raw = await self.receive(peer, context)
         with self.hold(peer, raw) as held:
             plain = await held.inflated(raw)
             del raw
-            most = begun + self._limits.deadline_s
-            deadline = most if asked is None else min(most, begun + asked)
-            call = Call(peer, deadline, metadata_of(context))
             answer = method.answer(parse(method.request, plain, method.check), call)
             del plain  # whoever answers decides what of it is kept
             if deadline < most:  # gRPC itself cancels at the client's deadline

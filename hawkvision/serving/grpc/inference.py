@@ -73,6 +73,10 @@ class InferenceService(ABC):
         """Raise Unauthorized unless the caller may load and unload models. Anybody may, here."""
         return
 
+    def check_room(self, call: Call) -> None:
+        """Raise Overloaded for an inference that has no place, before its message is received."""
+        return
+
     def methods(self) -> dict[str, Method[Any]]:
         """Those with one request and one reply, by name."""
         small: dict[str, tuple[type[Any], Callable[[Any, Call], Awaitable[Any]]]] = {
@@ -90,7 +94,9 @@ class InferenceService(ABC):
         table: dict[str, Method[Any]] = {
             name: Method(kind, answer, check_small) for name, (kind, answer) in small.items()
         }
-        table["ModelInfer"] = Method(messages.ModelInferRequest, self.model_infer, check_infer)
+        table["ModelInfer"] = Method(
+            messages.ModelInferRequest, self.model_infer, check_infer, self.check_room
+        )
         return table
 
     def streams(self) -> dict[str, StreamMethod]:
