@@ -27,6 +27,7 @@ from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
 from edge_agent.http.delivered import AccuracyRoutes
+from edge_agent.http.fast_path import FastPath
 from edge_agent.http.handing import Handing
 from edge_agent.http.health import HealthRoutes
 from edge_agent.http.inference import InferenceRoutes
@@ -149,6 +150,7 @@ class Agent:
         self.entrance = Entrance(self.keys, self.metrics)
         self.power = PowerSampler.of_machine()
         self.routes = self._table()
+        self._fast = FastPath(self.classifier, self.bodies, self.keys, self.entrance)
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._port = config.port
@@ -294,6 +296,7 @@ class Agent:
             seat,
             self.metrics.refused,
             loop=asyncio.get_running_loop(),
+            fast=self._fast,
             access_log=None,
             auto_decompress=False,
             lingering_time=_LINGER_S,

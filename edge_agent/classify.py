@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 import time
@@ -120,16 +121,28 @@ class Classifier:
 
     async def answer(self, image: bytes, request: Request) -> tuple[Outcome, Answer]:
         """As `classify`, and what it was made of."""
-        target = request.target
-        local = request.local
         try:
-            edge = await self.pool.submit(
-                local.answer, image, deadline=request.deadline, pace=local.pace
-            )
+            edge = await self.begin(image, request)
         except HawkVisionError:
-            self.statistics[local.task.name].failed(time.monotonic() - request.arrived)
+            self.failed(request)
             raise
-        if CascadePolicy.answers_locally(edge.prediction, target):
+        return await self.complete(image, request, edge)
+
+    def begin(self, image: bytes, request: Request) -> asyncio.Future[LocalAnswer]:
+        """The edge's part of an answer, from the pool. Raises Overloaded."""
+        local = request.local
+        return self.pool.submit(local.answer, image, deadline=request.deadline, pace=local.pace)
+
+    def failed(self, request: Request) -> None:
+        """The edge gave no answer to an image."""
+        name = request.local.task.name
+        self.statistics[name].failed(time.monotonic() - request.arrived)
+
+    async def complete(
+        self, image: bytes, request: Request, edge: LocalAnswer
+    ) -> tuple[Outcome, Answer]:
+        """What is answered once the edge's part is there: escalated below the threshold."""
+        if CascadePolicy.answers_locally(edge.prediction, request.target):
             return self._counted(request, image, edge)
         start = time.monotonic()
         upper = await self.escalate(image, request)

@@ -1,0 +1,154 @@
+"""The short way of the request that most are: one image, here in one piece, to `/v1/classify`.
+
+Its head is parsed by aiohttp's parser as all are; the objects, tasks and timers that aiohttp makes
+for a request are left out. What is unusual goes aiohttp's way: see `FastPath.takes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from aiohttp import HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from edge_agent.classify import Classifier, Request
+from edge_agent.http.auth import AppKeys
+from edge_agent.http.bodies import BodyReader, Claim
+from edge_agent.http.connection import Connection
+from edge_agent.http.replies import encoded, shutting_down, whole_json, whole_reply
+from edge_agent.http.routes import Entrance
+from edge_agent.local import LocalAnswer
+from edge_agent.parameters import parse_query, parse_trace
+from hawkvision.cascade import CascadePolicy
+from hawkvision.contract.answer import Answer
+from hawkvision.errors import HawkVisionError
+
+PATH = "/v1/classify"
+_QUERY_AT = len(PATH)
+_UNUSUAL = ("Content-Encoding", "Expect", "Upgrade", "Transfer-Encoding")
+
+
+class FastPath:
+    """Answers requests without aiohttp; one for all connections of an agent."""
+
+    def __init__(
+        self, classifier: Classifier, bodies: BodyReader, keys: AppKeys, entrance: Entrance
+    ) -> None:
+        self.classifier = classifier
+        self.bodies = bodies
+        self.keys = keys
+        self.entrance = entrance
+        self.loop = asyncio.get_running_loop()
+
+    def takes(self, message: Any, payload: StreamReader) -> bool:
+        """See `Fast`: a `POST` to the path itself over HTTP/1.1, on a connection that stays.
+
+        Its body is here, without codings and not multipart; nothing is expected of us before. While
+        the agent drains it takes nothing.
+        """
+        if (
+            not isinstance(message, RawRequestMessage)
+            or message.method != "POST"
+            or not message.path.startswith(PATH)
+            or message.path[_QUERY_AT : _QUERY_AT + 1] not in ("", "?")
+            or message.version != HttpVersion11
+            or message.should_close
+            or message.chunked
+            or message.upgrade
+            or not payload.is_eof()
+            or payload.exception() is not None
+            or self.entrance.draining
+        ):
+            return False
+        headers = message.headers
+        if any(name in headers for name in _UNUSUAL):
+            return False
+        return headers.get("Content-Type", "")[:9].lower() != "multipart"
+
+    def begin(self, connection: Connection, message: Any, payload: StreamReader) -> None:
+        """See `Fast`."""
+        _Call(self, connection, self.bodies.claim()).begin(message, payload)
+
+
+class _Call:
+    """One request on its way. `cancel` is for an agent that stops."""
+
+    __slots__ = ("_claim", "_connection", "_image", "_path", "_request", "_work")
+
+    def __init__(self, path: FastPath, connection: Connection, claim: Claim) -> None:
+        self._path = path
+        self._connection = connection
+        self._claim = claim
+        self._image = b""
+        self._request: Request | None = None
+        self._work: asyncio.Future[Any] | None = None
+
+    def begin(self, message: RawRequestMessage, payload: StreamReader) -> None:
+        """As `ClassifyRoutes.classify` does, up to the pool."""
+        path = self._path
+        path.entrance.enter(self)
+        try:
+            arrived = time.monotonic()
+            headers = message.headers
+            trace = parse_trace(headers.get("traceparent"))
+            asked = parse_query(message.url.raw_query_string)
+            counted = path.keys.counted(asked.app, headers)
+            request = path.classifier.resolve(asked, arrived, trace, counted)
+            self._image = path.bodies.image(payload, self._claim)
+            self._request = request
+            self._work = path.classifier.begin(self._image, request)
+        except Exception as error:
+            self._refuse(error)
+        else:
+            self._work.add_done_callback(self._inferred)
+
+    def _inferred(self, future: asyncio.Future[LocalAnswer]) -> None:
+        """The edge's answer is there, or why there is none."""
+        request, classifier = self._request, self._path.classifier
+        assert request is not None
+        fault = shutting_down() if future.cancelled() else future.exception()
+        if fault is not None:
+            if isinstance(fault, HawkVisionError) and not future.cancelled():
+                classifier.failed(request)
+            self._refuse(fault)
+            return
+        try:
+            edge = future.result()
+            if CascadePolicy.answers_locally(edge.prediction, request.target):
+                self._answer(classifier.reply(request, self._image, edge))
+            else:
+                self._work = self._path.loop.create_task(self._escalate(request, edge))
+        except Exception as error:
+            self._refuse(error)
+
+    async def _escalate(self, request: Request, edge: LocalAnswer) -> None:
+        try:
+            _, answer = await self._path.classifier.complete(self._image, request, edge)
+            self._answer(answer)
+        except asyncio.CancelledError:
+            self._refuse(shutting_down())
+            raise
+        except Exception as error:
+            self._refuse(error)
+
+    def cancel(self) -> object:
+        """Give up: its client is told that the agent shuts down."""
+        return self._work is not None and self._work.cancel()
+
+    def _answer(self, answer: Answer) -> None:
+        close = self._path.entrance.draining
+        self._end(whole_json(encoded(answer.as_dict()), close=close), close=close)
+
+    def _refuse(self, error: BaseException) -> None:
+        close = self._path.entrance.draining
+        reply = self._path.entrance.refused(error, "POST", PATH)
+        self._end(whole_reply(reply, close=close), close=close)
+
+    def _end(self, reply: bytes, *, close: bool) -> None:
+        self._claim.release()
+        self._image, self._work = b"", None
+        self._path.entrance.leave(self)
+        self._connection.says(reply, close=close)
