@@ -7,6 +7,7 @@ import itertools
 import secrets
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.local import LocalAnswer, LocalTask
@@ -22,8 +23,7 @@ from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.records import AppTarget
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request whose parameters are resolved: the task, the threshold, the deadline.
 
     `app` is the app as it is counted (see `hawkvision.tracking.trust`).

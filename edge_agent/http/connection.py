@@ -134,6 +134,11 @@ class Connection(web.RequestHandler):
                 self._parse(data[start : start + _SLICE])
                 self._weigh(min(_SLICE, len(data) - start))
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """See aiohttp, whose streams ask for it after every body."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def _parse(self, data: bytes) -> None:
         """Let aiohttp read it; a request that the fast path takes aiohttp's loop never hears of."""
         waiter = self._waiter

@@ -27,8 +27,7 @@ from hawkvision.contract.answer import Answer
 from hawkvision.errors import HawkVisionError
 
 PATH = "/v1/classify"
-_QUERY_AT = len(PATH)
-_UNUSUAL = ("Content-Encoding", "Expect", "Upgrade", "Transfer-Encoding")
+_WITH_QUERY = f"{PATH}?"
 
 
 class FastPath:
@@ -49,24 +48,18 @@ class FastPath:
         Its body is here, without codings and not multipart; nothing is expected of us before. While
         the agent drains it takes nothing.
         """
-        if (
-            not isinstance(message, RawRequestMessage)
-            or message.method != "POST"
-            or not message.path.startswith(PATH)
-            or message.path[_QUERY_AT : _QUERY_AT + 1] not in ("", "?")
-            or message.version != HttpVersion11
-            or message.should_close
-            or message.chunked
-            or message.upgrade
-            or not payload.is_eof()
-            or payload.exception() is not None
-            or self.entrance.draining
-        ):
+        if not isinstance(message, RawRequestMessage) or self.entrance.draining:
             return False
-        headers = message.headers
-        if any(name in headers for name in _UNUSUAL):
+        path, headers = message.path, message.headers
+        if message.method != "POST" or not (path == PATH or path.startswith(_WITH_QUERY)):
             return False
-        return headers.get("Content-Type", "")[:9].lower() != "multipart"
+        if message.should_close or message.upgrade or message.chunked:
+            return False
+        if "Content-Encoding" in headers or "Expect" in headers:
+            return False
+        if headers.get("Content-Type", "")[:9].lower() == "multipart":
+            return False
+        return message.version == HttpVersion11 and payload.is_eof() and payload.exception() is None
 
     def begin(self, connection: Connection, message: Any, payload: StreamReader) -> None:
         """See `Fast`."""

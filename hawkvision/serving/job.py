@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from hawkvision.errors import DeadlineExceeded
 from hawkvision.serving.claims import ANYBODY, Claim
@@ -60,8 +59,7 @@ class _TooLarge(BaseException):
     """For another thread than this one. Not an Exception: no work may take it for a fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(NamedTuple):
     """What came of a job on a thread, and what it took there (None: it was not begun)."""
 
     how: Literal["done", "later", "too large"]
