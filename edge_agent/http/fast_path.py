@@ -1,6 +1,7 @@
-"""The short way of the request that most are: one image, here in one piece, to `/v1/classify`.
+"""The short way of the requests that most are: one image, here in one piece, to `/v1/classify`;
+and of probes, which are to say that the agent lives while it has much to do.
 
-Its head is parsed by aiohttp's parser as all are; the objects, tasks and timers that aiohttp makes
+Heads are parsed by aiohttp's parser as all are; the objects, tasks and timers that aiohttp makes
 for a request are left out. What is unusual goes aiohttp's way: see `FastPath.takes`.
 """
 
@@ -18,6 +19,7 @@ from edge_agent.classify import Classifier, Request
 from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader, Claim
 from edge_agent.http.connection import Connection
+from edge_agent.http.health import said
 from edge_agent.http.replies import encoded, shutting_down, whole_json, whole_reply
 from edge_agent.http.routes import Entrance
 from edge_agent.local import LocalAnswer
@@ -27,6 +29,9 @@ from hawkvision.contract.answer import Answer
 from hawkvision.errors import HawkVisionError
 
 PATH = "/v1/classify"
+PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
+"""Both say the same until the agent drains, and then they are not for here."""
+
 _WITH_QUERY = f"{PATH}?"
 
 
@@ -43,15 +48,19 @@ class FastPath:
         self.loop = asyncio.get_running_loop()
 
     def takes(self, message: Any, payload: StreamReader) -> bool:
-        """See `Fast`: a `POST` to the path itself over HTTP/1.1, on a connection that stays.
+        """See `Fast`: an image, or a probe, over HTTP/1.1 on a connection that stays.
 
         Its body is here, without codings and not multipart; nothing is expected of us before. While
         the agent drains it takes nothing.
         """
         if not isinstance(message, RawRequestMessage) or self.entrance.draining:
             return False
-        path, headers = message.path, message.headers
-        if message.method != "POST" or not (path == PATH or path.startswith(_WITH_QUERY)):
+        method, path, headers = message.method, message.path, message.headers
+        if method == "POST":
+            usual = path == PATH or path.startswith(_WITH_QUERY)
+        else:
+            usual = method == "GET" and path in PROBES
+        if not usual:
             return False
         if message.should_close or message.upgrade or message.chunked:
             return False
@@ -63,6 +72,9 @@ class FastPath:
 
     def begin(self, connection: Connection, message: Any, payload: StreamReader) -> None:
         """See `Fast`."""
+        if message.method == "GET":
+            connection.says(whole_reply(said(200), close=False), close=False)
+            return
         _Call(self, connection, self.bodies.claim()).begin(message, payload)
 
 

@@ -100,7 +100,7 @@ def whole_json(body: bytes, *, close: bool) -> bytes:
 
 def whole_reply(reply: web.Response, *, close: bool) -> bytes:
     """Any answer with its headers as it goes over the line, HTTP/1.1."""
-    body = reply.body
+    body = reply.body or b""
     assert isinstance(body, bytes)
     fields = [f"{name}: {value}\r\n" for name, value in reply.headers.items()]
     fields.append(f"Content-Length: {len(body)}")

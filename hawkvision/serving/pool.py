@@ -5,16 +5,15 @@ dropped unserved. Large images wait in a queue of their own, for threads of thei
 back, half as many: whoever sends small ones does not wait for them.
 
 Work that is known to be quick (`pace.py`) the event loop does itself, as if it were one of the
-threads: going to a thread and back costs more than it is worth there. It does one such job in each
-of its rounds, so that whatever else it has to do waits for one job at most; what is left goes to
-the other threads, if there are any.
+threads: going to a thread and back costs more than it is worth there. It does such jobs for two
+milliseconds of each of its rounds, so that whatever else it has to do waits for little more; what
+is left goes to the other threads, if there are any.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import os
 import queue
 import threading
 import time
@@ -28,6 +27,7 @@ from hawkvision.serving.batcher import made_way
 from hawkvision.serving.claims import ANYBODY, Claim
 from hawkvision.serving.fair_queue import FairQueue
 from hawkvision.serving.job import Clock, Job, Ran, Ticket
+from hawkvision.serving.nice import yield_by
 from hawkvision.serving.pace import Pace
 
 In = TypeVar("In")
@@ -38,6 +38,10 @@ QUICK_PIXELS = 2_100_000
 
 LOOP_PIXELS = 500_000
 """A job that decodes more than this is nothing for the event loop, however quick others are."""
+
+ROUND_S = 0.002
+"""So long the event loop does kept jobs before others have their turn, seconds; it ends the last.
+One after the other they find the network in the processor's caches."""
 
 _YIELDS = 10
 """By so much threads for large jobs are nicer, setpriority(2): about a tenth of a busy core."""
@@ -261,18 +265,24 @@ class WorkerPool:
         return future
 
     def _turn(self) -> None:
-        """On the event loop, once in a round: do one kept job. Threads may have the others."""
+        """On the event loop, once in a round: do kept jobs for `ROUND_S`, one at least."""
+        until = time.perf_counter() + ROUND_S
+        while self._do_kept() and time.perf_counter() < until:
+            pass
+        self._turning = bool(self._quick.kept)
+        if self._turning:
+            self._loop.call_soon(self._turn)
+
+    def _do_kept(self) -> bool:
+        """Do one kept job. Threads may have the others; whether any are left."""
         lane = self._quick
         with self._lock:
             if self._large.admission.pending:
                 lane.lend(math.inf)
             job = lane.take_kept()
             lane.lend(lane.helpers)
-            self._turning = bool(lane.kept)
-        if self._turning:
-            self._loop.call_soon(self._turn)
         if job is None:
-            return
+            return False
         items = job.items
         ran = job.run(LOOP_PIXELS)
         with self._lock:
@@ -280,6 +290,7 @@ class WorkerPool:
             settled = self._is_done(job, ran, lane)
         if settled:
             job.settle()
+        return bool(lane.kept)
 
     def _note(self, lane: _Lane, job: Job, items: int, ran: Ran) -> None:
         """Learn from a job that was done, or weighed too much here. Under the lock."""
@@ -330,7 +341,7 @@ class WorkerPool:
                     ahead = lane.ahead(claim)
 
     def _serve(self, lane: _Lane) -> None:
-        _yield_by(lane.nice)
+        yield_by(lane.nice)
         while lane.turns.get():
             with self._lock:
                 job = lane.take()
@@ -383,15 +394,3 @@ class WorkerPool:
         """Let the threads end after the queued jobs."""
         self._quick.close()
         self._large.close()
-
-
-def _yield_by(nice: int) -> None:
-    """Let this thread stand back, where the system knows that of threads (Linux)."""
-    if not nice or not hasattr(os, "setpriority") or not os.path.exists("/proc/self/task"):  # noqa: PTH110
-        return
-    thread = threading.get_native_id()
-    try:
-        now = os.getpriority(os.PRIO_PROCESS, thread)
-        os.setpriority(os.PRIO_PROCESS, thread, min(19, now + nice))
-    except OSError:  # a sandbox may forbid it: then large jobs take their share
-        return
