@@ -8,6 +8,12 @@ from __future__ import annotations
 MOST_S = 0.003
 """Work that takes longer than this, on average, is not for the event loop, seconds."""
 
+ALONE_S = 0.001
+"""Of work that takes less than this, on average, the event loop does all, seconds. A thread that
+helped would want the interpreter as often as the loop does: measured, each job then costs both
+a fifth more, and together they do little more in the same time. Use of several cores is by
+several processes."""
+
 _LEARN = 1 / 16
 """Weight of one job in the moving means: a single slow one of 50 ms shows at once."""
 
@@ -15,13 +21,14 @@ _LEARN = 1 / 16
 class Pace:
     """Sans-I/O; one for each kind of work (a network, say). Quick only once it is known to be.
 
-    `most_s` is the longest mean time of a light job, in seconds.
+    `most_s` is the longest mean time of a light job, in seconds; below `alone_s` nobody helps.
     """
 
-    __slots__ = ("_heavy", "_light_s", "_most_s")
+    __slots__ = ("_alone_s", "_heavy", "_light_s", "_most_s")
 
-    def __init__(self, most_s: float = MOST_S) -> None:
+    def __init__(self, most_s: float = MOST_S, alone_s: float = ALONE_S) -> None:
         self._most_s = most_s
+        self._alone_s = alone_s
         self._light_s: float | None = None
         self._heavy = 0.0
 
@@ -29,6 +36,11 @@ class Pace:
     def quick(self) -> bool:
         """Whether most jobs are light, and light ones done within the time."""
         return self._light_s is not None and self._light_s <= self._most_s and self._heavy < 0.5
+
+    @property
+    def alone(self) -> bool:
+        """Whether the event loop is best left alone with it. Of what is quick."""
+        return self._light_s is not None and self._light_s < self._alone_s
 
     def learn(self, spent_s: float, *, light: bool) -> None:
         """A job is done, after so many seconds of work; heavy ones are not the loop's anyway."""

@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
-from hawkvision.errors import DeadlineExceeded, Overloaded
-from hawkvision.serving.admission import Admission, whole_seconds
-from hawkvision.serving.batcher import made_way
+from hawkvision.errors import Overloaded
 from hawkvision.serving.claims import ANYBODY, Claim
 from hawkvision.serving.fair_queue import FairQueue
 from hawkvision.serving.job import Clock, Job, Ran, Ticket
+from hawkvision.serving.lane import Lane, Line
 from hawkvision.serving.nice import yield_by
 from hawkvision.serving.pace import Pace
 
@@ -45,129 +43,6 @@ One after the other they find the network in the processor's caches."""
 
 _YIELDS = 10
 """By so much threads for large jobs are nicer, setpriority(2): about a tenth of a busy core."""
-
-
-class _Line(Protocol):
-    """Jobs in some order: a deque, or a `FairQueue`."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Job]: ...
-    def append(self, job: Job, /) -> None: ...
-    def popleft(self) -> Job: ...
-    def remove(self, job: Job, /) -> None: ...
-
-
-class _Lane:
-    """A queue and the threads that serve it. Not started before its first job.
-
-    Jobs that are `kept` wait for the event loop; `busy` counts those that threads have or wait for
-    them, and while it is below `helpers` kept ones are for threads too.
-    """
-
-    def __init__(
-        self, name: str, threads: int, max_queue: int, most: float, nice: int, line: _Line
-    ) -> None:
-        self.admission = Admission(threads, max_queue)
-        self.waiting = line
-        self.kept: deque[Job] = deque()
-        self.busy = 0
-        self.helpers = threads - 1
-        self.turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self.most = most
-        self.nice = nice
-        self._names = [f"{name}-{index}" for index in range(threads)]
-        self._started = False
-
-    def start(self, serve: Callable[[_Lane], None]) -> None:
-        """Let its threads `serve` it; the second time nothing happens."""
-        if self._started:
-            return
-        self._started = True
-        for name in self._names:
-            threading.Thread(target=serve, args=(self,), name=name, daemon=True).start()
-
-    def append(self, job: Job) -> None:
-        """Queue a job for which there is room."""
-        self.admission.entered(job.items)
-        self._give(job)
-
-    def keep(self, job: Job) -> None:
-        """Queue a job for the event loop."""
-        self.admission.entered(job.items)
-        self.kept.append(job)
-
-    def lend(self, most: float) -> None:
-        """Let threads take of the kept jobs, while fewer than `most` are theirs."""
-        while self.kept and self.busy < most:
-            self._give(self.kept.popleft())
-
-    def _give(self, job: Job) -> None:
-        self.busy += 1
-        self.waiting.append(job)
-        self.turns.put(True)
-
-    def take(self) -> Job | None:
-        """The next job, or None if it was dropped meanwhile."""
-        if not self.waiting:
-            return None
-        return self._begun(self.waiting.popleft())
-
-    def take_kept(self) -> Job | None:
-        """The next job for the event loop, if there is one."""
-        return self._begun(self.kept.popleft()) if self.kept else None
-
-    def take_more(self) -> Job | None:
-        """A kept job for a thread that has just ended one and need not be woken for it."""
-        if self.waiting or self.busy >= self.helpers or not self.kept:
-            return None
-        self.busy += 1
-        return self.take_kept()
-
-    def _begun(self, job: Job) -> Job:
-        self.admission.started(job.items)
-        return job
-
-    def drop_unwanted(self) -> list[Job]:
-        """Make room: what nobody wants need not wait for a thread to find that out."""
-        dropped = [job for job in self.waiting if not job.wanted]
-        for job in dropped:
-            self._withdraw(job)
-        for job in [job for job in self.kept if not job.wanted]:
-            self.kept.remove(job)
-            self.admission.withdrawn(job.items)
-            dropped.append(job)
-        for job in dropped:
-            try:
-                job.check()
-            except DeadlineExceeded as error:
-                job.fault = error
-        return dropped
-
-    def drop_lower(self, claim: Claim) -> Job | None:
-        """Make room: the job of the lowest priority, if that is lower than the claim's."""
-        if not self.waiting:
-            return None
-        last = max(self.waiting, key=lambda job: (job.claim.priority, job.deadline))
-        if last.claim.priority <= claim.priority:
-            return None
-        self._withdraw(last)
-        last.fault = made_way(whole_seconds(self.admission.wait_s))
-        return last
-
-    def ahead(self, claim: Claim) -> int:
-        """Waiting items that a job with such a claim cannot pass."""
-        return sum(job.items for job in self.waiting if job.claim.priority <= claim.priority)
-
-    def _withdraw(self, job: Job) -> None:
-        self.waiting.remove(job)
-        self.busy -= 1
-        self.admission.withdrawn(job.items)
-
-    def close(self) -> None:
-        """Let the threads end after the queued jobs."""
-        if self._started:
-            for _ in self._names:
-                self.turns.put(False)
 
 
 class WorkerPool:
@@ -195,8 +70,8 @@ class WorkerPool:
         self._fair = fair
         self._loop = loop
         self._clock = clock
-        self._quick = _Lane("infer", threads, max_queue, quick_pixels, 0, self._line())
-        self._large = _Lane(
+        self._quick = Lane("infer", threads, max_queue, quick_pixels, 0, self._line())
+        self._large = Lane(
             "large", max(1, threads // 2), max_queue, math.inf, _YIELDS, self._line()
         )
         self._lock = threading.Lock()
@@ -205,7 +80,7 @@ class WorkerPool:
         self._turning = False
         self._quick.start(self._serve)
 
-    def _line(self) -> _Line:
+    def _line(self) -> Line:
         return FairQueue[Job]() if self._fair else deque[Job]()
 
     @property
@@ -292,14 +167,15 @@ class WorkerPool:
             job.settle()
         return bool(lane.kept)
 
-    def _note(self, lane: _Lane, job: Job, items: int, ran: Ran) -> None:
+    def _note(self, lane: Lane, job: Job, items: int, ran: Ran) -> None:
         """Learn from a job that was done, or weighed too much here. Under the lock."""
         lane.admission.ended(items, None if ran.how == "too large" else ran.spent_s)
         if ran.how == "later" or job.pace is None or ran.spent_s is None or job.fault is not None:
             return
         job.pace.learn(ran.spent_s, light=job.weight <= LOOP_PIXELS)
+        self._quick.alone = job.pace.quick and job.pace.alone
 
-    def _is_done(self, job: Job, ran: Ran, lane: _Lane) -> bool:
+    def _is_done(self, job: Job, ran: Ran, lane: Lane) -> bool:
         """Whether it can be handed over; one that is too large here goes to `lane`, if it can."""
         return ran.how == "done" or (ran.how == "too large" and not self._moved(job, lane))
 
@@ -308,25 +184,34 @@ class WorkerPool:
         with self._lock:
             return sum(job.items for job in self._quick.waiting if job.work == work)
 
-    def _enter(self, lane: _Lane, job: Job) -> None:
+    def _enter(self, lane: Lane, job: Job) -> None:
         """Queue it for threads, or raise Overloaded. Under the lock."""
         self._admit(lane, job)
         lane.append(job)
 
-    def _admit(self, lane: _Lane, job: Job) -> None:
+    def _admit(self, lane: Lane, job: Job) -> None:
         """Raise Overloaded where a job has no place. Under the lock."""
         if lane.admission.idle:
             job.until = math.inf
         else:
-            self._check_room(lane, job.items, job.deadline, job.claim)
+            alone = lane.alone and job.pace is not None
+            self._check_room(lane, job.items, job.deadline, job.claim, alone=alone)
             job.until = job.deadline
 
-    def _check_room(self, lane: _Lane, items: int, deadline: float, claim: Claim = ANYBODY) -> None:
+    def _check_room(
+        self,
+        lane: Lane,
+        items: int,
+        deadline: float,
+        claim: Claim = ANYBODY,
+        *,
+        alone: bool = False,
+    ) -> None:
         patience_s = deadline - self._clock()
         ahead = lane.ahead(claim) if self._fair else None
         while True:
             try:
-                lane.admission.check(items, patience_s, ahead)
+                lane.admission.check(items, patience_s, ahead, alone=alone)
                 return
             except Overloaded:
                 dropped = lane.drop_unwanted()
@@ -340,7 +225,7 @@ class WorkerPool:
                 if ahead is not None:
                     ahead = lane.ahead(claim)
 
-    def _serve(self, lane: _Lane) -> None:
+    def _serve(self, lane: Lane) -> None:
         yield_by(lane.nice)
         while lane.turns.get():
             with self._lock:
@@ -365,7 +250,7 @@ class WorkerPool:
         with self._lock:
             self._quick.append(job)
 
-    def _moved(self, job: Job, lane: _Lane) -> bool:
+    def _moved(self, job: Job, lane: Lane) -> bool:
         """Whether a job that turned out to be large has a place elsewhere. Under the lock."""
         lane.start(self._serve)
         try:

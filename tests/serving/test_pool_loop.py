@@ -139,7 +139,8 @@ async def test_other_threads_take_what_the_loop_leaves() -> None:
             together.wait()
             return threading.current_thread().name
 
-        pace = quick()
+        pace = Pace(60.0, alone_s=0.0)
+        pace.learn(0.0, light=True)
         found = await asyncio.gather(*(pool.submit(meet, None, pace=pace) for _ in range(8)))
         assert found.count(HERE) == 4 and pool.pending == 0
 
