@@ -59,11 +59,16 @@ class _TooLarge(BaseException):
     """For another thread than this one. Not an Exception: no work may take it for a fault."""
 
 
-class Ran(NamedTuple):
-    """What came of a job on a thread, and what it took there (None: it was not begun)."""
+How = Literal["done", "later", "too large"]
 
-    how: Literal["done", "later", "too large"]
+
+class Ran(NamedTuple):
+    """What came of a job on a thread; how long it took there (None: it was not begun), and how
+    much of that the thread was at work."""
+
+    how: How
     spent_s: float | None
+    busy_s: float = 0.0
 
 
 class Office(Protocol):
@@ -166,19 +171,24 @@ class Job:
         """Do the work in this thread, unless nobody wants it, or it weighs over `most`."""
         self.weight, self._most = 0, most
         start: float | None = None
+        busy = 0.0
+        how: How = "done"
         try:
             self.check()
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.thread_time()
             result = self.work(self.item, self)
         except _TooLarge:
-            return Ran("too large", None if start is None else time.perf_counter() - start)
+            how = "too large"
         except BaseException as error:
             self.fault = error
         else:
             if result is LATER:  # from here on it is another thread's
-                return Ran("later", time.perf_counter() - start)
-            self.result = result
-        return Ran("done", None if start is None else time.perf_counter() - start)
+                how = "later"
+            else:
+                self.result = result
+        if start is None:
+            return Ran(how, None)
+        return Ran(how, time.perf_counter() - start, time.thread_time() - busy)
 
     def settle(self) -> None:
         """Hand over what came of it; on the event loop, once.

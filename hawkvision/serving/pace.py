@@ -8,11 +8,10 @@ from __future__ import annotations
 MOST_S = 0.003
 """Work that takes longer than this, on average, is not for the event loop, seconds."""
 
-ALONE_S = 0.001
-"""Of work that takes less than this, on average, the event loop does all, seconds. A thread that
-helped would want the interpreter as often as the loop does: measured, each job then costs both
-a fifth more, and together they do little more in the same time. Use of several cores is by
-several processes."""
+ALONE_S = 0.0012
+"""Of work that keeps a processor busy for less than this, on average, the event loop does all,
+seconds. A thread that helped would want the interpreter as often as the loop does: each job would
+cost both more, and together they would do little more. For several cores there are workers."""
 
 _LEARN = 1 / 16
 """Weight of one job in the moving means: a single slow one of 50 ms shows at once."""
@@ -24,12 +23,13 @@ class Pace:
     `most_s` is the longest mean time of a light job, in seconds; below `alone_s` nobody helps.
     """
 
-    __slots__ = ("_alone_s", "_heavy", "_light_s", "_most_s")
+    __slots__ = ("_alone_s", "_busy_s", "_heavy", "_light_s", "_most_s")
 
     def __init__(self, most_s: float = MOST_S, alone_s: float = ALONE_S) -> None:
         self._most_s = most_s
         self._alone_s = alone_s
         self._light_s: float | None = None
+        self._busy_s = 0.0
         self._heavy = 0.0
 
     @property
@@ -40,12 +40,19 @@ class Pace:
     @property
     def alone(self) -> bool:
         """Whether the event loop is best left alone with it. Of what is quick."""
-        return self._light_s is not None and self._light_s < self._alone_s
+        return self._light_s is not None and self._busy_s < self._alone_s
 
-    def learn(self, spent_s: float, *, light: bool) -> None:
-        """A job is done, after so many seconds of work; heavy ones are not the loop's anyway."""
+    def learn(self, spent_s: float, busy_s: float | None = None, *, light: bool) -> None:
+        """A job is done, after so many seconds, `busy_s` of them at work (None: all).
+
+        Heavy ones are not the loop's anyway.
+        """
         self._heavy += _LEARN * ((not light) - self._heavy)
-        if light and self._light_s is None:
-            self._light_s = spent_s
-        elif light and self._light_s is not None:
+        if not light:
+            return
+        busy_s = spent_s if busy_s is None else busy_s
+        if self._light_s is None:
+            self._light_s, self._busy_s = spent_s, busy_s
+        else:
             self._light_s += _LEARN * (spent_s - self._light_s)
+            self._busy_s += _LEARN * (busy_s - self._busy_s)

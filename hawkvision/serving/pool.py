@@ -172,7 +172,7 @@ class WorkerPool:
         lane.admission.ended(items, None if ran.how == "too large" else ran.spent_s)
         if ran.how == "later" or job.pace is None or ran.spent_s is None or job.fault is not None:
             return
-        job.pace.learn(ran.spent_s, light=job.weight <= LOOP_PIXELS)
+        job.pace.learn(ran.spent_s, ran.busy_s, light=job.weight <= LOOP_PIXELS)
         self._quick.alone = job.pace.quick and job.pace.alone
 
     def _is_done(self, job: Job, ran: Ran, lane: Lane) -> bool:
