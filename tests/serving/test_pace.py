@@ -40,3 +40,13 @@ def test_work_that_is_mostly_heavy_is_not_even_begun() -> None:
     for _ in range(40):
         pace.learn(0.01, light=False)
     assert not pace.quick
+
+
+def test_the_loop_is_left_alone_with_what_keeps_a_processor_busy_for_a_moment() -> None:
+    pace = Pace(0.003, alone_s=0.001)
+    assert not pace.alone
+    pace.learn(0.0025, 0.0008, light=True)  # it was kept waiting
+    assert pace.alone and pace.quick
+    for _ in range(64):
+        pace.learn(0.0025, 0.002, light=True)
+    assert not pace.alone and pace.quick

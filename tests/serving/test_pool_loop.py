@@ -145,6 +145,15 @@ async def test_other_threads_take_what_the_loop_leaves() -> None:
         assert found.count(HERE) == 4 and pool.pending == 0
 
 
+async def test_nobody_helps_with_the_lightest() -> None:
+    async with opened(threads=2) as pool:
+        pace = quick()
+        await pool.submit(where, None, pace=pace)
+        assert pace.alone
+        found = await asyncio.gather(*(pool.submit(where, None, pace=pace) for _ in range(8)))
+        assert found == [HERE] * 8
+
+
 async def test_many_quick_jobs_of_many_threads_all_come_back() -> None:
     async with opened(threads=4, max_queue=2000) as pool:
         pace = quick()
