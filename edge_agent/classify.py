@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import secrets
 import time
@@ -19,6 +18,7 @@ from edge_agent.upstream import Answered, Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.contract.answer import Answer, Promise
 from hawkvision.errors import HawkVisionError, UnknownApp, UnknownTask
+from hawkvision.serving.job import Waiter
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.records import AppTarget
 
@@ -122,16 +122,19 @@ class Classifier:
     async def answer(self, image: bytes, request: Request) -> tuple[Outcome, Answer]:
         """As `classify`, and what it was made of."""
         try:
-            edge = await self.begin(image, request)
+            local = request.local
+            edge = await self.pool.submit(
+                local.answer, image, deadline=request.deadline, pace=local.pace
+            )
         except HawkVisionError:
             self.failed(request)
             raise
         return await self.complete(image, request, edge)
 
-    def begin(self, image: bytes, request: Request) -> asyncio.Future[LocalAnswer]:
-        """The edge's part of an answer, from the pool. Raises Overloaded."""
+    def begin(self, image: bytes, request: Request, into: Waiter) -> None:
+        """The edge's part of an answer (`LocalAnswer`), promised. Raises Overloaded."""
         local = request.local
-        return self.pool.submit(local.answer, image, deadline=request.deadline, pace=local.pace)
+        self.pool.enter(local.answer, image, into, deadline=request.deadline, pace=local.pace)
 
     def failed(self, request: Request) -> None:
         """The edge gave no answer to an image."""

@@ -79,9 +79,9 @@ class FastPath:
 
 
 class _Call:
-    """One request on its way. `cancel` is for an agent that stops."""
+    """One request on its way: the pool's `Waiter`, and `Cancellable` for an agent that stops."""
 
-    __slots__ = ("_claim", "_connection", "_image", "_path", "_request", "_work")
+    __slots__ = ("_claim", "_connection", "_done", "_image", "_path", "_request", "_task")
 
     def __init__(self, path: FastPath, connection: Connection, claim: Claim) -> None:
         self._path = path
@@ -89,9 +89,10 @@ class _Call:
         self._claim = claim
         self._image = b""
         self._request: Request | None = None
-        self._work: asyncio.Future[Any] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._done = False
 
-    def begin(self, message: RawRequestMessage, payload: StreamReader) -> None:
+    def begin(self, message: Any, payload: StreamReader) -> None:
         """As `ClassifyRoutes.classify` does, up to the pool."""
         path = self._path
         path.entrance.enter(self)
@@ -101,33 +102,36 @@ class _Call:
             trace = parse_trace(headers.get("traceparent"))
             asked = parse_query(message.url.raw_query_string)
             counted = path.keys.counted(asked.app, headers)
-            request = path.classifier.resolve(asked, arrived, trace, counted)
+            self._request = path.classifier.resolve(asked, arrived, trace, counted)
             self._image = path.bodies.image(payload, self._claim)
-            self._request = request
-            self._work = path.classifier.begin(self._image, request)
+            path.classifier.begin(self._image, self._request, self)
         except Exception as error:
             self._refuse(error)
-        else:
-            self._work.add_done_callback(self._inferred)
 
-    def _inferred(self, future: asyncio.Future[LocalAnswer]) -> None:
-        """The edge's answer is there, or why there is none."""
+    def done(self) -> bool:
+        """See `Waiter`."""
+        return self._done
+
+    cancelled = done
+    """What is answered the pool need not do: only a stop answers before it has."""
+
+    def set_result(self, edge: LocalAnswer, /) -> None:
+        """See `Waiter`: the edge's answer."""
         request, classifier = self._request, self._path.classifier
         assert request is not None
-        fault = shutting_down() if future.cancelled() else future.exception()
-        if fault is not None:
-            if isinstance(fault, HawkVisionError) and not future.cancelled():
-                classifier.failed(request)
-            self._refuse(fault)
-            return
         try:
-            edge = future.result()
             if CascadePolicy.answers_locally(edge.prediction, request.target):
                 self._answer(classifier.reply(request, self._image, edge))
             else:
-                self._work = self._path.loop.create_task(self._escalate(request, edge))
+                self._task = self._path.loop.create_task(self._escalate(request, edge))
         except Exception as error:
             self._refuse(error)
+
+    def set_exception(self, fault: BaseException, /) -> None:
+        """See `Waiter`."""
+        if isinstance(fault, HawkVisionError) and self._request is not None:
+            self._path.classifier.failed(self._request)
+        self._refuse(fault)
 
     async def _escalate(self, request: Request, edge: LocalAnswer) -> None:
         try:
@@ -140,8 +144,11 @@ class _Call:
             self._refuse(error)
 
     def cancel(self) -> object:
-        """Give up: its client is told that the agent shuts down."""
-        return self._work is not None and self._work.cancel()
+        """See `Cancellable`: its client is told that the agent shuts down."""
+        if self._task is not None:
+            return self._task.cancel()
+        self._refuse(shutting_down())
+        return None
 
     def _answer(self, answer: Answer) -> None:
         close = self._path.entrance.draining
@@ -153,7 +160,10 @@ class _Call:
         self._end(whole_reply(reply, close=close), close=close)
 
     def _end(self, reply: bytes, *, close: bool) -> None:
+        if self._done:
+            return
+        self._done = True
         self._claim.release()
-        self._image, self._work = b"", None
+        self._image, self._task = b"", None
         self._path.entrance.leave(self)
         self._connection.says(reply, close=close)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
@@ -71,6 +70,26 @@ class Ran(NamedTuple):
     busy_s: float = 0.0
 
 
+class Waiter(Protocol):
+    """Who gets a job's answer: a future, or what does without one. Of the event loop alone."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more: it is answered, or cancelled."""
+        ...
+
+    def cancelled(self) -> bool:
+        """Whether it was given up."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """The answer; once. It may not raise."""
+        ...
+
+    def set_exception(self, fault: BaseException, /) -> None:
+        """Why there is none; once. It may not raise."""
+        ...
+
+
 class Office(Protocol):
     """Where jobs go that have left their thread."""
 
@@ -113,7 +132,7 @@ class Job:
         items: int,
         deadline: float,
         clock: Clock,
-        future: asyncio.Future[Any],
+        future: Waiter,
         office: Office,
         claim: Claim = ANYBODY,
         pace: Pace | None = None,

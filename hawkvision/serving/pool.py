@@ -18,12 +18,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hawkvision.errors import Overloaded
 from hawkvision.serving.claims import ANYBODY, Claim
 from hawkvision.serving.fair_queue import FairQueue
-from hawkvision.serving.job import Clock, Job, Ran, Ticket
+from hawkvision.serving.job import Clock, Job, Ran, Ticket, Waiter
 from hawkvision.serving.lane import Lane, Line
 from hawkvision.serving.nice import yield_by
 from hawkvision.serving.pace import Pace
@@ -125,30 +125,47 @@ class WorkerPool:
         withdraws the job.
         """
         future: asyncio.Future[Out] = self._loop.create_future()
-        job = Job(work, item, items, deadline, self._clock, future, self, claim, pace)
+        self.enter(work, item, future, items=items, deadline=deadline, pace=pace, claim=claim)
+        return future
+
+    def enter(
+        self,
+        work: Callable[[In, Ticket], Any],
+        item: In,
+        into: Waiter,
+        *,
+        items: int = 1,
+        deadline: float = math.inf,
+        pace: Pace | None = None,
+        claim: Claim = ANYBODY,
+    ) -> None:
+        """As `submit`, for a waiter that is not a future."""
+        job = Job(work, item, items, deadline, self._clock, into, self, claim, pace)
         lane = self._quick
         with self._lock:
             self._admit(lane, job)
             # Beside large ones it might have to wait for memory.
             if pace is None or not pace.quick or self._large.admission.pending:
                 lane.append(job)
-                return future
+                return
             lane.keep(job)
         if not self._turning:
             self._turning = True
             self._loop.call_soon(self._turn)
-        return future
 
     def _turn(self) -> None:
         """On the event loop, once in a round: do kept jobs for `ROUND_S`, one at least."""
         until = time.perf_counter() + ROUND_S
-        while self._do_kept() and time.perf_counter() < until:
+        settled: list[Job] = []
+        while self._do_kept(settled) and time.perf_counter() < until:
             pass
         self._turning = bool(self._quick.kept)
         if self._turning:
             self._loop.call_soon(self._turn)
+        for job in settled:
+            job.settle()
 
-    def _do_kept(self) -> bool:
+    def _do_kept(self, settled: list[Job]) -> bool:
         """Do one kept job. Threads may have the others; whether any are left."""
         lane = self._quick
         with self._lock:
@@ -162,9 +179,8 @@ class WorkerPool:
         ran = job.run(LOOP_PIXELS)
         with self._lock:
             self._note(lane, job, items, ran)
-            settled = self._is_done(job, ran, lane)
-        if settled:
-            job.settle()
+            if self._is_done(job, ran, lane):
+                settled.append(job)
         return bool(lane.kept)
 
     def _note(self, lane: Lane, job: Job, items: int, ran: Ran) -> None:

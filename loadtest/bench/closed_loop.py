@@ -3,8 +3,8 @@ cores with what it measures. One thread, sockets that do not block, replies read
 their length.
 
 `python -m loadtest.bench.closed_loop HOST PORT PATH IMAGE CONNECTIONS SECONDS` prints
-`{"count", "other", "latency_ms": {"p50", "p99"}, "rate", "cpu_ms"}`; `other` counts answers that did
-not come from the edge undegraded, `cpu_ms` is what the generator itself took for each.
+`{"count", "other", "latency_ms": {"p50", "p99"}, "rate", "cpu_ms"}`; `other` counts answers that
+did not come from the edge undegraded, `cpu_ms` is what the generator itself took for each.
 """
 
 from __future__ import annotations

@@ -43,10 +43,9 @@ def test_work_that_is_mostly_heavy_is_not_even_begun() -> None:
 
 
 def test_the_loop_is_left_alone_with_what_keeps_a_processor_busy_for_a_moment() -> None:
-    pace = Pace(0.003, alone_s=0.001)
-    assert not pace.alone
-    pace.learn(0.0025, 0.0008, light=True)  # it was kept waiting
-    assert pace.alone and pace.quick
-    for _ in range(64):
-        pace.learn(0.0025, 0.002, light=True)
-    assert not pace.alone and pace.quick
+    assert not Pace().alone
+    waited, busy = Pace(0.003, alone_s=0.001), Pace(0.003, alone_s=0.001)
+    waited.learn(0.0025, 0.0008, light=True)
+    busy.learn(0.0025, 0.002, light=True)
+    assert waited.quick and waited.alone
+    assert busy.quick and not busy.alone
