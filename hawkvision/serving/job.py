@@ -63,11 +63,11 @@ How = Literal["done", "later", "too large"]
 
 class Ran(NamedTuple):
     """What came of a job on a thread; how long it took there (None: it was not begun), and how
-    much of that the thread was at work."""
+    much of that the thread was at work (None: not measured)."""
 
     how: How
     spent_s: float | None
-    busy_s: float = 0.0
+    busy_s: float | None = None
 
 
 class Waiter(Protocol):
@@ -190,11 +190,13 @@ class Job:
         """Do the work in this thread, unless nobody wants it, or it weighs over `most`."""
         self.weight, self._most = 0, most
         start: float | None = None
-        busy = 0.0
+        busy: float | None = None
         how: How = "done"
         try:
             self.check()
-            start, busy = time.perf_counter(), time.thread_time()
+            start = time.perf_counter()
+            if self.pace is not None and self.pace.asks():
+                busy = time.thread_time()
             result = self.work(self.item, self)
         except _TooLarge:
             how = "too large"
@@ -207,7 +209,8 @@ class Job:
                 self.result = result
         if start is None:
             return Ran(how, None)
-        return Ran(how, time.perf_counter() - start, time.thread_time() - busy)
+        spent_s = time.perf_counter() - start
+        return Ran(how, spent_s, None if busy is None else time.thread_time() - busy)
 
     def settle(self) -> None:
         """Hand over what came of it; on the event loop, once.

@@ -16,6 +16,9 @@ cost both more, and together they would do little more. For several cores there 
 _LEARN = 1 / 16
 """Weight of one job in the moving means: a single slow one of 50 ms shows at once."""
 
+_ASK = 16
+_LEARN_BUSY = 1 / 4
+
 
 class Pace:
     """Sans-I/O; one for each kind of work (a network, say). Quick only once it is known to be.
@@ -23,13 +26,14 @@ class Pace:
     `most_s` is the longest mean time of a light job, in seconds; below `alone_s` nobody helps.
     """
 
-    __slots__ = ("_alone_s", "_busy_s", "_heavy", "_light_s", "_most_s")
+    __slots__ = ("_alone_s", "_busy_s", "_heavy", "_light_s", "_most_s", "_until")
 
     def __init__(self, most_s: float = MOST_S, alone_s: float = ALONE_S) -> None:
         self._most_s = most_s
         self._alone_s = alone_s
         self._light_s: float | None = None
-        self._busy_s = 0.0
+        self._busy_s: float | None = None
+        self._until = 0
         self._heavy = 0.0
 
     @property
@@ -40,19 +44,31 @@ class Pace:
     @property
     def alone(self) -> bool:
         """Whether the event loop is best left alone with it. Of what is quick."""
-        return self._light_s is not None and self._busy_s < self._alone_s
+        return self._busy_s is not None and self._busy_s < self._alone_s
+
+    def asks(self) -> bool:
+        """Whether it is to be measured how busy the next job keeps its thread: of one in sixteen.
+
+        That clock is slow: some microseconds, tens on virtual machines.
+        """
+        self._until -= 1
+        if self._until > 0:
+            return False
+        self._until = _ASK
+        return True
 
     def learn(self, spent_s: float, busy_s: float | None = None, *, light: bool) -> None:
-        """A job is done, after so many seconds, `busy_s` of them at work (None: all).
+        """A job is done, after so many seconds, `busy_s` of them at work, where that was measured.
 
         Heavy ones are not the loop's anyway.
         """
         self._heavy += _LEARN * ((not light) - self._heavy)
         if not light:
             return
-        busy_s = spent_s if busy_s is None else busy_s
         if self._light_s is None:
-            self._light_s, self._busy_s = spent_s, busy_s
+            self._light_s = spent_s
         else:
             self._light_s += _LEARN * (spent_s - self._light_s)
-            self._busy_s += _LEARN * (busy_s - self._busy_s)
+        if busy_s is not None:
+            before = busy_s if self._busy_s is None else self._busy_s
+            self._busy_s = before + _LEARN_BUSY * (busy_s - before)

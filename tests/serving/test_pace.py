@@ -49,3 +49,9 @@ def test_the_loop_is_left_alone_with_what_keeps_a_processor_busy_for_a_moment() 
     busy.learn(0.0025, 0.002, light=True)
     assert waited.quick and waited.alone
     assert busy.quick and not busy.alone
+
+
+def test_it_asks_for_the_slow_clock_now_and_then() -> None:
+    pace = Pace()
+    asked = [pace.asks() for _ in range(33)]
+    assert asked == [True, *[False] * 15, True, *[False] * 15, True]
