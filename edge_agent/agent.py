@@ -28,6 +28,7 @@ from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
 from edge_agent.http.delivered import AccuracyRoutes
+from edge_agent.http.fast_path import FastPath
 from edge_agent.http.gateways import GatewayRoutes
 from edge_agent.http.handing import Handing
 from edge_agent.http.health import HealthRoutes
@@ -162,6 +163,7 @@ class Agent:
             config, self.classifier, self.keys, self.metrics, self._says_drain, place is not None
         )
         self.routes = self._table()
+        self._fast = FastPath(self.classifier, self.bodies, self.keys, self.entrance)
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._port = config.port
@@ -319,6 +321,7 @@ class Agent:
             seat,
             self.metrics.refused,
             loop=asyncio.get_running_loop(),
+            fast=self._fast,
             access_log=None,
             auto_decompress=False,
             lingering_time=_LINGER_S,

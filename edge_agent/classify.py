@@ -6,6 +6,7 @@ import itertools
 import secrets
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.local import LocalAnswer, LocalTask
@@ -17,12 +18,12 @@ from edge_agent.upstream import Answered, Call, Refused, Upstream
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.contract.answer import Answer, Promise
 from hawkvision.errors import HawkVisionError, UnknownApp, UnknownTask
+from hawkvision.serving.job import Waiter
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.records import AppTarget
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request whose parameters are resolved: the task, the threshold, the deadline.
 
     `app` is the app as it is counted (see `hawkvision.tracking.trust`).
@@ -120,16 +121,31 @@ class Classifier:
 
     async def answer(self, image: bytes, request: Request) -> tuple[Outcome, Answer]:
         """As `classify`, and what it was made of."""
-        target = request.target
-        local = request.local
         try:
+            local = request.local
             edge = await self.pool.submit(
                 local.answer, image, deadline=request.deadline, pace=local.pace
             )
         except HawkVisionError:
-            self.statistics[local.task.name].failed(time.monotonic() - request.arrived)
+            self.failed(request)
             raise
-        if CascadePolicy.answers_locally(edge.prediction, target):
+        return await self.complete(image, request, edge)
+
+    def begin(self, image: bytes, request: Request, into: Waiter) -> None:
+        """The edge's part of an answer (`LocalAnswer`), promised. Raises Overloaded."""
+        local = request.local
+        self.pool.enter(local.answer, image, into, deadline=request.deadline, pace=local.pace)
+
+    def failed(self, request: Request) -> None:
+        """The edge gave no answer to an image."""
+        name = request.local.task.name
+        self.statistics[name].failed(time.monotonic() - request.arrived)
+
+    async def complete(
+        self, image: bytes, request: Request, edge: LocalAnswer
+    ) -> tuple[Outcome, Answer]:
+        """What is answered once the edge's part is there: escalated below the threshold."""
+        if CascadePolicy.answers_locally(edge.prediction, request.target):
             return self._counted(request, image, edge)
         start = time.monotonic()
         upper = await self.escalate(image, request)

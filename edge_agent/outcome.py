@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from edge_agent.local import LocalAnswer, LocalTask
 from hawkvision.cascade import AccuracyTarget
@@ -12,8 +11,7 @@ Rung = Literal["edge", "dc"]
 Reason = Literal["numerics"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Which rung answered what, and what kept the answer from its promise.
 
     `app` is the app as it is counted (see `hawkvision.tracking.trust`).

@@ -123,4 +123,4 @@ class EdgeServicer(InferenceService):
         trace = parse_trace(call.metadata.get("traceparent"))
         resolved = self._classifier.resolve(wanted, arrived, trace, counted)
         latest = call.deadline - _ON_THE_WAY_S
-        return replace(resolved, deadline=latest) if latest < resolved.deadline else resolved
+        return resolved._replace(deadline=latest) if latest < resolved.deadline else resolved

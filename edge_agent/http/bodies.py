@@ -11,6 +11,7 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 
 from edge_agent.http.multipart import boundary_of, split_parts
 from hawkvision.errors import (
@@ -68,14 +69,18 @@ class Claim:
         self._reader.hold(size)
         self._bytes += size
 
+    def release(self) -> None:
+        """Give them back; the second time nothing happens."""
+        self._reader.release(self._bytes)
+        self._bytes = 0
+
     def __exit__(
         self,
         _type: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self._reader.release(self._bytes)
-        self._bytes = 0
+        self.release()
 
 
 class BodyReader:
@@ -119,11 +124,14 @@ class BodyReader:
             if not images:
                 raise InvalidRequest("the multipart body holds no image")
             return images
-        if not body:
-            raise InvalidRequest(
-                "the body is empty", hint="Send the image's bytes, e.g. curl --data-binary @x.jpg."
-            )
-        return [body]
+        return [_not_empty(body)]
+
+    def image(self, content: StreamReader, claim: Claim) -> bytes:
+        """The encoded image of a raw body that is here already.
+
+        Raises PayloadTooLarge, Overloaded, or InvalidRequest.
+        """
+        return _not_empty(_taken(content, self._limits.max_body, claim))
 
     @property
     def max_batch(self) -> int:
@@ -177,11 +185,7 @@ class BodyReader:
         content = request.content
         try:
             if content.is_eof():  # all here already: nothing to wait for
-                body = content.read_nowait()
-                if len(body) > most:
-                    raise _too_large(most)
-                claim.add(len(body))
-                return body
+                return _taken(content, most, claim)
             return await self._received(content, most, claim)
         except TimeoutError:
             raise BodyTimeout(
@@ -212,6 +216,22 @@ class BodyReader:
             return b"".join(chunks)
         finally:
             chunks.clear()  # a client that goes leaves an error, whose traceback keeps this frame
+
+
+def _taken(content: StreamReader, most: int, claim: Claim) -> bytes:
+    body = content.read_nowait()
+    if len(body) > most:
+        raise _too_large(most)
+    claim.add(len(body))
+    return body
+
+
+def _not_empty(body: bytes) -> bytes:
+    if not body:
+        raise InvalidRequest(
+            "the body is empty", hint="Send the image's bytes, e.g. curl --data-binary @x.jpg."
+        )
+    return body
 
 
 def _coding(request: web.Request) -> str:

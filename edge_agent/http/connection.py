@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -42,6 +42,18 @@ _LEAST_BODY_S = 1.0
 """Whose body comes for less than this is not sent away to make room."""
 
 
+class Fast(Protocol):
+    """A way to answer that does without aiohttp, but for its parser."""
+
+    def takes(self, message: Any, payload: StreamReader) -> bool:
+        """Whether this request is for it; the others are aiohttp's."""
+        ...
+
+    def begin(self, connection: Connection, message: Any, payload: StreamReader) -> None:
+        """Answer it, by `Connection.says`."""
+        ...
+
+
 class Connection(web.RequestHandler):
     """Says how long it has waited for its client; `overdue` is asked now and then.
 
@@ -57,10 +69,12 @@ class Connection(web.RequestHandler):
         "_busy",
         "_chunked",
         "_deaf",
+        "_fast",
         "_line",
         "_quiet_at",
         "_refused",
         "_stalled_at",
+        "_taken",
         "_weighed",
         "_wire",
         "seat",
@@ -73,11 +87,14 @@ class Connection(web.RequestHandler):
         refused: Callable[[str], None],
         *,
         loop: asyncio.AbstractEventLoop,
+        fast: Fast | None = None,
         **options: Any,
     ) -> None:
         super().__init__(manager, loop=loop, **options)
         self.seat = seat
         self._refused = refused
+        self._fast = fast
+        self._taken = False
         self._line: asyncio.Transport | None = None
         self._busy = False
         self._chunked: StreamReader | None = None
@@ -110,12 +127,65 @@ class Connection(web.RequestHandler):
         if self._deaf:
             return
         if not data or (self._chunked is None and (len(data) <= _SLICE or _is_plain(data))):
-            super().data_received(data)
+            self._parse(data)
             return
         for start in range(0, len(data), _SLICE):
             if not self._deaf:
-                super().data_received(data[start : start + _SLICE])
+                self._parse(data[start : start + _SLICE])
                 self._weigh(min(_SLICE, len(data) - start))
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """See aiohttp, whose streams ask for it after every body."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
+    def _parse(self, data: bytes) -> None:
+        """Let aiohttp read it; a request that the fast path takes aiohttp's loop never hears of."""
+        waiter = self._waiter
+        if self._fast is None or waiter is None or waiter.done():
+            super().data_received(data)
+            return
+        self._waiter = None  # it is woken below, or sleeps on
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        messages = self._messages
+        if not messages or self._taken or waiter.done():
+            return
+        if len(messages) == 1 and not self._paused and self._parser is not None:
+            message, payload = messages[0]
+            if self._fast.takes(message, payload):
+                messages.clear()
+                self._parser.message_consumed()
+                self._taken = self._busy = True
+                self._body = payload
+                self._asked_at = self._loop.time()
+                self._fast.begin(self, message, payload)
+                return
+        waiter.set_result(None)
+
+    def says(self, reply: bytes, *, close: bool) -> None:
+        """The fast path's answer; the client's next request is waited for, unless it closes."""
+        self._taken = False
+        self._ready_again()
+        line, waiter = self._line, self._waiter
+        if line is None or line.is_closing():
+            return
+        line.write(reply)
+        if close or self._close:
+            self.force_close()
+            return
+        self._next_keepalive_close_time = self._quiet_at + self._keepalive_timeout
+        if self._messages and waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _ready_again(self) -> None:
+        """A request is answered, and its client's next one is waited for."""
+        self._busy = False
+        self._answered = True
+        self._begun_at = None
+        self._quiet_at = self._loop.time()
 
     def _weigh(self, size: int) -> None:
         """Refuse a chunked body of tiny chunks or long extensions: each costs the event loop.
@@ -155,12 +225,9 @@ class Connection(web.RequestHandler):
                 await self._part()
             return done
         finally:
-            self._busy = False
             self._chunked = None
-            self._answered = True
             self._body = request.content
-            self._begun_at = None
-            self._quiet_at = self._loop.time()
+            self._ready_again()
 
     async def _part(self) -> None:
         """Give the client a moment to read why: closing with unread data would reset the line."""

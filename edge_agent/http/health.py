@@ -36,11 +36,11 @@ class HealthRoutes:
 
     async def live(self, _request: web.Request) -> web.Response:
         """`GET /v2/health/live`: 200 while the process answers."""
-        return _said(200)
+        return said(200)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """`GET /v2/health/ready`: 503 while draining."""
-        return _said(503 if self._entrance.draining else 200)
+        return said(503 if self._entrance.draining else 200)
 
     async def server(self, _request: web.Request) -> web.Response:
         """`GET /v2`: server metadata."""
@@ -52,6 +52,6 @@ class HealthRoutes:
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def _said(status: int) -> web.Response:
+def said(status: int) -> web.Response:
     """As Triton and others answer probes: the status alone says it."""
     return web.Response(status=status, content_type="text/plain")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.http import SERVER_SOFTWARE
 
 from hawkvision.contract.errors import error_body
 from hawkvision.errors import (
@@ -34,6 +38,8 @@ from hawkvision.errors import (
 )
 
 _JSON = {"Content-Type": "application/json"}
+_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+_CLOSE = "Connection: close\r\n"
 
 _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
     (Unauthorized, 401),
@@ -79,6 +85,30 @@ def encoded(body: Any) -> bytes:
 def encoded_reply(body: bytes) -> web.Response:
     """An answer whose JSON body is made already."""
     return web.Response(body=body, headers=_JSON)
+
+
+@lru_cache(maxsize=1)
+def _signed(second: int) -> str:
+    """The end of a head, as aiohttp writes it: when, and by what server."""
+    return f"\r\nDate: {formatdate(second, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n"
+
+
+def whole_json(body: bytes, *, close: bool) -> bytes:
+    """An answer of JSON as it goes over the line, HTTP/1.1."""
+    end = _signed(int(time.time()))
+    head = f"{_HEAD}{len(body)}{end}{_CLOSE if close else ''}\r\n"
+    return head.encode("ascii") + body
+
+
+def whole_reply(reply: web.Response, *, close: bool) -> bytes:
+    """Any answer with its headers as it goes over the line, HTTP/1.1."""
+    body = reply.body or b""
+    assert isinstance(body, bytes)
+    fields = [f"{name}: {value}\r\n" for name, value in reply.headers.items()]
+    fields.append(f"Content-Length: {len(body)}")
+    end = _signed(int(time.time()))
+    head = f"HTTP/1.1 {reply.status} {reply.reason}\r\n{''.join(fields)}{end}"
+    return f"{head}{_CLOSE if close else ''}\r\n".encode() + body
 
 
 def error_reply(error: HawkVisionError) -> web.Response:

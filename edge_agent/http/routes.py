@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 
@@ -46,6 +46,14 @@ class Route:
     scope: Scope = Scope.PUBLIC
 
 
+class Cancellable(Protocol):
+    """What is in flight: a task, say."""
+
+    def cancel(self) -> object:
+        """Give it up soon."""
+        ...
+
+
 class Entrance:
     """What every request passes on its way to a handler.
 
@@ -56,7 +64,7 @@ class Entrance:
     def __init__(self, keys: AppKeys, metrics: AgentMetrics) -> None:
         self._keys = keys
         self._metrics = metrics
-        self._in_flight: set[asyncio.Task[Any]] = set()
+        self._in_flight: set[Cancellable] = set()
         self._stopped = False
         self.draining = False
         self.idle = asyncio.Event()
@@ -75,18 +83,14 @@ class Entrance:
                     raise
                 task.uncancel()
                 reply = self._refused(shutting_down(), request)
-            except HawkVisionError as error:
-                reply = self._refused(error, request)
             except (ConnectionError, web.HTTPException):
                 raise
-            except Exception:
-                _log.exception("unexpected error in %s %s", route.method, route.path)
-                self._metrics.refused("internal")
-                reply = plain_error(
-                    500, "internal", "internal error", "See the agent's log.", path=route.path
-                )
+            except HawkVisionError as error:
+                reply = self._refused(error, request)
+            except Exception as error:
+                reply = self.refused(error, route.method, route.path)
             finally:
-                self._end(task)
+                self.leave(task)
             if self.draining:
                 reply.force_close()
             return reply
@@ -105,31 +109,44 @@ class Entrance:
         return check
 
     def _refused(self, error: HawkVisionError, request: web.Request) -> web.Response:
-        self._metrics.refused(error.code)
-        reply = refusal(error, request.path)
+        reply = self.refused(error, request.method, request.path)
         if not request.content.is_eof():
             reply.force_close()  # nobody waits for the rest of the body
         return reply
 
+    def refused(self, error: BaseException, method: str, path: str) -> web.Response:
+        """The answer that an error is, counted; what is not ours is logged."""
+        if isinstance(error, HawkVisionError):
+            self._metrics.refused(error.code)
+            return refusal(error, path)
+        _log.error("unexpected error in %s %s", method, path, exc_info=error)
+        self._metrics.refused("internal")
+        return plain_error(500, "internal", "internal error", "See the agent's log.", path=path)
+
     def stop(self) -> None:
         """Refuse what is in flight, which is `idle` a moment later, and all that comes."""
         self.draining = self._stopped = True
-        for task in self._in_flight:
-            task.cancel()
+        for one in list(self._in_flight):
+            one.cancel()
 
     def _begin(self, request: web.Request) -> asyncio.Task[Any]:
         if isinstance(request.protocol, Connection):
             request.protocol.answering(request)
         task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._in_flight.add(task)
-        if len(self._in_flight) == 1:
-            self.idle.clear()
+        self.enter(task)
         if self._stopped:
             task.cancel()
         return task
 
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self._in_flight.discard(task)
+    def enter(self, one: Cancellable) -> None:
+        """Something is in flight, until it leaves."""
+        self._in_flight.add(one)
+        if len(self._in_flight) == 1:
+            self.idle.clear()
+
+    def leave(self, one: Cancellable) -> None:
+        """See `enter`."""
+        self._in_flight.discard(one)
         if not self._in_flight:
             self.idle.set()
 

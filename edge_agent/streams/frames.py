@@ -88,11 +88,11 @@ class FrameClassifier:
         seen = await classifier.pool.submit(
             lambda job, ticket: look(local, *job, ticket), (frame, previous), deadline=deadline
         )
-        request = replace(wanted.request, arrived=frame.first_s, deadline=deadline)
+        request = wanted.request._replace(arrived=frame.first_s, deadline=deadline)
         whole = seen.pixels.lost is None and seen.rebuilt.tables_known and not seen.pixels.garbled
         if whole:
             target = self._in_force(request, request.target)
-            answer = await self._cascade(replace(request, target=target), seen, None)
+            answer = await self._cascade(request._replace(target=target), seen, None)
             resend = False
         else:
             decision = self._decide(wanted, seen)
@@ -116,7 +116,7 @@ class FrameClassifier:
         if steered.threshold > request.target.threshold:
             threshold = max(threshold, steered.threshold)
         target = replace(decision.target, threshold=threshold)
-        request = replace(request, target=target)
+        request = request._replace(target=target)
         level = 1.0 if decision.level is None else decision.level
         local = CascadePolicy.answers_locally(seen.answer.prediction, target)
         if not decision.resend or (local and decision.certified):

@@ -229,7 +229,7 @@ class StreamRegistry(asyncio.DatagramProtocol):
         policy = request.local.policy
         accuracy = request.target.accuracy
         return FrameRequest(
-            request=replace(request, target=policy.resolve(accuracy)),
+            request=request._replace(target=policy.resolve(accuracy)),
             accuracy=accuracy,
             deadline_s=asked.deadline_ms / 1e3,
             may_resend=asked.resend,

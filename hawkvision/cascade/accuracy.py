@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from hawkvision.errors import InvalidRequest
 
@@ -11,8 +11,7 @@ _RELATIVE = "relative:"
 _DIGITS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Accuracy:
+class Accuracy(NamedTuple):
     """A share of right answers or, `relative`, how far below the data center's own it may be.
 
     `value` lies strictly between 0 and 1. The text form is `0.95` or `relative:0.02`.

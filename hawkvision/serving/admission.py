@@ -69,22 +69,29 @@ class Admission:
     @property
     def wait_s(self) -> float:
         """How long the next job would wait for a thread, seconds: those at work are half done."""
-        return self._wait_s(self.waiting)
+        return self._wait_s(self.waiting, self._threads)
 
-    def _wait_s(self, ahead: int) -> float:
-        if self._running + ahead < self._threads:
+    def _wait_s(self, ahead: int, threads: int) -> float:
+        if self._running + ahead < threads:
             return 0.0
-        return ahead * self.each_s + self.rest_s
+        return (ahead + self._at_work / 2) * self.service_s / threads
 
     def fits(self, items: int) -> bool:
         """Whether there is room for so many more."""
         idle = max(0, self._threads - self._running)
         return self.waiting + items <= self._max_queue + idle
 
-    def check(self, items: int = 1, patience_s: float = math.inf, ahead: int | None = None) -> None:
+    def check(
+        self,
+        items: int = 1,
+        patience_s: float = math.inf,
+        ahead: int | None = None,
+        *,
+        alone: bool = False,
+    ) -> None:
         """Raise Overloaded unless `items` more fit and would be done within `patience_s`.
 
-        `ahead` of those that wait have their turn before (None: all).
+        `ahead` of those that wait have their turn before (None: all); `alone`: of one thread.
         Whoever finds a thread idle is never refused: the estimate may be wrong, the thread is not.
         """
         if not self.fits(items):
@@ -95,7 +102,9 @@ class Admission:
             )
         if self.idle:
             return
-        took = self._wait_s(self.waiting if ahead is None else ahead) + items * self.service_s
+        threads = 1 if alone else self._threads
+        wait_s = self._wait_s(self.waiting if ahead is None else ahead, threads)
+        took = wait_s + items * self.service_s
         most = patience_s - self.slack_s(patience_s)
         if took > most:
             raise Overloaded(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from hawkvision.errors import DeadlineExceeded
 from hawkvision.serving.claims import ANYBODY, Claim
@@ -62,12 +60,36 @@ class _TooLarge(BaseException):
     """For another thread than this one. Not an Exception: no work may take it for a fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What came of a job on a thread, and what it took there (None: it was not begun)."""
+How = Literal["done", "later", "too large"]
 
-    how: Literal["done", "later", "too large"]
+
+class Ran(NamedTuple):
+    """What came of a job on a thread; how long it took there (None: it was not begun), and how
+    much of that the thread was at work (None: not measured)."""
+
+    how: How
     spent_s: float | None
+    busy_s: float | None = None
+
+
+class Waiter(Protocol):
+    """Who gets a job's answer: a future, or what does without one. Of the event loop alone."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more: it is answered, or cancelled."""
+        ...
+
+    def cancelled(self) -> bool:
+        """Whether it was given up."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """The answer; once. It may not raise."""
+        ...
+
+    def set_exception(self, fault: BaseException, /) -> None:
+        """Why there is none; once. It may not raise."""
+        ...
 
 
 class Office(Protocol):
@@ -116,7 +138,7 @@ class Job:
         items: int,
         deadline: float,
         clock: Clock,
-        future: asyncio.Future[Any],
+        future: Waiter,
         office: Office,
         claim: Claim = ANYBODY,
         pace: Pace | None = None,
@@ -173,21 +195,29 @@ class Job:
         """Do the work in this thread, unless nobody wants it, or it weighs over `most`."""
         self.weight, self._most = 0, most
         start: float | None = None
+        busy: float | None = None
+        how: How = "done"
         try:
             self.check()
-            if self.clock() + self.needs_s > self.until:
+            if self.needs_s and self.clock() + self.needs_s > self.until:
                 raise _passed()
             start = time.perf_counter()
+            if self.pace is not None and self.pace.asks():
+                busy = time.thread_time()
             result = self.work(self.item, self)
         except _TooLarge:
-            return Ran("too large", None if start is None else time.perf_counter() - start)
+            how = "too large"
         except BaseException as error:
             self.fault = error
         else:
             if result is LATER:  # from here on it is another thread's
-                return Ran("later", time.perf_counter() - start)
-            self.result = result
-        return Ran("done", None if start is None else time.perf_counter() - start)
+                how = "later"
+            else:
+                self.result = result
+        if start is None:
+            return Ran(how, None)
+        spent_s = time.perf_counter() - start
+        return Ran(how, spent_s, None if busy is None else time.thread_time() - busy)
 
     def settle(self) -> None:
         """Hand over what came of it; on the event loop, once.

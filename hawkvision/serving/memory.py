@@ -1,6 +1,6 @@
 """Memory that was freed, back to the system. For glibc; elsewhere nothing is done.
 
-Sources: mallopt(3), mallinfo2(3), malloc_trim(3), proc_pid_statm(5).
+Sources: mallopt(3), mallinfo2(3), malloc_trim(3), madvise(2), proc_pid_smaps(5), proc_pid_statm(5).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _MUCH = 32 * 1024 * 1024
 """So many bytes more are resident than in use before it is worth while."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_MADV_DONTNEED = 4
 _ARENAS = 2
 """Each keeps free pages of its own, which malloc_trim does not give back at the end of any but the
 first. A service has few threads, and these allocate seldom."""
@@ -38,14 +39,16 @@ class _Mallinfo2(ctypes.Structure):
 
 
 class _Glibc:
-    """The three calls, or an AttributeError where this C library lacks one."""
+    """The calls, or an AttributeError where this C library lacks one."""
 
     def __init__(self) -> None:
         library = ctypes.CDLL(None)
         self.trim: Callable[[int], int] = library.malloc_trim
         self.mallopt: Callable[[int, int], int] = library.mallopt
         self.mallinfo: Callable[[], _Mallinfo2] = library.mallinfo2
+        self.madvise: Callable[[int, int, int], int] = library.madvise
         library.mallinfo2.restype = _Mallinfo2
+        library.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 @cache
@@ -87,6 +90,30 @@ def unused_bytes() -> int:
         return 0
     found = glibc.mallinfo()
     return resident_bytes() - int(found.uordblks) - int(found.hblkhd)
+
+
+def forget_start() -> None:
+    """Let go of the code that only the start needed; what is called again comes back page by page.
+
+    Of libraries such as ONNX Runtime that is most. Pages of code are clean copies of their files,
+    unless somebody (a debugger) has written to them: then they stay.
+    """
+    glibc = _glibc()
+    try:
+        maps = Path("/proc/self/smaps").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return
+    code: tuple[int, int] | None = None
+    for line in maps:
+        head, _, rest = line.partition(" ")
+        if not head.endswith(":"):  # 7f00-7f10 r-xp 00000000 fe:00 1234 /usr/lib/…
+            start, _, end = head.partition("-")
+            is_code = rest.startswith("r-xp") and "/" in rest
+            code = (int(start, 16), int(end, 16)) if is_code else None
+        elif head == "Private_Dirty:" and code is not None and glibc is not None:
+            if rest.split()[0] == "0":
+                glibc.madvise(code[0], code[1] - code[0], _MADV_DONTNEED)
+            code = None
 
 
 class GivesBack:

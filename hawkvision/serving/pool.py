@@ -5,30 +5,27 @@ dropped unserved. Large images wait in a queue of their own, for threads of thei
 back, half as many: whoever sends small ones does not wait for them.
 
 Work that is known to be quick (`pace.py`) the event loop does itself, as if it were one of the
-threads: going to a thread and back costs more than it is worth there. It does one such job in each
-of its rounds, so that whatever else it has to do waits for one job at most; what is left goes to
-the other threads, if there are any.
+threads: going to a thread and back costs more than it is worth there. It does such jobs for two
+milliseconds of each of its rounds, so that whatever else it has to do waits for little more; what
+is left goes to the other threads, if there are any.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import os
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from hawkvision.errors import DeadlineExceeded, Overloaded
-from hawkvision.serving import promises
-from hawkvision.serving.admission import Admission, whole_seconds
-from hawkvision.serving.batcher import made_way
+from hawkvision.errors import Overloaded
 from hawkvision.serving.claims import ANYBODY, Claim
 from hawkvision.serving.fair_queue import FairQueue
-from hawkvision.serving.job import Clock, Job, Ran, Ticket
+from hawkvision.serving.job import Clock, Job, Ran, Ticket, Waiter
+from hawkvision.serving.lane import Lane, Line
+from hawkvision.serving.nice import yield_by
 from hawkvision.serving.pace import Pace
 
 In = TypeVar("In")
@@ -40,153 +37,12 @@ QUICK_PIXELS = 2_100_000
 LOOP_PIXELS = 500_000
 """A job that decodes more than this is nothing for the event loop, however quick others are."""
 
+ROUND_S = 0.002
+"""So long the event loop does kept jobs before others have their turn, seconds; it ends the last.
+One after the other they find the network in the processor's caches."""
+
 _YIELDS = 10
 """By so much threads for large jobs are nicer, setpriority(2): about a tenth of a busy core."""
-
-
-class _Line(Protocol):
-    """Jobs in some order: a deque, or a `FairQueue`."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Job]: ...
-    def append(self, job: Job, /) -> None: ...
-    def popleft(self) -> Job: ...
-    def remove(self, job: Job, /) -> None: ...
-
-
-class _Lane:
-    """A queue and the threads that serve it. Not started before its first job.
-
-    Jobs that are `kept` wait for the event loop; `busy` counts those that threads have or wait for
-    them, and while it is below `helpers` kept ones are for threads too.
-    """
-
-    def __init__(
-        self, name: str, threads: int, max_queue: int, most: float, nice: int, line: _Line
-    ) -> None:
-        self.admission = Admission(threads, max_queue)
-        self.waiting = line
-        self.kept: deque[Job] = deque()
-        self.busy = 0
-        self.helpers = threads - 1
-        self.turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self.most = most
-        self.nice = nice
-        self._names = [f"{name}-{index}" for index in range(threads)]
-        self._started = False
-
-    def start(self, serve: Callable[[_Lane], None]) -> None:
-        """Let its threads `serve` it; the second time nothing happens."""
-        if self._started:
-            return
-        self._started = True
-        for name in self._names:
-            threading.Thread(target=serve, args=(self,), name=name, daemon=True).start()
-
-    def append(self, job: Job) -> None:
-        """Queue a job for which there is room."""
-        self.admission.entered(job.items)
-        self._give(job)
-
-    def keep(self, job: Job) -> None:
-        """Queue a job for the event loop."""
-        self.admission.entered(job.items)
-        self.kept.append(job)
-
-    def lend(self, most: float) -> None:
-        """Let threads take of the kept jobs, while fewer than `most` are theirs."""
-        while self.kept and self.busy < most:
-            self._give(self.kept.popleft())
-
-    def _give(self, job: Job) -> None:
-        self.busy += 1
-        self.waiting.append(job)
-        self.turns.put(True)
-
-    def take(self, now: float) -> Job | None:
-        """The next job, or None if it was dropped meanwhile."""
-        if not self.waiting:
-            return None
-        if isinstance(self.waiting, FairQueue) and len(self.waiting) > 1:
-            fair: FairQueue[Job] = self.waiting
-            free_at = now + self.admission.slack_s(min(job.allowed_s for job in fair))
-            urgent = promises.must_go_first(fair, fair.peek(), free_at, self.admission.each_s)
-            if urgent is not None:
-                fair.remove(urgent)
-                return self._begun(urgent)
-        return self._begun(self.waiting.popleft())
-
-    def take_kept(self) -> Job | None:
-        """The next job for the event loop, if there is one."""
-        return self._begun(self.kept.popleft()) if self.kept else None
-
-    def take_more(self) -> Job | None:
-        """A kept job for a thread that has just ended one and need not be woken for it."""
-        if self.waiting or self.busy >= self.helpers or not self.kept:
-            return None
-        self.busy += 1
-        return self.take_kept()
-
-    def _begun(self, job: Job) -> Job:
-        self.admission.started(job.items)
-        job.needs_s = job.items * self.admission.service_s if job.allowed_s < math.inf else 0.0
-        return job
-
-    def drop_unwanted(self) -> list[Job]:
-        """Make room: what nobody wants need not wait for a thread to find that out."""
-        dropped = [job for job in self.waiting if not job.wanted]
-        for job in dropped:
-            self._withdraw(job)
-        for job in [job for job in self.kept if not job.wanted]:
-            self.kept.remove(job)
-            self.admission.withdrawn(job.items)
-            dropped.append(job)
-        for job in dropped:
-            try:
-                job.check()
-            except DeadlineExceeded as error:
-                job.fault = error
-        return dropped
-
-    def lowest(self, claim: Claim) -> Job | None:
-        """The job of the lowest priority, if that is lower than the claim's."""
-        if not self.waiting:
-            return None
-        last = max(self.waiting, key=lambda job: (job.claim.priority, job.deadline))
-        return None if last.claim.priority <= claim.priority else last
-
-    def drop_lower(self, claim: Claim) -> Job | None:
-        """Make room: take out `lowest`."""
-        last = self.lowest(claim)
-        if last is None:
-            return None
-        self._withdraw(last)
-        last.fault = made_way(whole_seconds(self.admission.wait_s))
-        return last
-
-    def check_fair(self, items: int, claim: Claim, deadline: float, now: float) -> None:
-        """Raise Overloaded unless it and those who wait already would all be in time."""
-        own_s = promises.patience(self.waiting, claim, deadline - now)
-        ahead = promises.ahead_of(self.waiting, claim, deadline)
-        self.admission.check(items, own_s, ahead)
-        free_at, each_s = now + self.admission.rest_s, self.admission.each_s
-        if promises.makes_late(self.waiting, claim, deadline, items, free_at, each_s):
-            raise Overloaded(
-                "another's answer would be late for it",
-                retry_after_s=whole_seconds(self.admission.wait_s),
-                hint="Retry after the time in retry-after.",
-            )
-
-    def _withdraw(self, job: Job) -> None:
-        self.waiting.remove(job)
-        self.busy -= 1
-        self.admission.withdrawn(job.items)
-
-    def close(self) -> None:
-        """Let the threads end after the queued jobs."""
-        if self._started:
-            for _ in self._names:
-                self.turns.put(False)
 
 
 class WorkerPool:
@@ -217,8 +73,8 @@ class WorkerPool:
         self._fair = fair
         self._loop = loop
         self._clock = clock
-        self._quick = _Lane("infer", threads, max_queue, quick_pixels, nice, self._line())
-        self._large = _Lane(
+        self._quick = Lane("infer", threads, max_queue, quick_pixels, nice, self._line())
+        self._large = Lane(
             "large", max(1, threads // 2), max_queue, math.inf, _YIELDS, self._line()
         )
         self._lock = threading.Lock()
@@ -227,7 +83,7 @@ class WorkerPool:
         self._turning = False
         self._quick.start(self._serve)
 
-    def _line(self) -> _Line:
+    def _line(self) -> Line:
         return FairQueue[Job]() if self._fair else deque[Job]()
 
     @property
@@ -285,49 +141,73 @@ class WorkerPool:
         withdraws the job.
         """
         future: asyncio.Future[Out] = self._loop.create_future()
-        job = Job(work, item, items, deadline, self._clock, future, self, claim, pace)
+        self.enter(work, item, future, items=items, deadline=deadline, pace=pace, claim=claim)
+        return future
+
+    def enter(
+        self,
+        work: Callable[[In, Ticket], Any],
+        item: In,
+        into: Waiter,
+        *,
+        items: int = 1,
+        deadline: float = math.inf,
+        pace: Pace | None = None,
+        claim: Claim = ANYBODY,
+    ) -> None:
+        """As `submit`, for a waiter that is not a future."""
+        job = Job(work, item, items, deadline, self._clock, into, self, claim, pace)
         lane = self._quick
         with self._lock:
             self._admit(lane, job)
             # Beside large ones it might have to wait for memory.
             if pace is None or not pace.quick or self._large.admission.pending:
                 lane.append(job)
-                return future
+                return
             lane.keep(job)
         if not self._turning:
             self._turning = True
             self._loop.call_soon(self._turn)
-        return future
 
     def _turn(self) -> None:
-        """On the event loop, once in a round: do one kept job. Threads may have the others."""
+        """On the event loop, once in a round: do kept jobs for `ROUND_S`, one at least."""
+        until = time.perf_counter() + ROUND_S
+        settled: list[Job] = []
+        while self._do_kept(settled) and time.perf_counter() < until:
+            pass
+        self._turning = bool(self._quick.kept)
+        if self._turning:
+            self._loop.call_soon(self._turn)
+        for job in settled:
+            job.settle()
+
+    def _do_kept(self, settled: list[Job]) -> bool:
+        """Do one kept job. Threads may have the others; whether any are left."""
         lane = self._quick
         with self._lock:
             if self._large.admission.pending:
                 lane.lend(math.inf)
             job = lane.take_kept()
             lane.lend(lane.helpers)
-            self._turning = bool(lane.kept)
-        if self._turning:
-            self._loop.call_soon(self._turn)
         if job is None:
-            return
+            return False
         items = job.items
         ran = job.run(LOOP_PIXELS)
         with self._lock:
             self._note(lane, job, items, ran)
-            settled = self._is_done(job, ran, lane)
-        if settled:
-            job.settle()
+            if self._is_done(job, ran, lane):
+                settled.append(job)
+        return bool(lane.kept)
 
-    def _note(self, lane: _Lane, job: Job, items: int, ran: Ran) -> None:
+    def _note(self, lane: Lane, job: Job, items: int, ran: Ran) -> None:
         """Learn from a job that was done, or weighed too much here. Under the lock."""
         lane.admission.ended(items, None if ran.how == "too large" else ran.spent_s)
         if ran.how == "later" or job.pace is None or ran.spent_s is None or job.fault is not None:
             return
-        job.pace.learn(ran.spent_s, light=job.weight <= LOOP_PIXELS)
+        job.pace.learn(ran.spent_s, ran.busy_s, light=job.weight <= LOOP_PIXELS)
+        self._quick.alone = job.pace.quick and job.pace.alone
 
-    def _is_done(self, job: Job, ran: Ran, lane: _Lane) -> bool:
+    def _is_done(self, job: Job, ran: Ran, lane: Lane) -> bool:
         """Whether it can be handed over; one that is too large here goes to `lane`, if it can."""
         return ran.how == "done" or (ran.how == "too large" and not self._moved(job, lane))
 
@@ -336,27 +216,29 @@ class WorkerPool:
         with self._lock:
             return sum(job.items for job in self._quick.waiting if job.work == work)
 
-    def _enter(self, lane: _Lane, job: Job) -> None:
+    def _enter(self, lane: Lane, job: Job) -> None:
         """Queue it for threads, or raise Overloaded. Under the lock."""
         self._admit(lane, job)
         lane.append(job)
 
-    def _admit(self, lane: _Lane, job: Job) -> None:
+    def _admit(self, lane: Lane, job: Job) -> None:
         """Raise Overloaded where a job has no place. Under the lock."""
         if lane.admission.idle:
             job.until = job.allowed_s = math.inf
         else:
-            self._check_room(lane, job.items, job.deadline, job.claim)
+            alone = lane.alone and job.pace is not None
+            self._check_room(lane, job.items, job.deadline, job.claim, alone=alone)
             job.until = job.deadline
             job.allowed_s = job.deadline - self._clock()
 
     def _check_room(
         self,
-        lane: _Lane,
+        lane: Lane,
         items: int,
         deadline: float,
         claim: Claim = ANYBODY,
         *,
+        alone: bool = False,
         push: bool = True,
     ) -> None:
         now = self._clock()
@@ -365,7 +247,7 @@ class WorkerPool:
                 if self._fair:
                     lane.check_fair(items, claim, deadline, now)
                 else:
-                    lane.admission.check(items, deadline - now)
+                    lane.admission.check(items, deadline - now, alone=alone)
                 return
             except Overloaded:
                 dropped = lane.drop_unwanted()
@@ -377,8 +259,8 @@ class WorkerPool:
                 for job in dropped:
                     self._give_back(job)
 
-    def _serve(self, lane: _Lane) -> None:
-        _yield_by(lane.nice)
+    def _serve(self, lane: Lane) -> None:
+        yield_by(lane.nice)
         while lane.turns.get():
             with self._lock:
                 job = lane.take(self._clock())
@@ -402,7 +284,7 @@ class WorkerPool:
         with self._lock:
             self._quick.append(job)
 
-    def _moved(self, job: Job, lane: _Lane) -> bool:
+    def _moved(self, job: Job, lane: Lane) -> bool:
         """Whether a job that turned out to be large has a place elsewhere. Under the lock."""
         lane.start(self._serve)
         try:
@@ -436,15 +318,3 @@ class WorkerPool:
         """Let the threads end after the queued jobs."""
         self._quick.close()
         self._large.close()
-
-
-def _yield_by(nice: int) -> None:
-    """Let this thread stand back, where the system knows that of threads (Linux)."""
-    if not nice or not hasattr(os, "setpriority") or not os.path.exists("/proc/self/task"):  # noqa: PTH110
-        return
-    thread = threading.get_native_id()
-    try:
-        now = os.getpriority(os.PRIO_PROCESS, thread)
-        os.setpriority(os.PRIO_PROCESS, thread, min(19, now + nice))
-    except OSError:  # a sandbox may forbid it: then large jobs take their share
-        return

@@ -106,6 +106,7 @@ async def serve(
         await service.start()
         gc.collect()
         gc.freeze()  # what was loaded stays: looking through it takes a tenth of a second each time
+        memory.forget_start()
         _log.info("ready, at %s", service.address)
         ready(service)
         await stop.wait()

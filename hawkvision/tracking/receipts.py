@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _FACTS = struct.Struct(">BIQBfdBBHH")
 _VERSION = 2
@@ -20,8 +20,7 @@ _MAC_BYTES = 8
 _LONGEST = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """One answered request.
 
     `number` is unique; `answer` is what was answered and `edge` what the edge said, each as the

@@ -63,8 +63,12 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("edge_agent/parameters.py:", "edge_agent/classify.py:resolve", "edge_agent/http/auth.py:"),
     ),
     ("body", ("edge_agent/http/bodies.py:",)),
+    (
+        "reply to the socket",
+        ("edge_agent/http/connection.py:says", "aiohttp/web_protocol.py:finish_response"),
+    ),
+    ("rest of the fast path", ("edge_agent/http/fast_path.py:",)),
     ("pool", ("hawkvision/serving/",)),
-    ("reply to the socket (aiohttp)", ("aiohttp/web_protocol.py:finish_response",)),
     ("request from the socket (aiohttp)", ("edge_agent/http/connection.py:data_received",)),
     ("rest of HTTP (aiohttp, routes)", ("aiohttp/", "edge_agent/http/")),
 )

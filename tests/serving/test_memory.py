@@ -34,6 +34,14 @@ def test_it_can_be_called_wherever_we_run() -> None:
     assert memory.unused_bytes() >= 0
 
 
+def test_code_that_was_let_go_still_runs() -> None:
+    before = memory.resident_bytes()
+    memory.forget_start()
+    kept = memory.resident_bytes()
+    assert before == 0 or kept < before
+    assert str(ctypes.CDLL(None).getpid)
+
+
 def _in_a_process(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

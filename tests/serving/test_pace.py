@@ -40,3 +40,18 @@ def test_work_that_is_mostly_heavy_is_not_even_begun() -> None:
     for _ in range(40):
         pace.learn(0.01, light=False)
     assert not pace.quick
+
+
+def test_the_loop_is_left_alone_with_what_keeps_a_processor_busy_for_a_moment() -> None:
+    assert not Pace().alone
+    waited, busy = Pace(0.003, alone_s=0.001), Pace(0.003, alone_s=0.001)
+    waited.learn(0.0025, 0.0008, light=True)
+    busy.learn(0.0025, 0.002, light=True)
+    assert waited.quick and waited.alone
+    assert busy.quick and not busy.alone
+
+
+def test_it_asks_for_the_slow_clock_now_and_then() -> None:
+    pace = Pace()
+    asked = [pace.asks() for _ in range(33)]
+    assert asked == [True, *[False] * 15, True, *[False] * 15, True]

@@ -1,4 +1,4 @@
-"""Quick work that the event loop does itself: one job in a round, and never a large one."""
+"""Quick work that the event loop does itself: a little in each round, and never a large one."""
 
 from __future__ import annotations
 
@@ -67,7 +67,11 @@ async def test_faults_teach_nothing() -> None:
         assert not pace.quick
 
 
-async def test_the_loop_has_its_turn_between_two_jobs() -> None:
+@pytest.mark.parametrize(("round_s", "between"), [(0.0, True), (60.0, False)])
+async def test_others_have_their_turn_after_each_round(
+    monkeypatch: pytest.MonkeyPatch, round_s: float, between: bool
+) -> None:
+    monkeypatch.setattr("hawkvision.serving.pool.ROUND_S", round_s)
     async with opened() as pool:
         order: list[str] = []
         jobs = [
@@ -82,7 +86,7 @@ async def test_the_loop_has_its_turn_between_two_jobs() -> None:
 
         await asyncio.gather(others(), *jobs)
         assert [one for one in order if one != "other"] == ["0", "1", "2"]
-        assert "other" in order[order.index("0") : order.index("2")]
+        assert ("other" in order[order.index("0") : order.index("2")]) is between
 
 
 async def test_a_large_image_is_begun_again_on_a_thread() -> None:
@@ -135,9 +139,19 @@ async def test_other_threads_take_what_the_loop_leaves() -> None:
             together.wait()
             return threading.current_thread().name
 
-        pace = quick()
+        pace = Pace(60.0, alone_s=0.0)
+        pace.learn(0.0, light=True)
         found = await asyncio.gather(*(pool.submit(meet, None, pace=pace) for _ in range(8)))
         assert found.count(HERE) == 4 and pool.pending == 0
+
+
+async def test_nobody_helps_with_the_lightest() -> None:
+    async with opened(threads=2) as pool:
+        pace = quick()
+        await pool.submit(where, None, pace=pace)
+        assert pace.alone
+        found = await asyncio.gather(*(pool.submit(where, None, pace=pace) for _ in range(8)))
+        assert found == [HERE] * 8
 
 
 async def test_many_quick_jobs_of_many_threads_all_come_back() -> None:

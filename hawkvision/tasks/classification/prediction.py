@@ -39,9 +39,9 @@ class ClassPrediction:
 def softmax(logits: Floats, temperature: float) -> Floats:
     """Temperature-scaled softmax over the last axis; float32 [..., K] in and out."""
     z = logits * np.float32(1 / temperature)
-    z -= z.max(axis=-1, keepdims=True)
+    z -= np.maximum.reduce(z, axis=-1, keepdims=True)
     np.exp(z, out=z)
-    z /= z.sum(axis=-1, keepdims=True)
+    z /= np.add.reduce(z, axis=-1, keepdims=True)
     return z
 
 

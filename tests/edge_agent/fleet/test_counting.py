@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from edge_agent.fleet.counting import FEEDBACK_S, Counting
@@ -93,7 +91,7 @@ def test_feedback_for_an_answer_is_taken_once(counting: Counting, local: LocalTa
     )
     assert receipt is not None
     assert [counting.first(receipt), counting.first(receipt)] == [True, False]
-    assert counting.first(replace(receipt, number=receipt.number + 1))
+    assert counting.first(receipt._replace(number=receipt.number + 1))
 
 
 def test_the_truth_judges_both_rungs(

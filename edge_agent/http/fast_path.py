@@ -1,0 +1,169 @@
+"""The short way of the requests that most are: one image, here in one piece, to `/v1/classify`;
+and of probes, which are to say that the agent lives while it has much to do.
+
+Heads are parsed by aiohttp's parser as all are; the objects, tasks and timers that aiohttp makes
+for a request are left out. What is unusual goes aiohttp's way: see `FastPath.takes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from aiohttp import HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from edge_agent.classify import Classifier, Request
+from edge_agent.http.auth import AppKeys
+from edge_agent.http.bodies import BodyReader, Claim
+from edge_agent.http.connection import Connection
+from edge_agent.http.health import said
+from edge_agent.http.replies import encoded, shutting_down, whole_json, whole_reply
+from edge_agent.http.routes import Entrance
+from edge_agent.local import LocalAnswer
+from edge_agent.parameters import parse_query, parse_trace
+from hawkvision.cascade import CascadePolicy
+from hawkvision.contract.answer import Answer
+from hawkvision.errors import HawkVisionError
+
+PATH = "/v1/classify"
+PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
+"""Both say the same until the agent drains, and then they are not for here."""
+
+_WITH_QUERY = f"{PATH}?"
+
+
+class FastPath:
+    """Answers requests without aiohttp; one for all connections of an agent."""
+
+    def __init__(
+        self, classifier: Classifier, bodies: BodyReader, keys: AppKeys, entrance: Entrance
+    ) -> None:
+        self.classifier = classifier
+        self.bodies = bodies
+        self.keys = keys
+        self.entrance = entrance
+        self.loop = asyncio.get_running_loop()
+
+    def takes(self, message: Any, payload: StreamReader) -> bool:
+        """See `Fast`: an image, or a probe, over HTTP/1.1 on a connection that stays.
+
+        Its body is here, without codings and not multipart; nothing is expected of us before. While
+        the agent drains it takes nothing.
+        """
+        if not isinstance(message, RawRequestMessage) or self.entrance.draining:
+            return False
+        method, path, headers = message.method, message.path, message.headers
+        if method == "POST":
+            usual = path == PATH or path.startswith(_WITH_QUERY)
+        else:
+            usual = method == "GET" and path in PROBES
+        if not usual:
+            return False
+        if message.should_close or message.upgrade or message.chunked:
+            return False
+        if "Content-Encoding" in headers or "Expect" in headers:
+            return False
+        if headers.get("Content-Type", "")[:9].lower() == "multipart":
+            return False
+        return message.version == HttpVersion11 and payload.is_eof() and payload.exception() is None
+
+    def begin(self, connection: Connection, message: Any, payload: StreamReader) -> None:
+        """See `Fast`."""
+        if message.method == "GET":
+            connection.says(whole_reply(said(200), close=False), close=False)
+            return
+        _Call(self, connection, self.bodies.claim()).begin(message, payload)
+
+
+class _Call:
+    """One request on its way: the pool's `Waiter`, and `Cancellable` for an agent that stops."""
+
+    __slots__ = ("_claim", "_connection", "_done", "_image", "_path", "_request", "_task")
+
+    def __init__(self, path: FastPath, connection: Connection, claim: Claim) -> None:
+        self._path = path
+        self._connection = connection
+        self._claim = claim
+        self._image = b""
+        self._request: Request | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._done = False
+
+    def begin(self, message: Any, payload: StreamReader) -> None:
+        """As `ClassifyRoutes.classify` does, up to the pool."""
+        path = self._path
+        path.entrance.enter(self)
+        try:
+            arrived = time.monotonic()
+            headers = message.headers
+            trace = parse_trace(headers.get("traceparent"))
+            asked = parse_query(message.url.raw_query_string)
+            counted = path.keys.counted(asked.app, headers)
+            self._request = path.classifier.resolve(asked, arrived, trace, counted)
+            self._image = path.bodies.image(payload, self._claim)
+            path.classifier.begin(self._image, self._request, self)
+        except Exception as error:
+            self._refuse(error)
+
+    def done(self) -> bool:
+        """See `Waiter`."""
+        return self._done
+
+    cancelled = done
+    """What is answered the pool need not do: only a stop answers before it has."""
+
+    def set_result(self, edge: LocalAnswer, /) -> None:
+        """See `Waiter`: the edge's answer."""
+        request, classifier = self._request, self._path.classifier
+        assert request is not None
+        try:
+            if CascadePolicy.answers_locally(edge.prediction, request.target):
+                self._answer(classifier.reply(request, self._image, edge))
+            else:
+                self._task = self._path.loop.create_task(self._escalate(request, edge))
+        except Exception as error:
+            self._refuse(error)
+
+    def set_exception(self, fault: BaseException, /) -> None:
+        """See `Waiter`."""
+        if isinstance(fault, HawkVisionError) and self._request is not None:
+            self._path.classifier.failed(self._request)
+        self._refuse(fault)
+
+    async def _escalate(self, request: Request, edge: LocalAnswer) -> None:
+        try:
+            _, answer = await self._path.classifier.complete(self._image, request, edge)
+            self._answer(answer)
+        except asyncio.CancelledError:
+            self._refuse(shutting_down())
+            raise
+        except Exception as error:
+            self._refuse(error)
+
+    def cancel(self) -> object:
+        """See `Cancellable`: its client is told that the agent shuts down."""
+        if self._task is not None:
+            return self._task.cancel()
+        self._refuse(shutting_down())
+        return None
+
+    def _answer(self, answer: Answer) -> None:
+        close = self._path.entrance.draining
+        self._end(whole_json(encoded(answer.as_dict()), close=close), close=close)
+
+    def _refuse(self, error: BaseException) -> None:
+        close = self._path.entrance.draining
+        reply = self._path.entrance.refused(error, "POST", PATH)
+        self._end(whole_reply(reply, close=close), close=close)
+
+    def _end(self, reply: bytes, *, close: bool) -> None:
+        if self._done:
+            return
+        self._done = True
+        self._claim.release()
+        self._image, self._task = b"", None
+        self._path.entrance.leave(self)
+        self._connection.says(reply, close=close)
