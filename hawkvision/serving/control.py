@@ -1,0 +1,55 @@
+"""What doors may ask of the tasks behind them: the index, load and unload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class VersionState(str, Enum):
+    """Of a version, in the words of the Open Inference Protocol's model repository extension."""
+
+    LOADING = "LOADING"
+    READY = "READY"
+    UNLOADING = "UNLOADING"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionStatus:
+    """One row of the index; `reason` says why a version is not ready, in words for people."""
+
+    name: str
+    version: str
+    state: VersionState
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """As the protocol's index has it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "state": self.state.value,
+            "reason": self.reason,
+        }
+
+
+class ModelControl(Protocol):
+    """The tasks of one service. Use it within the service's event loop."""
+
+    def index(self, *, ready: bool = False) -> list[VersionStatus]:
+        """Every version that is known, or those alone that are ready; sorted by name."""
+        ...
+
+    async def load(self, name: str) -> None:
+        """Load the task's newest version, and return when it serves; one that serves is kept.
+
+        Raises UnknownTask where the repository has no such task, and RepositoryError, EngineError
+        or CalibrationError where the newest version cannot serve: what served before goes on.
+        """
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Serve the task no more; calls in flight are answered. Raises UnknownTask."""
+        ...
