@@ -23,6 +23,10 @@ class GatewayConfig:
     With `batching`, calls share batches of at most `max_batch` images; None: those of models that
     run on a device, not on the CPU, where it costs more than it saves.
 
+    `watch_repository` looks for new versions of the tasks so often, 0: only when told to. Of each
+    task `keep_versions` stay resident, the older ones while a call has named them within
+    `version_grace_s`.
+
     `max_calls` bounds calls whose message is not here yet, of which `max_calls_per_connection` may
     come over one of `max_connections`; a message must be here within `receive_timeout_s`, and a
     call is answered within `max_deadline_s`, whatever longer time it allows. `max_message_bytes`
@@ -42,6 +46,9 @@ class GatewayConfig:
     metrics_port: int | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
+    watch_repository: float = 0.0
+    keep_versions: int = 2
+    version_grace_s: float = 600.0
     engine: str = "onnx"
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
     max_queue: int = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -42,6 +42,7 @@ def _check_infer(raw: bytes) -> None:
 class InferenceServicer:
     """Answers for `models`; decoding and inference run on the pool's threads.
 
+    `models` are those that serve; `find` gives an older version too, where it is resident.
     `images` bounds what one client has in the pool. A model among `batched` shares batches among
     calls. `refused` counts calls that were too many or too late, by the error's code and priority.
     """
@@ -52,9 +53,11 @@ class InferenceServicer:
         pool: WorkerPool,
         max_images: int,
         images: Quota,
-        batched: Mapping[str, BatchedModel],
+        batched: Mapping[LargeModel, BatchedModel],
+        find: Callable[[str, str], LargeModel | None],
     ) -> None:
         self._models = models
+        self._find = find
         self._pool = pool
         self._max_images = max_images
         self._images = images
@@ -79,17 +82,21 @@ class InferenceServicer:
         return {name: entrance.unary(method) for name, method in table.items()}
 
     def _model(self, name: str, version: str) -> LargeModel:
-        """The model that serves `name`, any version if none is asked for. Raises UnknownTask."""
+        """The model that serves `name`, or its `version` where that is resident.
+
+        Raises UnknownTask.
+        """
+        found = self._find(name, version)
+        if found is not None:
+            return found
         model = self._models.get(name)
         if model is None:
             known = ", ".join(sorted(self._models))
             raise UnknownTask(f"no model {name[:80]!r}", hint=f"Models here: {known}.")
-        if version not in ("", model.task.version):
-            raise UnknownTask(
-                f"model {name!r} has no version {version[:40]!r}",
-                hint=f"Version {model.task.version} serves.",
-            )
-        return model
+        raise UnknownTask(
+            f"model {name!r} has no version {version[:40]!r}",
+            hint=f"Version {model.task.version} serves.",
+        )
 
     async def server_live(
         self, request: messages.ServerLiveRequest, call: Call
@@ -162,7 +169,7 @@ class InferenceServicer:
 
     def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[list[Any]]:
         """Raises Overloaded or DeadlineExceeded at once."""
-        batched = self._batched.get(model.task.name)
+        batched = self._batched.get(model)
         count, deadline, claim = len(question.images), question.deadline, question.claim
         if batched is None:
             return self._pool.submit(

@@ -14,12 +14,15 @@ from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
+from hawkvision.serving.reloading import Reloader
+from hawkvision.serving.version_metrics import VersionCollector
 
 
 class Parts(Protocol):
     """What an agent is made of, as far as it is shown."""
 
     tasks: dict[str, LocalTask]
+    versions: Reloader[LocalTask]
     metrics: AgentMetrics
     pool: WorkerPool
     upstream: GrpcUpstream
@@ -66,10 +69,9 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         "reason",
         lambda: agent.connections.ended,
     )
+    agent.metrics.registry.register(VersionCollector(agent.versions))
     for name, local in agent.tasks.items():
-        agent.metrics.running(name, local.rung)
-        if isinstance(local.engine, Measuring):
-            agent.metrics.watch_engine(name, local.engine)
+        show(agent.metrics, name, local)
     for name, text, read in (
         ("streams", "Lossy streams open.", lambda: agent.streams.open_streams),
         (
@@ -87,3 +89,10 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         ),
     ):
         agent.metrics.watch(f"hawkvision_{name}", text, read)
+
+
+def show(metrics: AgentMetrics, name: str, local: LocalTask) -> None:
+    """By what a task's version is computed, and what its engine's hardware counts."""
+    metrics.running(name, local.rung)
+    if isinstance(local.engine, Measuring):
+        metrics.watch_engine(name, local.engine)

@@ -11,6 +11,7 @@
     │   ├── UnsupportedCoding     a Content-Encoding that is not read there
     │   ├── CorruptImage          a known format that does not decode
     │   ├── UnknownStream         no such lossy stream, or it has expired
+    │   ├── VersionUnavailable    a task's newest version cannot serve
     │   └── TargetUnreachable     the accuracy target cannot be certified
     ├── BodyTimeout               the client sends its request too slowly
     ├── MalformedPacket           a datagram that the lossy transport cannot read
@@ -107,6 +108,12 @@ class UnknownStream(InvalidRequest):
     """No lossy stream has such an id, or it has expired."""
 
     code = "unknown_stream"
+
+
+class VersionUnavailable(InvalidRequest):
+    """A version of a task that was asked to serve cannot; what served before goes on."""
+
+    code = "version_unavailable"
 
 
 class TargetUnreachable(InvalidRequest):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 
-class VersionState(str, Enum):
+class VersionState(StrEnum):
     """Of a version, in the words of the Open Inference Protocol's model repository extension."""
 
     LOADING = "LOADING"
@@ -45,11 +45,14 @@ class ModelControl(Protocol):
     async def load(self, name: str) -> None:
         """Load the task's newest version, and return when it serves; one that serves is kept.
 
-        Raises UnknownTask where the repository has no such task, and RepositoryError, EngineError
-        or CalibrationError where the newest version cannot serve: what served before goes on.
+        Raises UnknownTask where the repository has no such task, and VersionUnavailable, with the
+        reason, where the newest version cannot serve: what served before goes on.
         """
         ...
 
     async def unload(self, name: str) -> None:
-        """Serve the task no more; calls in flight are answered. Raises UnknownTask."""
+        """Serve the task no more, be it the last one; calls in flight are answered.
+
+        Raises UnknownTask.
+        """
         ...
