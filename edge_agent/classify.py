@@ -104,14 +104,22 @@ class Classifier:
                 del self._statistics[old]
 
     def resolve(
-        self, parameters: ClassifyParameters, arrived: float, trace: str | None, counted: str
+        self,
+        parameters: ClassifyParameters,
+        arrived: float,
+        trace: str | None,
+        counted: str,
+        local: LocalTask | None = None,
     ) -> Request:
         """Before any image is decoded. `counted` is what the app is counted as (see `trust`).
+
+        `local` is for whoever has found the task already: a new version may have taken over since.
 
         Raises UnknownTask, UnknownApp or TargetUnreachable.
         """
         stored = self._app(parameters.app) if parameters.app else None
-        local = self.task(parameters.task or (stored.task if stored else None))
+        if local is None:
+            local = self.task(parameters.task or (stored.task if stored else None))
         policy = local.policy
         wanted = parameters.accuracy
         if wanted is None and stored is not None:

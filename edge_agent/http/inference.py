@@ -63,10 +63,7 @@ class InferenceRoutes:
 
     def _local(self, request: web.Request) -> LocalTask:
         """The task that the path names. Raises UnknownTask, also for another version."""
-        return self._check_version(request, self._classifier.task(request.match_info["task"]))
-
-    def _check_version(self, request: web.Request, local: LocalTask) -> LocalTask:
-        """The version that serves now, if it is the one that the path names. Raises UnknownTask."""
+        local = self._classifier.task(request.match_info["task"])
         version, serves = request.match_info.get("version"), local.task.version
         if version not in (None, serves):
             raise UnknownTask(
@@ -111,8 +108,7 @@ class InferenceRoutes:
             check_outputs(asked, {one.name for one in output_specs(local.task.kind)})
             wanted = self._parameters(local, request, asked)
             counted = self._keys.counted(wanted.app, request.headers)
-            resolved = self._classifier.resolve(wanted, arrived, trace, counted)
-            local = self._check_version(request, resolved.local)
+            resolved = self._classifier.resolve(wanted, arrived, trace, counted, local)
             pictures = pictures_of(asked, self._bodies.max_batch)
             asked = replace(asked, inputs=())  # images are held once, not twice, while they wait
             self._classifier.pool.check_room(len(pictures), resolved.deadline)
