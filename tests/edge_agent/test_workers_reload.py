@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
+import pty
 import signal
+import subprocess
+import sys
+import termios
 import threading
 import urllib.error
 import urllib.request
@@ -90,3 +96,26 @@ def test_sighup_lets_a_single_process_look_for_new_versions(repository: Path) ->
         service.process.send_signal(signal.SIGHUP)
         until(lambda: ready(service, "2") == 1)
         assert service.terminate() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_whose_terminal_goes_ends(repository: Path, workers: int) -> None:
+    master, slave = pty.openpty()
+
+    def own_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    command = [sys.executable, "-m", "hawkvision.cli", "edge", "--port=0", f"--workers={workers}"]
+    with subprocess.Popen(
+        [*command, f"--model-repository={repository}"],
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(slave,),
+        preexec_fn=own_terminal,
+    ) as process:
+        assert process.stdout is not None and b"ready" in process.stdout.readline()
+        os.close(slave)
+        os.close(master)
+        assert process.wait(60) == 0
