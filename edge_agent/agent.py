@@ -47,7 +47,7 @@ from edge_agent.place import Place
 from edge_agent.settings import audit_settings, body_limits, connection_limits, stream_settings
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.upstream import Answered, Call, GrpcUpstream
-from edge_agent.watching import show, watch
+from edge_agent.watching import follow, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
@@ -107,7 +107,7 @@ class Agent:
         self.versions = Reloader(
             self.catalog,
             LocalSource(config),
-            Hooks(self._prepare, self._serves),
+            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
@@ -198,21 +198,6 @@ class Agent:
         if self.siblings is None or self._place is None:
             return self.versions
         return CrewControl(self.versions, self.siblings, self._place)
-
-    def _prepare(self, local: LocalTask) -> None:
-        """On the loading thread."""
-        self.streams.prepare(local)
-
-    def _serves(self, name: str, old: LocalTask | None, new: LocalTask | None) -> None:
-        """A version took over: everything that knows of versions follows, within this turn."""
-        if old is not None:
-            self.fleet.retires(old)
-            self.classifier.retires(old)
-            self.metrics.retires(name)
-        if new is not None:
-            self.fleet.serves(new)
-            show(self.metrics, name, new)
-        self.streams.follow(name, new)
 
     def reload(self) -> None:
         """Begin to look for new versions of everything that is served."""

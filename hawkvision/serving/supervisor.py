@@ -152,8 +152,8 @@ class _Supervisor:
         finally:
             self._kill()
             self._loop.run_until_complete(self._crew.close())
-            for number in self._handled:
-                self._loop.remove_signal_handler(number)
+            for handled in self._handled:
+                self._loop.remove_signal_handler(handled)
             os.close(self._life)
             os.close(self._held)
             close_loop(self._loop)

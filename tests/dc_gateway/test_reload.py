@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -115,7 +116,7 @@ async def test_the_memory_of_a_version_and_its_place_in_the_batches_come_back(
     repository: Path, batching: bool
 ) -> None:
     async with served(repository, batching=batching, keep_versions=1) as one:
-        gone = []
+        gone: list[weakref.ref[Any]] = []
         for number in range(2, 5):
             await asked(one)
             model = one.gateway.models["tiny"]

@@ -223,7 +223,7 @@ async def test_a_request_in_flight_is_answered_by_the_version_it_began_with(
 
 
 async def test_the_memory_of_every_version_comes_back(agent: Agent, repository: Path) -> None:
-    gone = []
+    gone: list[weakref.ref[Any]] = []
     for number in range(2, 5):
         await post(agent, CLASSIFY, IMAGE)
         local = agent.tasks["tiny"]
