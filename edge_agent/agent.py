@@ -107,7 +107,7 @@ class Agent:
         self.versions = Reloader(
             self.catalog,
             LocalSource(config),
-            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
+            Hooks(self._prepare, partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
@@ -198,6 +198,9 @@ class Agent:
         if self.siblings is None or self._place is None:
             return self.versions
         return CrewControl(self.versions, self.siblings, self._place)
+
+    def _prepare(self, local: LocalTask) -> None:
+        self.streams.prepare(local)
 
     def reload(self) -> None:
         """Begin to look for new versions of everything that is served."""
