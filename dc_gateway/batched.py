@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,10 +39,12 @@ class BatchedModel:
         for number, rung in enumerate(model.rungs):
             fits = rung.engine.metadata.max_batch or limits.batch
             own = Limits(min(limits.batch, fits), limits.images, limits.size)
-            coming = partial(pool.waiting_for, self.answer) if number == 0 else _none
+            coming = _coming(pool, self) if number == 0 else _none
             name = f"{model.task.name}/{rung.name}"
             self._lines.append(runner.line(name, rung.predict, own, coming))
             self._sizes.append(rung.geometry.width * rung.geometry.height * 3)
+        # Whatever waits in a line holds this, so the lines are empty when nobody does.
+        weakref.finalize(self, runner.leave, self._lines).atexit = False
 
     def check(self, question: Question) -> None:
         """Raise DeadlineExceeded or Overloaded where no batch would take it in time."""
@@ -89,6 +92,17 @@ class BatchedModel:
 
     def _next(self, rung: int, question: Question) -> Callable[[Asked, Ticket], Any]:
         return lambda asked, ticket: self._ask(rung, question, asked, ticket)
+
+
+def _coming(pool: WorkerPool, model: BatchedModel) -> Callable[[], int]:
+    """How many images wait for a thread to prepare them; does not keep the model."""
+    answer = weakref.WeakMethod(model.answer)
+
+    def coming() -> int:
+        work = answer()
+        return 0 if work is None else pool.waiting_for(work)
+
+    return coming
 
 
 def _none() -> int:

@@ -41,6 +41,30 @@ _DEFAULT = GatewayConfig()
     default=_DEFAULT.model_repository,
     show_default="the tasks that ship",
 )
+@click.option(
+    "--watch-repository",
+    default=_DEFAULT.watch_repository,
+    type=click.FloatRange(0, 86_400),
+    help="Look for new versions of the tasks every so many seconds; 0: when told to.",
+)
+@click.option(
+    "--keep-versions",
+    default=_DEFAULT.keep_versions,
+    type=click.IntRange(1, 16),
+    help="Resident of each task; the older ones for agents that still ask for them.",
+)
+@click.option(
+    "--version-grace-s",
+    default=_DEFAULT.version_grace_s,
+    type=click.FloatRange(0),
+    help="So long an older version stays that no call asks for.",
+)
+@click.option(
+    "--model-control/--no-model-control",
+    default=_DEFAULT.model_control,
+    show_default="on loopback alone",
+    help="Clients may load and unload models; the port asks for no key.",
+)
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
     "--threads", default=_DEFAULT.threads, type=click.IntRange(1, 64), show_default="cores, <= 4"

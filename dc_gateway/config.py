@@ -21,6 +21,10 @@ class GatewayConfig:
     With `batching`, calls share batches of at most `max_batch` images; None: those of models that
     run on a device, not on the CPU, where it costs more than it saves.
 
+    `watch_repository` looks for new versions of the tasks so often, 0: only when told to. Of each
+    task `keep_versions` stay resident, the older ones while a call has named them within
+    `version_grace_s`. With `model_control` clients may load and unload; None: on loopback alone.
+
     `max_calls` bounds calls whose message is not here yet, of which `max_calls_per_connection` may
     come over one of `max_connections`; a message must be here within `receive_timeout_s`, and a
     call is answered within `max_deadline_s`, whatever longer time it allows. `max_message_bytes`
@@ -44,6 +48,10 @@ class GatewayConfig:
     metrics_port: int | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
+    watch_repository: float = 0.0
+    keep_versions: int = 2
+    version_grace_s: float = 600.0
+    model_control: bool | None = None
     engine: str = "onnx"
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
     max_queue: int = 64
@@ -70,6 +78,13 @@ class GatewayConfig:
     def images_per_request(self) -> int:
         """Most images of one request: more than the queue holds could never be served."""
         return min(self.max_images, self.max_queue)
+
+    @property
+    def changes_models(self) -> bool:
+        """Whether clients may load and unload models."""
+        if self.model_control is not None:
+            return self.model_control
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
     @property
     def message_bytes(self) -> int:

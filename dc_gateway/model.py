@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from hawkvision.errors import InvalidRequest, RepositoryError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Repository, Task
 from hawkvision.rungs import LoadedRung, Pixels
+from hawkvision.serving.catalog import Found
 from hawkvision.serving.job import Ticket
 
 _log = logging.getLogger(__name__)
@@ -41,9 +43,18 @@ class LargeModel:
 
     def __init__(self, task: Task, rungs: Sequence[LoadedRung], limits: ImageLimits) -> None:
         self.task = task
+        self.version = task.version
         self.rungs = tuple(rungs)
+        self._freed = [weakref.finalize(self, rung.close) for rung in self.rungs]
+        for freed in self._freed:
+            freed.atexit = False
         self._limits = limits
         self._thresholds = [rung.threshold for rung in task.rungs[1:]]
+
+    def close(self) -> None:
+        """Free the networks, whoever still uses them; done by itself when nobody does any more."""
+        for freed in self._freed:
+            freed()
 
     @property
     def agrees(self) -> bool:
@@ -113,6 +124,32 @@ class LargeModel:
             return False
         asked.open = [i for i in asked.open if asked.answers[i].confidence < threshold]
         return bool(asked.open) and rung + 1 < len(self.rungs)
+
+
+class ModelSource:
+    """The versions that a gateway with these settings may serve; see `serving.reloading.Source`."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+
+    def names(self) -> list[str]:
+        """The tasks to be served. Raises RepositoryError."""
+        return list(self._config.tasks) or self._repository().tasks()
+
+    def versions(self, name: str) -> Sequence[Found]:
+        """What lies there, newest first; of a task that is not to be served nothing."""
+        if self._config.tasks and name not in self._config.tasks:
+            return []
+        return self._repository().stamps(name)
+
+    def load(self, name: str, version: str) -> LargeModel:
+        """Check every file's digest and open the rungs. Raises HawkVisionError."""
+        config = self._config
+        task = self._repository().good(name, version, flavour=flavour_of(config.engine))
+        return LargeModel.load(task, engine=config.engine, limits=config.limits)
+
+    def _repository(self) -> Repository:
+        return Repository(self._config.model_repository)
 
 
 def load_models(config: GatewayConfig) -> dict[str, LargeModel]:

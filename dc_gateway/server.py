@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -12,17 +13,21 @@ from dc_gateway.batched import BatchedModel
 from dc_gateway.config import GatewayConfig
 from dc_gateway.limits import door_limits
 from dc_gateway.metrics import BatchCollector
-from dc_gateway.model import LargeModel, load_models
+from dc_gateway.model import LargeModel, ModelSource, load_models
 from dc_gateway.servicer import InferenceServicer
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.batch_runner import BatchRunner
+from hawkvision.serving.catalog import Catalog
+from hawkvision.serving.control import IndexOnly
 from hawkvision.serving.grpc.door import Door
 from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
+from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
+from hawkvision.serving.version_metrics import VersionCollector
 from hawkvision.serving.waiting import Limits
 
 _log = logging.getLogger(__name__)
@@ -37,17 +42,34 @@ class Gateway:
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
         self._config = config
         self._port = config.port
-        self.models = models
+        self._batched: dict[LargeModel, BatchedModel] = {}
+        self.catalog = Catalog[LargeModel](
+            config.keep_versions,
+            config.version_grace_s,
+            let_go=lambda model: _forget(self._batched, model),
+        )
+        self.versions = Reloader[LargeModel](
+            self.catalog,
+            ModelSource(config),
+            Hooks[LargeModel](serving=self._serves),
+            watch_s=config.watch_repository,
+        )
+        self.versions.begin_with(models)
+        self.models = self.catalog.serving
         loop = asyncio.get_running_loop()
         self.pool = WorkerPool(config.threads, config.max_queue, loop, fair=True, nice=_NICE)
         self.runner = BatchRunner(_slots(config, models))
+        for model in models.values():
+            self._share(model)
         share = config.max_client_share
         self.servicer = InferenceServicer(
-            models,
+            self.models,
             self.pool,
             config.images_per_request,
             Quota("images", config.max_queue + config.threads, share),
-            self._batched(config),
+            self._batched,
+            self._find,
+            self.versions if config.changes_models else IndexOnly(self.versions),
             config.limits,
         )
         self._gives_back = memory.GivesBack()
@@ -57,13 +79,27 @@ class Gateway:
         self.metrics_port = config.metrics_port
         self._metrics: MetricsPort | None = None
 
-    def _batched(self, config: GatewayConfig) -> dict[str, BatchedModel]:
-        limits = Limits(config.max_batch, config.max_queue + config.threads, config.held_bytes)
-        return {
-            name: BatchedModel(model, self.runner, limits, self.pool)
-            for name, model in self.models.items()
-            if (not _on_cpu(model) if config.batching is None else config.batching)
-        }
+    def _share(self, model: LargeModel) -> None:
+        """Let a model's calls share batches, where that pays."""
+        config = self._config
+        if not _on_cpu(model) if config.batching is None else config.batching:
+            limits = Limits(config.max_batch, config.max_queue + config.threads, config.held_bytes)
+            self._batched[model] = BatchedModel(model, self.runner, limits, self.pool)
+
+    # New versions.
+
+    def _find(self, name: str, version: str) -> LargeModel | None:
+        return self.catalog.find(name, version, time.monotonic())
+
+    def _serves(self, name: str, _old: LargeModel | None, new: LargeModel | None) -> None:
+        """A version took over; those that are kept keep their places in the batches."""
+        self.door.health.serves(name, new is not None)
+        if new is not None and new not in self._batched:
+            self._share(new)
+
+    def reload(self) -> None:
+        """Begin to look for new versions of everything that is served."""
+        self.versions.look()
 
     @property
     def address(self) -> str:
@@ -89,6 +125,7 @@ class Gateway:
         for name, model in self.models.items():
             for rung in model.rungs:
                 _log.info("task %s, %s", name, rung)
+        self.versions.start()
         return self._port
 
     async def _start_metrics(self) -> None:
@@ -101,6 +138,7 @@ class Gateway:
             "hawkvision_queue_images", "Images waiting or at work.", registry=registry
         ).set_function(lambda: self.pool.pending + self.runner.waiting)
         registry.register(BatchCollector(self.runner, self.servicer))
+        registry.register(VersionCollector(self.versions))
         self._power.start()
         self._metrics = MetricsPort(registry)
         self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
@@ -113,6 +151,7 @@ class Gateway:
         """Stop at once; calls in flight are cancelled."""
         if self._looking is not None:
             self._looking.cancel()
+        await self.versions.close()
         await self.door.close()
         if self._metrics is not None:
             self._metrics.close()
@@ -120,6 +159,10 @@ class Gateway:
         self.runner.close()
         if self._power is not None:
             self._power.close()
+
+
+def _forget(batched: dict[LargeModel, BatchedModel], model: LargeModel) -> None:
+    batched.pop(model, None)
 
 
 def _slots(config: GatewayConfig, models: Mapping[str, LargeModel]) -> int:

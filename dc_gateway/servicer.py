@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from dc_gateway.batched import BatchedModel, Question
 from dc_gateway.model import LargeModel
@@ -25,7 +26,6 @@ from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.pixels import PngOf
 from hawkvision.serving.pool import WorkerPool
-from hawkvision.serving.resident import Resident
 
 UNREAD = "unread"
 """In place of a priority."""
@@ -34,6 +34,7 @@ UNREAD = "unread"
 class InferenceServicer(InferenceService):
     """Answers for `models`; decoding and inference run on the pool's threads.
 
+    `models` are those that serve; `find` gives an older version too, where it is resident.
     `images` bounds what one client has in the pool. A model among `batched` shares batches among
     calls. `refused` counts calls that were too many or too late, by the error's code and priority
     (`UNREAD`: before the message that names it was received).
@@ -45,21 +46,22 @@ class InferenceServicer(InferenceService):
         pool: WorkerPool,
         max_images: int,
         images: Quota,
-        batched: Mapping[str, BatchedModel],
+        batched: Mapping[LargeModel, BatchedModel],
+        find: Callable[[str, str], LargeModel | None],
+        control: ModelControl,
         limits: ImageLimits | None = None,
     ) -> None:
         super().__init__("hawkvision")
         self._models = models
+        self._find = find
         self._pool = pool
         self._max_images = max_images
         self._images = images
         self._batched = batched
         self._png = PngOf(ImageLimits() if limits is None else limits)
-        self._control = Resident(
-            ((name, model.task.version) for name, model in models.items()), lambda: self.draining
-        )
+        self._control = control
         self.refused: Counter[tuple[str, str]] = Counter()
-        self.statistics = {name: ModelStatistics() for name in models}
+        self._statistics = WeakKeyDictionary[LargeModel, ModelStatistics]()
 
     def check_room(self, call: Call) -> None:
         """See `InferenceService`: whether a user's single image would be answered in time."""
@@ -70,17 +72,21 @@ class InferenceServicer(InferenceService):
             raise
 
     def _model(self, name: str, version: str) -> LargeModel:
-        """The model that serves `name`, any version if none is asked for. Raises UnknownTask."""
+        """The model that serves `name`, or its `version` where that is resident.
+
+        Raises UnknownTask.
+        """
+        found = self._find(name, version)
+        if found is not None:
+            return found
         model = self._models.get(name)
         if model is None:
             known = ", ".join(sorted(self._models))
             raise UnknownTask(f"no model {name[:80]!r}", hint=f"Models here: {known}.")
-        if version not in ("", model.task.version):
-            raise UnknownTask(
-                f"model {name!r} has no version {version[:40]!r}",
-                hint=f"Version {model.task.version} serves.",
-            )
-        return model
+        raise UnknownTask(
+            f"model {name!r} has no version {version[:40]!r}",
+            hint=f"Version {model.task.version} serves.",
+        )
 
     @property
     def control(self) -> ModelControl:
@@ -100,8 +106,12 @@ class InferenceServicer(InferenceService):
 
     def statistics_of(self, name: str, version: str) -> dict[str, Any]:
         """See `InferenceService`."""
-        task = self._model(name, version).task
-        return self.statistics[task.name].as_dict(task.name, task.version)
+        model = self._model(name, version)
+        return self._of(model).as_dict(model.task.name, model.task.version)
+
+    def _of(self, model: LargeModel) -> ModelStatistics:
+        """What a version has answered, as long as it is resident."""
+        return self._statistics.setdefault(model, ModelStatistics())
 
     async def model_infer(
         self, request: messages.ModelInferRequest, call: Call
@@ -113,7 +123,7 @@ class InferenceServicer(InferenceService):
         """
         model = self._model(request.model_name, request.model_version)
         begun = time.monotonic()
-        statistics = self.statistics[model.task.name]
+        statistics = self._of(model)
         try:
             reply = await self._infer(model, request, call)
         except HawkVisionError:
@@ -154,7 +164,7 @@ class InferenceServicer(InferenceService):
 
     def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[list[Any]]:
         """Raises Overloaded or DeadlineExceeded at once."""
-        batched = self._batched.get(model.task.name)
+        batched = self._batched.get(model)
         count, deadline, claim = len(question.images), question.deadline, question.claim
         if batched is None:
             return self._pool.submit(

@@ -27,6 +27,7 @@ from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
+from edge_agent.http.crew_control import LOAD, UNLOAD, CrewControl
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.fast_path import FastPath
 from edge_agent.http.gateways import GatewayRoutes
@@ -36,11 +37,12 @@ from edge_agent.http.inference import InferenceRoutes
 from edge_agent.http.listener import Listener
 from edge_agent.http.log import SERVER_LOG
 from edge_agent.http.power import PowerRoutes
+from edge_agent.http.repository import RepositoryRoutes
 from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.siblings import Siblings
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.http.tasks import TaskRoutes
-from edge_agent.loading import load_tasks
+from edge_agent.loading import LocalSource, load_tasks
 from edge_agent.local import LocalTask
 from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
@@ -54,13 +56,16 @@ from edge_agent.settings import (
 )
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.upstream import Answered, Call, GrpcUpstream
-from edge_agent.watching import watch
+from edge_agent.watching import follow, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.calls import CallsFailed
+from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.claims import Priority
+from hawkvision.serving.control import ModelControl
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
 from hawkvision.tracking.counts import PROBES
@@ -107,7 +112,15 @@ class Agent:
             )
         self.config = config
         self._place = place
-        self.tasks = dict(tasks)
+        self.catalog = Catalog[LocalTask]()
+        self.versions = Reloader(
+            self.catalog,
+            LocalSource(config),
+            Hooks(self._prepare, partial(follow, self)),
+            watch_s=config.watch_repository,
+        )
+        self.versions.begin_with(tasks)
+        self.tasks = self.catalog.serving
         default = next(iter(self.tasks.values()))
         self._tls = server_context(config.tls_cert, config.tls_key)
         self.keys = AppKeys.read(config.app_keys)
@@ -133,7 +146,15 @@ class Agent:
         self.siblings = (
             None
             if place is None
-            else Siblings(place, {_REFRESH: self._read_apps, _COUNT: self._push_metrics})
+            else Siblings(
+                place,
+                {
+                    _REFRESH: lambda _: self._read_apps(),
+                    _COUNT: lambda _: self._push_metrics(),
+                    LOAD: self.versions.load,
+                    UNLOAD: self.versions.unload,
+                },
+            )
         )
         self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
         self.upstream = GrpcUpstream(
@@ -144,9 +165,9 @@ class Agent:
         )
         self.probes = (
             GoldenProbes(
-                default,
+                lambda: self.classifier.default,
                 labelled,
-                lambda image: self.pool.submit(default.answer, image),
+                lambda local, image: self.pool.submit(local.answer, image),
                 self._ask_aside,
                 self.fleet.counters.add,
                 self.metrics.probed,
@@ -160,7 +181,7 @@ class Agent:
         self.entrance = Entrance(self.keys, self.metrics)
         self.power = PowerSampler.of_machine()
         self.rpc = door_of(
-            config, self.classifier, self.keys, self.metrics, self._says_drain, place is not None
+            config, self.classifier, self._control(), self.keys, self.metrics, place is not None
         )
         self.routes = self._table()
         self._fast = FastPath(self.classifier, self.bodies, self.keys, self.entrance)
@@ -180,14 +201,27 @@ class Agent:
             *TaskRoutes(self.classifier, self.config.delta).table(),
             *HealthRoutes(self._scrape, self.entrance).table(),
             *InferenceRoutes(self.classifier, self.bodies, self.keys, self.entrance).table(),
+            *RepositoryRoutes(self._control(), self.bodies, self.entrance).table(),
             *AccuracyRoutes(self.classifier, self.fleet, self.bodies, self.keys).table(),
             *PowerRoutes(self.power).table(),
             *GatewayRoutes(self.upstream).table(),
             *streams,
         ]
 
-    def _says_drain(self) -> bool:
-        return self.entrance.draining
+    # New versions.
+
+    def _control(self) -> ModelControl:
+        """What load and unload act on: this worker and all others."""
+        if self.siblings is None or self._place is None:
+            return self.versions
+        return CrewControl(self.versions, self.siblings, self._place)
+
+    def _prepare(self, local: LocalTask) -> None:
+        self.streams.prepare(local)
+
+    def reload(self) -> None:
+        """Begin to look for new versions of everything that is served."""
+        self.versions.look()
 
     # Of several workers.
 
@@ -226,12 +260,13 @@ class Agent:
     async def _export(self) -> None:
         """Put what the fleet delivered in the last 5 minutes into the gauges."""
         window = {"5m": WINDOWS["5m"]}
-        for task in self.tasks:
-            found = await self.fleet.delivered(task, lambda _key: True, window)
+        for task, local in list(self.tasks.items()):
+            name = local.counted
+            found = await self.fleet.delivered(name, lambda _key: True, window)
             self.metrics.set_accuracy(task, gauges_of(found))
             for app in self.keys.apps:
                 counted = vouched(app)
-                found = await self.fleet.delivered(task, partial(_of_app, counted), window, counted)
+                found = await self.fleet.delivered(name, partial(_of_app, counted), window, counted)
                 self.metrics.set_accuracy(task, gauges_of(found), app)
 
     @property
@@ -283,6 +318,7 @@ class Agent:
         self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
         for name, local in self.tasks.items():
             _log.info("task %s, %s", name, local.rung)
+        self.versions.start()
         return self._port
 
     async def _listen_at(self, place: Place) -> None:
@@ -353,6 +389,7 @@ class Agent:
 
     async def close(self) -> None:
         """Stop; who still waits for an answer is told that there will be none."""
+        await self.versions.close()
         self.streams.close()
         self.entrance.stop()
         with contextlib.suppress(TimeoutError):

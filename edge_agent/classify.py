@@ -21,6 +21,7 @@ from hawkvision.errors import HawkVisionError, UnknownApp, UnknownTask
 from hawkvision.serving.job import Waiter
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.tracking.records import AppTarget
+from hawkvision.tracking.versions import task_of
 
 
 class Request(NamedTuple):
@@ -61,44 +62,71 @@ class Classifier:
         self.tasks = tasks
         self.tracking = tracking
         self.pool = pool
-        self._default = next(iter(tasks.values()))
+        self._default = next(iter(tasks))
         self._upstream = upstream
         self._metrics = metrics
         self._deadline_ms = deadline_ms
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count()
-        self.statistics = {name: TaskStatistics() for name in tasks}
+        self._statistics: dict[str, TaskStatistics] = {}
 
     def new_call_id(self) -> str:
         """For a call to the gateway: 48 random bits for each start, and a counter."""
         return f"{self._prefix}-{next(self._numbers):06x}"
 
     def task(self, name: str | None) -> LocalTask:
-        """The named task, or the default one. Raises UnknownTask."""
-        if name is None:
-            return self._default
-        found = self.tasks.get(name)
+        """The version that serves of a named task, or of the default one. Raises UnknownTask."""
+        found = self.tasks.get(self._default if name is None else name)
         if found is None:
+            missing = (name or self._default)[:80]
             raise UnknownTask(
-                f"no task {name[:80]!r} is served here", hint=f"Served: {', '.join(self.tasks)}."
+                f"no task {missing!r} is served here",
+                hint=f"Served: {', '.join(self.tasks) or 'none'}.",
             )
         return found
 
+    @property
+    def default(self) -> LocalTask | None:
+        """The task that serves requests which name none; None while it is unloaded."""
+        return self.tasks.get(self._default)
+
+    def statistics_of(self, local: LocalTask) -> TaskStatistics:
+        """What one version of a task answered."""
+        found = self._statistics.get(local.counted)
+        if found is None:
+            found = self._statistics[local.counted] = TaskStatistics()
+        return found
+
+    def retires(self, local: LocalTask) -> None:
+        """A version serves no more: of its task only what it counted is kept, while it is held."""
+        name = local.task.name
+        for old in [one for one in self._statistics if task_of(one) == name]:
+            if old != local.counted:
+                del self._statistics[old]
+
     def resolve(
-        self, parameters: ClassifyParameters, arrived: float, trace: str | None, counted: str
+        self,
+        parameters: ClassifyParameters,
+        arrived: float,
+        trace: str | None,
+        counted: str,
+        local: LocalTask | None = None,
     ) -> Request:
         """Before any image is decoded. `counted` is what the app is counted as (see `trust`).
+
+        `local` is for whoever has found the task already: a new version may have taken over since.
 
         Raises UnknownTask, UnknownApp or TargetUnreachable.
         """
         stored = self._app(parameters.app) if parameters.app else None
-        local = self.task(parameters.task or (stored.task if stored else None))
+        if local is None:
+            local = self.task(parameters.task or (stored.task if stored else None))
         policy = local.policy
         wanted = parameters.accuracy
         if wanted is None and stored is not None:
             wanted = parse_accuracy(stored.accuracy)
         target = policy.default if wanted is None else policy.resolve(wanted)
-        target = self.tracking.in_force(local.task.name, target, counted)
+        target = self.tracking.in_force(local.counted, target, counted)
         deadline_ms = parameters.deadline_ms or (stored.deadline_ms if stored else None)
         deadline = arrived + (deadline_ms or self._deadline_ms) / 1e3
         return Request(local, target, arrived, deadline, parameters.top_k, trace, counted)
@@ -138,8 +166,7 @@ class Classifier:
 
     def failed(self, request: Request) -> None:
         """The edge gave no answer to an image."""
-        name = request.local.task.name
-        self.statistics[name].failed(time.monotonic() - request.arrived)
+        self.statistics_of(request.local).failed(time.monotonic() - request.arrived)
 
     async def complete(
         self, image: bytes, request: Request, edge: LocalAnswer
@@ -196,7 +223,7 @@ class Classifier:
         )
         request_id = self.tracking.answered(outcome)
         self._metrics.answered(outcome)
-        self.statistics[request.local.task.name].answered(outcome)
+        self.statistics_of(request.local).answered(outcome)
         return outcome, answer_of(outcome, request_id)
 
     async def escalate(self, image: bytes, request: Request) -> Answered | Refused:

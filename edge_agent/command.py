@@ -75,6 +75,12 @@ def _gateways(
     default=_DEFAULT.model_repository,
     show_default="the tasks that ship",
 )
+@click.option(
+    "--watch-repository",
+    default=_DEFAULT.watch_repository,
+    type=click.FloatRange(0, 86_400),
+    help="Look for new versions of the tasks every so many seconds; 0: when told to.",
+)
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
     "--dc-flavour",

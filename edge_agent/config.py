@@ -31,6 +31,7 @@ class EdgeConfig:
     or `off`;
     `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
     any), where they are not those of `engine`.
+    `watch_repository` looks for new versions of the tasks so often, 0: only when told to.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `app_keys` is a JSON file of apps and their keys;
     `max_apps` targets of apps are stored at most. Of `max_streams` lossy streams one address may
@@ -48,6 +49,7 @@ class EdgeConfig:
     grpc_port: int | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
+    watch_repository: float = 0.0
     engine: str = "onnx"
     dc_flavour: str | None = None
     workers: int = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from hawkvision.repository import Task
 from hawkvision.rungs import LoadedRung
 from hawkvision.serving.job import Ticket
 from hawkvision.serving.pace import Pace
+from hawkvision.tracking.versions import counted
 
 _log = logging.getLogger(__name__)
 
@@ -31,11 +33,17 @@ class LocalAnswer(NamedTuple):
 
 
 class LocalTask:
-    """A task with its edge rung loaded. `answer` may run on several threads at once."""
+    """A version of a task with its edge rung loaded. `answer` may run on several threads at once.
+
+    Whoever holds it may use it: the network is freed when nobody does. `counted` is the name that
+    statistics go by (see `tracking.versions`).
+    """
 
     def __init__(self, task: Task, rung: LoadedRung, limits: ImageLimits, delta: float) -> None:
         self.task = task
+        self.counted = counted(task.name, task.version)
         self.rung = rung
+        self.version = task.version
         self.agrees = rung.agreement.agree
         self.limits = limits
         scores = task.scores()
@@ -46,6 +54,8 @@ class LocalTask:
         self.pace = Pace() if rung.engine.metadata.device == "cpu" else None
         _ = self.policy.relative  # now, not while a request waits
         self.loss_policy = LossPolicy(scores, delta=delta, tiers=task.tiers)
+        self._freed = weakref.finalize(self, rung.close)
+        self._freed.atexit = False
 
     @classmethod
     def load(cls, task: Task, *, engine: str, limits: ImageLimits, delta: float) -> LocalTask:
@@ -69,6 +79,10 @@ class LocalTask:
     def engine(self) -> Engine:
         """What runs the edge rung."""
         return self.rung.engine
+
+    def close(self) -> None:
+        """Free the network, whoever still uses it; done by itself when nobody does any more."""
+        self._freed()
 
     def answer(self, data: bytes, ticket: Ticket) -> LocalAnswer:
         """Decode, preprocess, infer, unless the answer is not wanted any more.

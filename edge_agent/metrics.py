@@ -101,6 +101,7 @@ class AgentMetrics:
             registry=self.registry,
         )
         self._targets: dict[tuple[str, bool], set[str]] = {}
+        self._of_version: dict[str, list[tuple[Gauge, tuple[str, ...]]]] = {}
         self._shown: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
         self._children: dict[tuple[str, str, str, str | None, bool], tuple[Counter, Histogram]] = {}
 
@@ -163,16 +164,24 @@ class AgentMetrics:
             for name, value in values.items():
                 gauge.labels(*whose, target, name).set(value)
 
+    def retires(self, task: str) -> None:
+        """Forget by what a task was computed: its engines are let go of."""
+        for gauge, labels in self._of_version.pop(task, []):
+            gauge.remove(*labels)
+
     def running(self, task: str, rung: LoadedRung) -> None:
         """Say by what a rung is computed."""
         found = rung.running()
-        self._running.labels(task, rung.name, *(found[name] for name in _RUNNING)).set(1)
+        labels = (task, rung.name, *(found[name] for name in _RUNNING))
+        self._running.labels(*labels).set(1)
+        self._of_version.setdefault(task, []).append((self._running, labels))
 
     def watch_engine(self, task: str, engine: Measuring) -> None:
         """Gauges of what an engine's hardware counts, read when they are scraped."""
         for name in engine.measured():
             read = partial(_quantity, engine, name)
             self._engines.labels(task, name).set_function(read)
+            self._of_version.setdefault(task, []).append((self._engines, (task, name)))
 
     def watch_counts(
         self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]

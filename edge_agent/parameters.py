@@ -24,6 +24,7 @@ _PASSED_OVER = frozenset(
 """Parameters of inference that clients send unasked, and that change nothing here."""
 
 _MAX_TOP_K = 1000
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _APP = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_DEADLINE_MS = 600_000.0
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,64})?")
@@ -127,6 +128,14 @@ def parse_link_ms(query: Mapping[str, str]) -> float:
     if not 0 <= value <= _MAX_DEADLINE_MS:
         raise InvalidRequest(f"link_ms must be a number of milliseconds, not {text[:40]!r}")
     return value
+
+
+def parse_version(query: Mapping[str, str]) -> str | None:
+    """`version`, of a task, None where none is named. Raises InvalidRequest."""
+    version = query.get("version")
+    if version is not None and not _VERSION.fullmatch(version):
+        raise InvalidRequest(f"{version[:40]!r} is no version of a task")
+    return version
 
 
 def _deadline(text: str) -> float:

@@ -1,9 +1,11 @@
-"""What an agent's parts show when its metrics are scraped; read then, and not before."""
+"""What an agent's parts show when its metrics are scraped, and how they follow a new version."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from edge_agent.classify import Classifier
+from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.connections import Book
 from edge_agent.local import LocalTask
@@ -14,13 +16,18 @@ from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
+from hawkvision.serving.reloading import Reloader
 from hawkvision.serving.upstreams.metrics import UpstreamCollector
+from hawkvision.serving.version_metrics import VersionCollector
 
 
 class Parts(Protocol):
-    """What an agent is made of, as far as it is shown."""
+    """What an agent is made of, as far as it is shown or follows versions."""
 
     tasks: dict[str, LocalTask]
+    versions: Reloader[LocalTask]
+    classifier: Classifier
+    fleet: Fleet
     metrics: AgentMetrics
     pool: WorkerPool
     upstream: GrpcUpstream
@@ -68,10 +75,9 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         "reason",
         lambda: agent.connections.ended,
     )
+    agent.metrics.registry.register(VersionCollector(agent.versions))
     for name, local in agent.tasks.items():
-        agent.metrics.running(name, local.rung)
-        if isinstance(local.engine, Measuring):
-            agent.metrics.watch_engine(name, local.engine)
+        show(agent.metrics, name, local)
     for name, text, read in (
         ("streams", "Lossy streams open.", lambda: agent.streams.open_streams),
         (
@@ -89,3 +95,25 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         ),
     ):
         agent.metrics.watch(f"hawkvision_{name}", text, read)
+
+
+def follow(agent: Parts, name: str, old: LocalTask | None, new: LocalTask | None) -> None:
+    """A version of a task serves in place of another, or of none: what knows of versions follows.
+
+    To be called within the turn of the event loop in which it takes over.
+    """
+    if old is not None:
+        agent.fleet.retires(old)
+        agent.classifier.retires(old)
+        agent.metrics.retires(name)
+    if new is not None:
+        agent.fleet.serves(new)
+        show(agent.metrics, name, new)
+    agent.streams.follow(name, new)
+
+
+def show(metrics: AgentMetrics, name: str, local: LocalTask) -> None:
+    """By what a task's version is computed, and what its engine's hardware counts."""
+    metrics.running(name, local.rung)
+    if isinstance(local.engine, Measuring):
+        metrics.watch_engine(name, local.engine)

@@ -12,6 +12,7 @@
     │   ├── CorruptImage          a known format that does not decode
     │   ├── NotSupported          part of a protocol that this service does not do
     │   ├── UnknownStream         no such lossy stream, or it has expired
+    │   ├── VersionUnavailable    a task's newest version cannot serve
     │   └── TargetUnreachable     the accuracy target cannot be certified
     ├── BodyTimeout               the client sends its request too slowly
     ├── MalformedPacket           a datagram that the lossy transport cannot read
@@ -114,6 +115,12 @@ class UnknownStream(InvalidRequest):
     """No lossy stream has such an id, or it has expired."""
 
     code = "unknown_stream"
+
+
+class VersionUnavailable(InvalidRequest):
+    """A version of a task that was asked to serve cannot; what served before goes on."""
+
+    code = "version_unavailable"
 
 
 class TargetUnreachable(InvalidRequest):

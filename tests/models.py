@@ -6,6 +6,7 @@ of them and is nearly always right.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -110,6 +111,14 @@ def two_rung_scores(
         binary=True,
         items=Items(labels, classes[None], classes[1:]),
     )
+
+
+def add_version(root: Path, version: str, task: str = "tiny") -> Path:
+    """Version 1 once more under another name; appears whole, as `taskbuild` puts it there."""
+    whole = root / task / version
+    coming = root / f".{task}-{version}"
+    shutil.copytree(root / task / "1", coming)
+    return coming.rename(whole)
 
 
 def build_tiny_repository(root: Path, patches: tuple[int, int] = (9, SIDE)) -> Path:

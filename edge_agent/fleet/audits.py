@@ -37,8 +37,8 @@ class _Source:
 class Audits:
     """Takes in every outcome; the share that is audited follows the edge's confidence.
 
-    Each source has audits of its own, so that no flood of anonymous requests takes those of an
-    app, nor raises their share.
+    A task is one version of it, under its counted name. Each source has audits of its own, so that
+    no flood of anonymous requests takes those of an app, nor raises their share.
 
     Damaged images have thresholds of their own and say nothing about drift of the traffic: they
     are left out, and so is what cannot be asked again (no image) or was degraded.
@@ -54,18 +54,24 @@ class Audits:
         rng: random.Random,
     ) -> None:
         self._settings = settings
-        self._calibrated = {
-            name: (
-                float(local.policy.scores.confidence.mean()),
-                float(local.policy.scores.confidence.std()),
-            )
-            for name, local in tasks.items()
-        }
+        self._calibrated: dict[str, tuple[float, float]] = {}
+        for local in tasks.values():
+            self.serves(local)
         self._sources: dict[tuple[str, str], _Source] = {}
         self._add = add
         self._ask = ask
         self._start = start
         self._rng = rng
+
+    def serves(self, local: LocalTask) -> None:
+        """A version of a task is audited from now on."""
+        confidence = local.policy.scores.confidence
+        self._calibrated[local.counted] = (float(confidence.mean()), float(confidence.std()))
+
+    def retires(self, task: str) -> None:
+        """It is not any more, and neither are its last answers."""
+        self._calibrated.pop(task, None)
+        self._sources = {key: one for key, one in self._sources.items() if key[0] != task}
 
     def _of(self, task: str, source: str) -> _Source:
         found = self._sources.get((task, source))
@@ -76,7 +82,7 @@ class Audits:
 
     def share(self, task: str, source: str = ANONYMOUS) -> float:
         """The share of a source's local answers that are audited now."""
-        return self._of(task, source).policy.share
+        return self._of(task, source).policy.share if task in self._calibrated else 0.0
 
     def look(self, task: str) -> None:
         """Take in what was answered since the last look; shares may change."""
@@ -87,9 +93,9 @@ class Audits:
 
     def answered(self, outcome: Outcome) -> None:
         """Compare the rungs where both answered; else perhaps ask the data center too."""
-        if outcome.loss_level > 0:
+        if outcome.loss_level > 0 or outcome.local.counted not in self._calibrated:
             return
-        task, edge = outcome.local.task.name, outcome.edge.prediction
+        task, edge = outcome.local.counted, outcome.edge.prediction
         source = self._of(task, source_of(outcome.app))
         source.seen += 1
         source.confidence += edge.confidence
@@ -120,7 +126,7 @@ class Audits:
         edge_error = task.kind.soft_loss(edge, dc)
         counts.compared(
             self._add,
-            task.name,
+            outcome.local.counted,
             edge_confidence=edge.confidence,
             edge_error=edge_error,
             dc_error=task.kind.soft_loss(dc, dc),

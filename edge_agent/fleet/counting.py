@@ -18,12 +18,15 @@ FEEDBACK_S = 24 * 3600.0
 """So long after an answer its feedback is taken, seconds."""
 
 _REMEMBERED = 100_000
+_MOST_KINDS = 256
+"""Versions of tasks whose answers feedback is taken for; those that served last."""
 
 
 class Counting:
     """Counts what is answered, and what feedback says of it.
 
-    `key` signs request ids: this agent's own until the fleet's is known. Ids of both are good.
+    `kinds` are by counted name (see `tracking.versions`). `key` signs request ids: this agent's own
+    until the fleet's is known. Ids of both are good.
     """
 
     def __init__(
@@ -33,10 +36,21 @@ class Counting:
         own_key: bytes | None = None,
     ) -> None:
         self._add = add
-        self._kinds = kinds
+        self._kinds = dict(kinds)
         self.own_key = self.key = own_key or secrets.token_bytes(32)
         self._numbers = itertools.count(secrets.randbits(31) << 32)
         self._claimed: OrderedDict[int, None] = OrderedDict()
+
+    def serves(self, name: str, kind: TaskKind[Any, Any]) -> None:
+        """A version serves from now on; feedback for its answers is taken also when it is gone."""
+        self._kinds.pop(name, None)
+        self._kinds[name] = kind
+        if len(self._kinds) > _MOST_KINDS:
+            del self._kinds[next(iter(self._kinds))]
+
+    def kind_of(self, receipt: Receipt) -> TaskKind[Any, Any]:
+        """What the answer of a receipt, which `receipt` gave, is of."""
+        return self._kinds[receipt.task]
 
     def plain_id(self) -> str:
         """A request id that says nothing, for an answer that nobody counts."""
@@ -46,7 +60,7 @@ class Counting:
         """Count an answer; its request id. Damaged images are counted under their loss level."""
         key = count_key(outcome)
         edge, answer = outcome.edge.prediction, outcome.prediction
-        kind = self._kinds[key.task]
+        kind = outcome.local.task.kind
         counts.answered(
             self._add,
             key,
@@ -102,5 +116,5 @@ class Counting:
 def count_key(outcome: Outcome) -> CountKey:
     """Under what an outcome is counted."""
     return CountKey(
-        outcome.local.task.name, outcome.app, counts.counted_target(outcome.target.accuracy)
+        outcome.local.counted, outcome.app, counts.counted_target(outcome.target.accuracy)
     )

@@ -27,6 +27,7 @@ from edge_agent.shared import Shared
 from hawkvision.cascade import AccuracyTarget
 from hawkvision.contract.delivered import StoreStatus
 from hawkvision.errors import StoreUnavailable
+from hawkvision.tasks.base import TaskKind
 from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.receipts import Receipt
 from hawkvision.tracking.records import AgentInfo, AppTarget, Counts
@@ -99,7 +100,7 @@ class Fleet:
         self.delivery = Delivery(
             store, journal, self.counters, every_s=settings.every_s, clock=clock
         )
-        kinds = {name: local.task.kind for name, local in tasks.items()}
+        kinds = {local.counted: local.task.kind for local in tasks.values()}
         self.counting = Counting(self.counters.add, kinds, member.key)
         self.audits = Audits(
             tasks,
@@ -109,16 +110,32 @@ class Fleet:
             jobs.start,
             random.Random(self.agent_id),
         )
-        policies = {name: local.policy for name, local in tasks.items()}
+        policies = {local.counted: local.policy for local in tasks.values()}
         self.leading = Leading(policies, store, self.agent_id, control=settings.control)
         self._told = member.told
-        self._tasks = tuple(tasks)
+        self._tasks = {local.counted: local.task.name for local in tasks.values()}
         self._journal = journal
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
         self._read: Shared[tuple[str, float], Counts] = Shared(_READ_GAP_S)
         self._alive: Shared[None, list[AgentInfo]] = Shared(_READ_GAP_S)
+
+    # Versions come and go; a task below is one version, under its counted name.
+
+    def serves(self, local: LocalTask) -> None:
+        """Count, audit and steer a version from now on."""
+        self.counting.serves(local.counted, local.task.kind)
+        self.audits.serves(local)
+        self.leading.serves(local.counted, local.policy)
+        self._tasks[local.counted] = local.task.name
+        self._wake.set()
+
+    def retires(self, local: LocalTask) -> None:
+        """Steer and audit a version no more; feedback for its answers is still taken."""
+        self._tasks.pop(local.counted, None)
+        self.audits.retires(local.counted)
+        self.leading.retires(local.counted)
 
     # On the way of a request: no waiting.
 
@@ -138,6 +155,10 @@ class Fleet:
     def receipt(self, request_id: str) -> Receipt | None:
         """See `Counting.receipt`."""
         return self.counting.receipt(request_id, self._clock())
+
+    def kind_of(self, receipt: Receipt) -> TaskKind[Any, Any]:
+        """See `Counting.kind_of`."""
+        return self.counting.kind_of(receipt)
 
     async def feed_back(self, receipt: Receipt, truth: Any) -> bool:
         """Count the truth of an answer; False where this answer had one before."""
@@ -243,12 +264,13 @@ class Fleet:
         """Take in apps, thresholds and the fleet's key; steer where this agent leads."""
         await self.read_apps()
         self.counting.key = await self.store.secret(self.counting.own_key)
-        for name in self._tasks:
+        for name in list(self._tasks):
             self.audits.look(name)
             await self.leading.refresh(name, self._clock())
 
     async def _heartbeat(self, url: str, started: float) -> None:
-        info = AgentInfo(self.agent_id, url, self._tasks, started, self._clock())
+        names = tuple(self._tasks.values())
+        info = AgentInfo(self.agent_id, url, names, started, self._clock())
         await self.store.heartbeat(info, _HEARTBEAT_S)
 
     async def _listen(self) -> None:

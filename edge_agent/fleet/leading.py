@@ -21,7 +21,11 @@ _LEVELS = {"alarm": logging.WARNING, "frozen": logging.WARNING}
 
 
 class Leading:
-    """One agent's part in steering. With `control` off it never leads, and follows who does."""
+    """One agent's part in steering. With `control` off it never leads, and follows who does.
+
+    A task here is one version of it, under its counted name (see `tracking.versions`): thresholds
+    of another version are neither read nor set.
+    """
 
     def __init__(
         self, policies: Mapping[str, CascadePolicy], store: Store, agent_id: str, *, control: bool
@@ -33,9 +37,20 @@ class Leading:
         self._cursors: dict[str, str] = {}
         self._steering = {name: TaskSteering(policy) for name, policy in policies.items()}
 
+    def serves(self, task: str, policy: CascadePolicy) -> None:
+        """A task is to be steered from now on: one version of it, nothing known of its traffic."""
+        self._in_force[task] = {}
+        self._steering[task] = TaskSteering(policy)
+        self._cursors.pop(task, None)
+
+    def retires(self, task: str) -> None:
+        """It is not any more; whoever still asks goes by what is certified."""
+        for known in (self._in_force, self._steering, self._cursors):
+            known.pop(task, None)
+
     def thresholds(self, task: str, app: str | None = None) -> Mapping[str, ThresholdState]:
         """What the leader has set, by name; for one app as it is counted, by target."""
-        states = self._in_force[task]
+        states = self._in_force.get(task, {})
         if app is None:
             return states
         prefix = state_name(source_of(app), "")
@@ -56,7 +71,7 @@ class Leading:
 
         `app` as it is counted: with its key shown it goes by its own traffic (see `trust`).
         """
-        states = self._in_force[task]
+        states = self._in_force.get(task)
         if not states:
             return target
         state = states.get(state_name(source_of(app), counted_target(target.accuracy)))
@@ -77,6 +92,8 @@ class Leading:
         if self._control:
             await self._lead(task, now)
         found = await self._store.thresholds(task)
+        if task not in self._in_force:
+            return  # retired meanwhile
         for state, who in changes(self._in_force[task], found):
             _log.log(_LEVELS.get(state, logging.INFO), "task %s: %s: %s", task, state, who)
         self._in_force[task] = found
@@ -87,7 +104,10 @@ class Leading:
             return
         fresh = await self._store.since(task, self._cursors.get(task))
         current = await self._store.thresholds(task)
-        states = self._steering[task].update(fresh.counts, current, fence=fence, now=now)
+        steering = self._steering.get(task)
+        if steering is None:
+            return
+        states = steering.update(fresh.counts, current, fence=fence, now=now)
         self._cursors[task] = fresh.cursor  # what is fresh has been taken in, and only now
         if states:
             with contextlib.suppress(StaleFence):

@@ -65,8 +65,9 @@ class EdgeServicer(InferenceService):
 
     def statistics_of(self, name: str, version: str) -> dict[str, Any]:
         """See `InferenceService`."""
-        task = self._local(name, version).task
-        return self._classifier.statistics[task.name].as_dict(task.name, task.version)
+        local = self._local(name, version)
+        found = self._classifier.statistics_of(local)
+        return found.as_dict(local.task.name, local.task.version)
 
     def check_caller(self, call: Call) -> None:
         """With keys on, whoever sends an app's may. Raises Unauthorized."""

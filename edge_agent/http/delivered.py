@@ -14,7 +14,7 @@ from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import encoded, encoded_reply, json_reply
 from edge_agent.http.routes import Route, Scope, current_caller
-from edge_agent.parameters import parse_app, parse_app_target
+from edge_agent.parameters import parse_app, parse_app_target, parse_version
 from edge_agent.shared import AtOnce, Shared
 from hawkvision.cascade import parse_accuracy
 from hawkvision.contract.agents import AgentStatus, agents_body
@@ -32,6 +32,7 @@ from hawkvision.errors import UnknownAnswer, UnknownApp
 from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered, Sums, add_up
 from hawkvision.tracking.records import AppTarget
+from hawkvision.tracking.versions import counted, task_of, version_of
 
 _REPORT_GAP_S = 0.2
 """Between the beginnings of two reports on the same; who asks meanwhile shares the next one."""
@@ -76,11 +77,10 @@ class AccuracyRoutes:
                 hint="Send the request_id of an answer as it was given.",
             )
         current_caller().check(receipt.app)
-        task = self._classifier.task(receipt.task).task
-        truth = task.kind.parse_feedback(feedback.truth)
+        truth = self._fleet.kind_of(receipt).parse_feedback(feedback.truth)
         with self._feedback:
-            counted = await self._fleet.feed_back(receipt, truth)
-        return json_reply(FeedbackTaken(counted).as_dict(), 202)
+            taken = await self._fleet.feed_back(receipt, truth)
+        return json_reply(FeedbackTaken(taken).as_dict(), 202)
 
     async def apps(self, _request: web.Request) -> web.Response:
         """`GET /v1/apps`."""
@@ -122,17 +122,20 @@ class AccuracyRoutes:
         return encoded_reply(await self._reports.get(stored, lambda: self._of_app(stored)))
 
     async def _of_app(self, stored: AppTarget) -> bytes:
-        policy = self._classifier.task(stored.task).policy
-        target = policy.resolve(parse_accuracy(stored.accuracy))
+        local = self._classifier.task(stored.task)
+        target = local.policy.resolve(parse_accuracy(stored.accuracy))
         names = self._keys.names(stored.app)
-        in_force = self._fleet.in_force(stored.task, target, names[0])
-        found = await self._fleet.delivered(stored.task, lambda key: key.app in names, app=names[0])
+        name = local.counted
+        in_force = self._fleet.in_force(name, target, names[0])
+        found = await self._fleet.delivered(name, lambda key: key.app in names, app=names[0])
         app = AppThreshold(app_info(stored), in_force.threshold, target.threshold)
-        return await _encoded(stored.task, found, app)
+        return await _encoded(name, found, app)
 
     async def task_accuracy(self, request: web.Request) -> web.Response:
-        """`GET /v1/tasks/{task}/accuracy`."""
-        name = self._classifier.task(request.match_info["task"]).task.name
+        """`GET /v1/tasks/{task}/accuracy?version=2`: of the version that serves, or another one."""
+        task = self._classifier.task(request.match_info["task"]).task
+        version = parse_version(request.rel_url.query)
+        name = counted(task.name, task.version if version is None else version)
         return encoded_reply(await self._reports.get(name, lambda: self._of_task(name)))
 
     async def _of_task(self, name: str) -> bytes:
@@ -149,7 +152,10 @@ class AccuracyRoutes:
 
 
 async def _encoded(task: str, found: DeliveredWindows, app: AppThreshold | None = None) -> bytes:
-    """Counts and estimates by window, thresholds, and the store's state; of one app, or all."""
+    """Counts and estimates by window, thresholds, and the store's state; of one app, or all.
+
+    `task` is a counted name.
+    """
     windows = {}
     for name, targets in found.windows.items():
         windows[name] = Window(
@@ -164,7 +170,7 @@ def _report(
     task: str, found: DeliveredWindows, windows: Mapping[str, Window], app: AppThreshold | None
 ) -> Report:
     return Report(
-        task,
+        task_of(task),
         {
             name: Threshold(state.threshold, state.state)
             for name, state in sorted(found.thresholds.items())
@@ -173,6 +179,7 @@ def _report(
         windows,
         found.store,
         app,
+        version_of(task),
     )
 
 

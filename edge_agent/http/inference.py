@@ -57,7 +57,6 @@ class InferenceRoutes:
                     Route("POST", f"{path}/infer", self.infer),
                 )
             ),
-            Route("POST", "/v2/repository/index", self.index),
         ]
 
     def _local(self, request: web.Request) -> LocalTask:
@@ -97,25 +96,7 @@ class InferenceRoutes:
 
     def _stats(self, local: LocalTask) -> dict[str, Any]:
         task = local.task
-        return self._classifier.statistics[task.name].as_dict(task.name, task.version)
-
-    async def index(self, request: web.Request) -> web.Response:
-        """`POST /v2/repository/index`: every task; `{"ready": true}` leaves out who drains."""
-        asked = await self._bodies.json(request, empty={})
-        only = asked.get("ready") if isinstance(asked, dict) else asked
-        if only not in (None, True, False):
-            raise InvalidRequest('the body is {"ready": true}, {"ready": false} or empty')
-        draining = self._entrance.draining
-        rows = [
-            {
-                "name": local.task.name,
-                "version": local.task.version,
-                "state": "UNAVAILABLE" if draining else "READY",
-                "reason": "the agent is draining" if draining else "",
-            }
-            for local in self._classifier.tasks.values()
-        ]
-        return json_reply([] if only and draining else rows)
+        return self._classifier.statistics_of(local).as_dict(task.name, task.version)
 
     async def infer(self, request: web.Request) -> web.Response:
         """`POST /v2/models/{task}/infer`: the images of one request, all or none answered."""
@@ -129,7 +110,7 @@ class InferenceRoutes:
             check_outputs(asked, {one.name for one in output_specs(local.task.kind)})
             wanted = self._parameters(local, request, asked)
             counted = self._keys.counted(wanted.app, request.headers)
-            resolved = self._classifier.resolve(wanted, arrived, trace, counted)
+            resolved = self._classifier.resolve(wanted, arrived, trace, counted, local)
             pictures = pictures_of(asked, self._bodies.max_batch)
             asked = replace(asked, inputs=())  # images are held once, not twice, while they wait
             self._classifier.pool.check_room(len(pictures), resolved.deadline)

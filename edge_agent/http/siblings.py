@@ -26,9 +26,11 @@ _PASSED_DOWN = ("Content-Type", "Cache-Control", "Retry-After")
 _CONNECT_S = 1.0
 _TELL_S = 1.0
 _ENDS_S = 0.1
+_MOST_SAID = 300
 _STREAMED = "text/event-stream"
 
-Told = Callable[[], Awaitable[None]]
+Told = Callable[[str], Awaitable[None]]
+"""Takes what it is about, e.g. a task's name; empty for most."""
 
 
 class Siblings:
@@ -112,17 +114,25 @@ class Siblings:
                 hint="POST /v1/streams opens one.",
             ) from error
 
-    async def tell(self, what: str) -> None:
-        """All others, within a bounded time; one that is away learns it when it starts."""
-        work = [self._tell(index, what) for index in self._place.others]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TELL_S):
-                await asyncio.gather(*work)
+    async def tell(self, what: str, about: str = "", within_s: float = _TELL_S) -> dict[int, str]:
+        """All others, within this time; one that is away learns it when it starts.
 
-    async def _tell(self, index: int, what: str) -> None:
+        What each of them that refused said.
+        """
+        said: dict[int, str] = {}
+        work = [self._tell(index, what, about, said) for index in self._place.others]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await asyncio.gather(*work)
+        return said
+
+    async def _tell(self, index: int, what: str, about: str, said: dict[int, str]) -> None:
         with contextlib.suppress(aiohttp.ClientError):
-            async with self._session(index).post(f"/{what}") as reply:
-                await reply.read()
+            path = URL.build(path=f"/{what}", query={"about": about})
+            async with self._session(index).post(path) as reply:
+                body = await reply.text()
+                if reply.status != 204:
+                    said[index] = body[:_MOST_SAID]
 
     async def close(self) -> None:
         """Hang up, and answer no more."""
@@ -146,8 +156,8 @@ async def _stream(
 
 
 def _answering(work: Told) -> Handler:
-    async def answer(_request: web.Request) -> web.StreamResponse:
-        await work()
+    async def answer(request: web.Request) -> web.StreamResponse:
+        await work(request.rel_url.query.get("about", ""))
         return web.Response(status=204)
 
     return answer

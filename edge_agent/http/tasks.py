@@ -15,6 +15,7 @@ from edge_agent.parameters import parse_link_ms
 from edge_agent.shared import Shared
 from hawkvision.contract.task import tasks_body
 from hawkvision.summary import Summary, summarise_task
+from hawkvision.tracking.versions import task_of
 
 
 class TaskRoutes:
@@ -48,15 +49,18 @@ class TaskRoutes:
         """`GET /v1/tasks/{task}/curve?link_ms=20`: targets, thresholds and what they cost."""
         local = self._classifier.task(request.match_info["task"])
         link_ms = parse_link_ms(request.rel_url.query)
-        summary = self._summaries.get(local.task.name) or await self._summarising.get(
-            local.task.name, lambda: self._summarised(local)
+        summary = self._summaries.get(local.counted) or await self._summarising.get(
+            local.counted, lambda: self._summarised(local)
         )
         return json_reply(summary.over_link(link_ms).as_dict())
 
     async def _summarised(self, local: LocalTask) -> Summary:
-        name = local.task.name
+        name = local.counted
         if name not in self._summaries:
-            self._summaries[name] = await asyncio.to_thread(
+            found = await asyncio.to_thread(
                 summarise_task, local.task, local.policy.scores, delta=self._delta
             )
+            for old in [one for one in self._summaries if task_of(one) == local.task.name]:
+                del self._summaries[old]
+            self._summaries[name] = found
         return self._summaries[name]

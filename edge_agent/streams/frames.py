@@ -33,6 +33,11 @@ class FrameRequest:
     may_resend: bool
     keep_previous: bool
 
+    def of_version(self, local: LocalTask) -> FrameRequest:
+        """The same of another version of the task. Raises TargetUnreachable."""
+        target = local.policy.resolve(self.accuracy)
+        return self._replace(request=replace(self.request, local=local, target=target))
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -145,7 +150,7 @@ class FrameClassifier:
     def _in_force(self, request: Request, target: AccuracyTarget) -> AccuracyTarget:
         """The threshold that the fleet's leader has set meanwhile."""
         tracking = self._classifier.tracking
-        return tracking.in_force(request.local.task.name, target, request.app)
+        return tracking.in_force(request.local.counted, target, request.app)
 
 
 def describe(frame: Frame, seen: Seen | None) -> FrameInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from edge_agent.classify import Classifier
+from edge_agent.local import LocalTask
 from edge_agent.parameters import ClassifyParameters, parse_app
 from edge_agent.place import Place
 from edge_agent.streams.forward import Forwarding
@@ -19,7 +21,7 @@ from edge_agent.streams.room import StreamRoom, owner_of
 from edge_agent.streams.stream import Address, LossyStream
 from edge_agent.streams.totals import StreamTotals
 from hawkvision.cascade import parse_accuracy
-from hawkvision.errors import HawkVisionError, InvalidRequest, UnknownStream
+from hawkvision.errors import HawkVisionError, InvalidRequest, TargetUnreachable, UnknownStream
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, advice_for
 from hawkvision.lossy.receiver import StreamReceiver
@@ -173,6 +175,9 @@ class StreamRegistry(asyncio.DatagramProtocol):
         local = wanted.request.local
         await asyncio.to_thread(local.loss_policy.prepare, wanted.accuracy, may_resend=asked.resend)
         self._make_room(owner)
+        serves = self._classifier.task(local.task.name)
+        if serves is not local:  # a new version took over meanwhile
+            wanted = wanted.of_version(serves)
         ssrc = self._new_ssrc()
         key = new_key(suite) if suite else b""
         offer = StreamOffer(
@@ -252,6 +257,30 @@ class StreamRegistry(asyncio.DatagramProtocol):
                 continue
             if ssrc and ssrc not in self._by_ssrc:
                 return ssrc
+
+    def prepare(self, local: LocalTask) -> None:
+        """Compute what the open streams of a task will need of a version; on another thread."""
+        for stream in list(self._by_id.values()):
+            wanted = stream.wanted
+            if wanted.request.local.task.name == local.task.name:
+                with contextlib.suppress(TargetUnreachable):
+                    local.loss_policy.prepare(wanted.accuracy, may_resend=wanted.may_resend)
+
+    def follow(self, name: str, local: LocalTask | None) -> None:
+        """Let the streams of a task go on with this version from their next frame on.
+
+        A stream ends where there is none, or where it cannot certify what the stream asks for.
+        """
+        for stream_id, stream in list(self._by_id.items()):
+            if stream.wanted.request.local.task.name != name:
+                continue
+            if local is None:
+                self.end(stream_id, "unloaded")
+                continue
+            try:
+                stream.wanted = stream.wanted.of_version(local)
+            except TargetUnreachable:
+                self.end(stream_id, "target_unreachable")
 
     def get(self, stream_id: str) -> LossyStream:
         """Raises UnknownStream."""

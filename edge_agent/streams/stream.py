@@ -82,7 +82,7 @@ class LossyStream:
         self.stopped: str | None = None
         self.heard_s = time.monotonic()
         self._asked = asked
-        self._wanted = wanted
+        self.wanted = wanted
         self._outbound = outbound
         self._classifier = classifier
         self._send = send
@@ -195,7 +195,7 @@ class LossyStream:
 
     async def _answer(self, frame: Frame) -> None:
         try:
-            answer = await self._classifier.answer(frame, self._wanted, self._previous)
+            answer = await self._classifier.answer(frame, self.wanted, self._previous)
         except HawkVisionError as error:
             self._failed(frame, error)
             return
@@ -226,7 +226,7 @@ class LossyStream:
             assembler.interval_hint = rebuilt.layout.interval
         if rebuilt.mean_bytes is not None:
             assembler.mean_bytes = rebuilt.mean_bytes
-        if self._wanted.keep_previous:
+        if self.wanted.keep_previous:
             self._previous = seen.pixels.image
         if not rebuilt.layout.interval:
             self.advise("no_restart_markers")

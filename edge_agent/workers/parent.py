@@ -23,6 +23,7 @@ from typing import Any
 
 from edge_agent.agent import METRICS, METRICS_TEXT, Agent
 from edge_agent.config import EdgeConfig
+from edge_agent.http.crew_control import CHANGED
 from edge_agent.loading import load_tasks
 from edge_agent.local import LocalTask
 from edge_agent.merging import Merged
@@ -59,6 +60,7 @@ class EdgeCrew:
         self._alone = config.store in ALONE
         self._tasks: dict[str, LocalTask] | None = preload(config.of_worker())
         self._stem, self._key = secrets.token_hex(5), secrets.token_bytes(32)
+        self._unloaded: set[str] = set()
         self._counts: list[mmap.mmap] = []
         self._board = board(config.workers)
         self._http: SharedPort | None = None
@@ -82,7 +84,11 @@ class EdgeCrew:
         self._counts = [shared_memory() for _ in range(config.workers)]
         if config.journal is not None:
             journals.gather(config.journal, config.workers)
-        handlers: dict[str, Any] = {METRICS: self._take_metrics, METRICS_TEXT: self._metrics_text}
+        handlers: dict[str, Any] = {
+            METRICS: self._take_metrics,
+            METRICS_TEXT: self._metrics_text,
+            CHANGED: self._tasks_changed,
+        }
         if self._alone:
             store = MemoryStore(most_apps=config.max_apps)
             handlers |= StoreService(store).handlers()
@@ -118,6 +124,15 @@ class EdgeCrew:
     async def _metrics_text(self, _nothing: Any) -> str:
         return self._metrics.text()
 
+    async def _tasks_changed(self, told: Any) -> None:
+        name, serves = told
+        (self._unloaded.discard if serves else self._unloaded.add)(name)
+        self.hung_up()
+
+    def hung_up(self) -> None:
+        """See `Crew`: what was loaded before the workers began is not the newest any more."""
+        self._tasks = None
+
     # In a worker.
 
     def work(self, index: int, line: Line, parent: int) -> None:
@@ -129,6 +144,7 @@ class EdgeCrew:
             grpc_port=None if self._grpc is None else self._grpc.port,
         )
         tasks = load_tasks(config) if self._tasks is None else self._tasks
+        self._tasks = None  # so that what a new version replaces is freed
         began = os.getppid()
         try:
             service.run(self._serve(index, config, tasks, line, parent))
@@ -169,12 +185,17 @@ class EdgeCrew:
         )
 
         agent = Agent(config, tasks, place)
+        tasks.clear()
+
+        for name in self._unloaded & set(agent.tasks):
+            await agent.versions.unload(name)
 
         async def alive() -> None:
             line.alive()
 
         def say(_agent: Service) -> None:
             line.ready({"line": agent.ready_line})
+            agent.reload()  # a version may have come since the tasks were loaded
             agent.jobs.repeat("alive", alive, ALIVE_S)
 
         try:

@@ -131,6 +131,7 @@ def edge_settings(options: Sequence[str]) -> Mapping[str, Any]:
 _SHARED = {
     "tasks": "--task",
     "model_repository": "--model-repository",
+    "watch_repository": "--watch-repository",
     "max_image_bytes": "--max-image-bytes",
     "max_pixels": "--max-pixels",
     "log_level": "--log-level",

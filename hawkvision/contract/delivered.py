@@ -191,7 +191,8 @@ class Report:
 
     `thresholds` are by target, only where the fleet's leader has set one; `windows` by their names,
     `5m`, `1h` and `24h`, as far as the store answered; `audit_share` is the share of local answers
-    that the data center is asked about too.
+    that the data center is asked about too. All of it is of one `version` of the task, the one that
+    serves unless another was asked for; of agents that do not say, empty.
     """
 
     task: str
@@ -200,11 +201,13 @@ class Report:
     windows: Mapping[str, Window]
     store: StoreStatus
     app: AppThreshold | None = None
+    version: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object; an app's keys stand among the others."""
         return {
             **({"task": self.task} if self.app is None else self.app.as_dict()),
+            "version": self.version,
             "thresholds": {name: one.as_dict() for name, one in self.thresholds.items()},
             "audit_share": self.audit_share,
             "windows": {name: one.as_dict() for name, one in self.windows.items()},
@@ -224,4 +227,5 @@ class Report:
             windows={name: Window.parse(one) for name, one in found.named("windows").items()},
             store=StoreStatus.parse(found.child("store")),
             app=AppThreshold.parse(found) if found.has("app") else None,
+            version=found.text("version", ""),
         )

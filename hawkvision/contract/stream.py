@@ -116,7 +116,8 @@ class Advice:
 @dataclass(frozen=True, slots=True)
 class StreamEnd:
     """Why a stream ended: `goodbye`, `deleted`, `expired`, `gave_way` (to another one, where all
-    were taken), `agent_stops`, or the breaker's word."""
+    were taken), `agent_stops`, `unloaded` (the task), `target_unreachable` (by the task's new
+    version), or the breaker's word."""
 
     event: ClassVar[str] = "end"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 
@@ -40,6 +41,18 @@ class Repository:
             raise UnknownTask(f"no task {task[:80]!r}", hint=f"Tasks here: {known}.")
         return sorted(found, key=version_key, reverse=True)
 
+    def stamps(self, task: str) -> list[tuple[str, tuple[object, ...]]]:
+        """Versions of a task, newest first, none if there is no such task.
+
+        Each with a stamp of its folder: equal for two looks between which no file in it changed.
+        """
+        try:
+            versions = self.versions(task)
+        except UnknownTask:
+            return []
+        found = ((version, folder_stamp(self.root / task / version)) for version in versions)
+        return [(version, stamp) for version, stamp in found if stamp]
+
     def open(self, task: str, version: str | None = None, *, flavour: str = "") -> Task:
         """The newest version that reads well, or just `version`, in a flavour where it has it.
 
@@ -56,13 +69,17 @@ class Repository:
         faults: list[HawkVisionError] = []
         for candidate in versions:
             try:
-                return self._good(task, candidate, flavour)
+                return self.good(task, candidate, flavour=flavour)
             except RepositoryError as error:
                 _log.warning("skipping %s version %s: %s", task, candidate, error)
                 faults.append(error)
         raise faults[0]
 
-    def _good(self, name: str, version: str, flavour: str) -> Task:
+    def good(self, name: str, version: str, *, flavour: str = "") -> Task:
+        """One version, its scores read and the digests of its files checked.
+
+        Raises RepositoryError.
+        """
         task = self._read(name, version).as_flavour(flavour)
         task.scores()
         for rung in task.rungs:
@@ -79,6 +96,16 @@ class Repository:
                 hint="Rename the folder, or change `name` in task.toml, here and at the gateway.",
             )
         return task
+
+
+def folder_stamp(folder: Path) -> tuple[object, ...]:
+    """Which files lie in a folder, and in what state; empty where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry.stat()) for entry in entries)
+    except OSError:
+        return ()
+    return tuple((name, one.st_ino, one.st_size, one.st_mtime_ns) for name, one in found)
 
 
 def _safe(name: str) -> str:

@@ -70,7 +70,12 @@ class BatchRunner:
         self._watcher: threading.Thread | None = None
         self._closed = False
         self.prepare_s = 0.0
-        self.lines: list[Line] = []
+        self._lines: dict[Line, None] = {}
+
+    @property
+    def lines(self) -> list[Line]:
+        """All networks' places."""
+        return list(self._lines)
 
     def line(
         self,
@@ -81,8 +86,13 @@ class BatchRunner:
     ) -> Line:
         """A place for one more network."""
         made = Line(name, run, Batcher(limits, self._slots), coming)
-        self.lines.append(made)
+        self._lines[made] = None
         return made
+
+    def leave(self, lines: Sequence[Line]) -> None:
+        """Give up these places, in which nothing waits; from any thread, also under the lock."""
+        for line in lines:
+            self._lines.pop(line, None)
 
     @property
     def waiting(self) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from hawkvision.errors import NotSupported
+
 
 class VersionState(StrEnum):
     """Of a version, in the words of the Open Inference Protocol's model repository extension."""
@@ -56,3 +58,29 @@ class ModelControl(Protocol):
         Raises UnknownTask.
         """
         ...
+
+
+class IndexOnly(ModelControl):
+    """What `control` has may be listed; whoever asks to change it is refused."""
+
+    def __init__(self, control: ModelControl) -> None:
+        self._control = control
+
+    def index(self, *, ready: bool = False) -> list[VersionStatus]:
+        """See `ModelControl`."""
+        return self._control.index(ready=ready)
+
+    async def load(self, name: str) -> None:
+        """Raises NotSupported, always."""
+        raise _fixed()
+
+    async def unload(self, name: str) -> None:
+        """Raises NotSupported, always."""
+        raise _fixed()
+
+
+def _fixed() -> NotSupported:
+    return NotSupported(
+        "clients do not load or unload models here",
+        hint="Start the service with --model-control, or send it SIGHUP to look for new versions.",
+    )

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from hawkvision.serving import descriptors, memory
 from hawkvision.serving.event_loop import new_event_loop
@@ -71,6 +71,36 @@ def stop_signals() -> list[signal.Signals]:
     return [signal.SIGTERM, signal.SIGINT, *([] if kept else [signal.SIGHUP])]
 
 
+@runtime_checkable
+class Reloads(Protocol):
+    """A service that loads new versions of its tasks while it serves."""
+
+    def reload(self) -> None:
+        """Begin to look for new versions; never waits, never raises."""
+        ...
+
+
+class HangUp:
+    """What SIGHUP means: the terminal has gone, which ends a service, or somebody asks it to look
+    for new versions. Make it at the start, while a terminal is still there if there is one."""
+
+    def __init__(self) -> None:
+        self._kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup(1)
+        self._terminal = _has_terminal()
+
+    def ends(self) -> bool:
+        """Whether this one says that the terminal has gone."""
+        return self._terminal and not self._kept and not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
 def say_ready(service: Service) -> None:
     """Print the one line that says so."""
     print(service.ready_line, flush=True)
@@ -84,12 +114,14 @@ async def serve(
 ) -> None:
     """Serve until one of `stop_signals`; call `ready` once it does. Raises HawkVisionError.
 
-    A second signal ends the process without draining. `parent` is a descriptor that can be read
-    when the process is gone without which this one is not wanted.
+    SIGHUP lets a service that `Reloads` look for new versions. A second signal ends the process
+    without draining. `parent` is a descriptor that can be read when the process is gone without
+    which this one is not wanted.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    stops = stop_signals()
+    reloads = service if isinstance(service, Reloads) else None
+    stops = [one for one in stop_signals() if reloads is None or one is not signal.SIGHUP]
 
     def told() -> None:
         """Drain; whoever says it twice means at once, even if this loop hangs."""
@@ -98,8 +130,19 @@ async def serve(
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
 
+    hang_up = HangUp()
+
+    def hung_up() -> None:
+        if hang_up.ends():
+            told()
+        elif reloads is not None and not stop.is_set():
+            _log.info("SIGHUP: looking for new versions")
+            reloads.reload()
+
     for number in stops:
         loop.add_signal_handler(number, told)
+    if reloads is not None:
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
     if parent is not None:
         loop.add_reader(parent, stop.set)
     try:

@@ -22,7 +22,7 @@ import orjson
 
 from hawkvision.errors import HawkVisionError
 from hawkvision.serving.restarts import Restarts
-from hawkvision.serving.service import close_loop, stop_signals
+from hawkvision.serving.service import HangUp, close_loop, stop_signals
 
 _log = logging.getLogger(__name__)
 _STOP_S = 4.3
@@ -77,6 +77,10 @@ class Crew(Protocol):
         """In the parent, once: all workers are ready; what the first of them said."""
         ...
 
+    def hung_up(self) -> None:
+        """In the parent: SIGHUP came, and is passed on to the workers that are ready."""
+        ...
+
     def started(self, index: int) -> None:
         """In the parent: a worker is ready."""
         ...
@@ -124,7 +128,9 @@ class _Supervisor:
         self._restarts = [Restarts() for _ in range(count)]
         self._due = dict.fromkeys(range(count), 0.0)
         self._life, self._held = os.pipe()  # workers see its end when this process is gone
-        self._signals = stop_signals()
+        self._signals = [one for one in stop_signals() if one is not signal.SIGHUP]
+        self._handled: set[signal.Signals] = {*self._signals, signal.SIGHUP, signal.SIGCHLD}
+        self._hang_up = HangUp()
         self._stopped_by: signal.Signals | None = None
         self._kill_at: float | None = None
         self._at_once = False
@@ -134,6 +140,7 @@ class _Supervisor:
     def run(self) -> None:
         for number in self._signals:
             self._loop.add_signal_handler(number, self._told, number)
+        self._loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         self._loop.add_signal_handler(signal.SIGCHLD, self._wake.set)
         try:
             self._loop.run_until_complete(self._crew.start())
@@ -145,8 +152,8 @@ class _Supervisor:
         finally:
             self._kill()
             self._loop.run_until_complete(self._crew.close())
-            for number in (*self._signals, signal.SIGCHLD):
-                self._loop.remove_signal_handler(number)
+            for handled in self._handled:
+                self._loop.remove_signal_handler(handled)
             os.close(self._life)
             os.close(self._held)
             close_loop(self._loop)
@@ -172,6 +179,15 @@ class _Supervisor:
             self._kill_at = 0.0
         self._stopped_by = number
         self._drain()
+
+    def _hung_up(self) -> None:
+        if self._hang_up.ends():
+            self._told(signal.SIGHUP)
+            return
+        self._crew.hung_up()
+        for worker in self._workers.values():
+            if worker.ready:  # before, the signal would end it; it loads the newest anyway
+                os.kill(worker.pid, signal.SIGHUP)
 
     def _drain(self) -> None:
         if self._kill_at is None:
@@ -220,7 +236,7 @@ class _Supervisor:
         os.set_blocking(tell, False)
         sys.stdout.flush()
         sys.stderr.flush()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [*self._signals, signal.SIGCHLD])
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
         try:
             with warnings.catch_warnings():
                 # OpenBLAS has threads, and handlers of its own that end them before a fork.
@@ -243,7 +259,7 @@ class _Supervisor:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (*self._signals, signal.SIGCHLD):
+            for number in self._handled:
                 signal.signal(number, signal.SIG_DFL)
             os.setsid()  # Ctrl-C reaches it through the parent, once
             self._let_go()

@@ -78,6 +78,7 @@ _TALLY: dict[str, Any] = {
     "source": "feedback",
 }
 _REPORT: dict[str, Any] = {
+    "version": "2",
     "thresholds": {"0.9": {"threshold": 0.7, "state": "steering"}},
     "audit_share": 0.03,
     "windows": {"5m": {**_TALLY, "targets": {"0.9": _TALLY}}, "1h": {**_TALLY, "targets": {}}},

@@ -66,7 +66,7 @@ async def counted(url: str) -> float:
     end = time.monotonic() + PATIENCE_S
     found = 0.0
     while found < IMAGES and time.monotonic() < end:
-        counts = await store.counts("tiny", window_s=3600)
+        counts = await store.counts("tiny@1", window_s=3600)
         found = sum(
             amount
             for sums in counts.values()

@@ -159,7 +159,7 @@ async def test_feedback_counts_once_and_only_for_our_answers(agent: Service) -> 
 def redis_total(url: str) -> float:
     async def read() -> float:
         store = RedisStore.open(url, timeout_s=3.0)
-        counts = await store.counts("tiny", window_s=3600)
+        counts = await store.counts("tiny@1", window_s=3600)
         await store.close()
         return sum(
             amount
@@ -328,9 +328,9 @@ def test_probes_are_replayed_beside_the_requests(repository: Path, tmp_path: Pat
 
     async def probed() -> float:
         store = RedisStore.open(server.url, timeout_s=3.0)
-        counts = await store.counts("tiny", window_s=3600)
+        counts = await store.counts("tiny@1", window_s=3600)
         await store.close()
-        return counts.get(CountKey("tiny", "", "probes"), {}).get("pair/n", 0.0)
+        return counts.get(CountKey("tiny@1", "", "probes"), {}).get("pair/n", 0.0)
 
     options = ("--store", server.url, "--probes", str(tmp_path / "probes"))
     with contextlib.ExitStack() as stack:

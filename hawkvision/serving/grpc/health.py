@@ -53,6 +53,10 @@ class Health:
         """Say from now on that nothing serves."""
         self._draining.set()
 
+    def serves(self, service: str, yes: bool) -> None:
+        """A service has come, or gone: then it is not known any more."""
+        (self._services.add if yes else self._services.discard)(service)
+
     def close(self) -> None:
         """End every watch."""
         self._closing.set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
@@ -17,7 +18,7 @@ from hawkvision.errors import InvalidRequest, NotSupported, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.description import ModelDescription
 from hawkvision.oip.structure import STRUCTURE_BYTES, check_structure
-from hawkvision.serving.control import ModelControl
+from hawkvision.serving.control import ModelControl, VersionState
 from hawkvision.serving.grpc.entrance import Call, Method, check_small
 from hawkvision.serving.grpc.status import Status
 from hawkvision.serving.grpc.streams import StreamMethod
@@ -164,8 +165,12 @@ class InferenceService(ABC):
     ) -> messages.RepositoryIndexResponse:
         """Every version that is known, or that is ready. Raises NotSupported."""
         _check_repository(request.repository_name)
-        rows = [row.as_dict() for row in self.control.index(ready=request.ready)]
-        return ParseDict({"models": rows}, messages.RepositoryIndexResponse())
+        rows = self.control.index(ready=request.ready)
+        if self.draining:
+            gone, why = VersionState.UNAVAILABLE, "the service is draining"
+            rows = [] if request.ready else [replace(r, state=gone, reason=why) for r in rows]
+        found = {"models": [row.as_dict() for row in rows]}
+        return ParseDict(found, messages.RepositoryIndexResponse())
 
     async def model_load(
         self, request: messages.RepositoryModelLoadRequest, call: Call

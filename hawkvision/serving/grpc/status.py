@@ -20,6 +20,7 @@ from hawkvision.errors import (
     Unauthorized,
     UnknownApp,
     UnknownTask,
+    VersionUnavailable,
 )
 
 _CODES: tuple[tuple[type[HawkVisionError], grpc.StatusCode], ...] = (
@@ -27,6 +28,7 @@ _CODES: tuple[tuple[type[HawkVisionError], grpc.StatusCode], ...] = (
     (UnknownApp, grpc.StatusCode.NOT_FOUND),
     (Unauthorized, grpc.StatusCode.UNAUTHENTICATED),
     (NotSupported, grpc.StatusCode.UNIMPLEMENTED),
+    (VersionUnavailable, grpc.StatusCode.FAILED_PRECONDITION),
     (InvalidRequest, grpc.StatusCode.INVALID_ARGUMENT),
     (ShuttingDown, grpc.StatusCode.UNAVAILABLE),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),

@@ -18,8 +18,8 @@ from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store.delivery import Counters
 from tests.edge_agent.agents import outcome, prediction
 
-TASK = CountKey("tiny", "", "*")
-TARGET = CountKey("tiny", "", "0.8")
+TASK = CountKey("tiny@1", "", "*")
+TARGET = CountKey("tiny@1", "", "0.8")
 
 
 class Audited:
@@ -126,5 +126,5 @@ def test_a_shift_of_the_confidence_raises_the_share(local: LocalTask) -> None:
     audited = Audited(local, 0.03)
     for _ in range(400):
         audited.audits.answered(outcome(local, prediction(0, 0.3)))
-    audited.audits.look("tiny")
-    assert audited.audits.share("tiny") == 0.5
+    audited.audits.look("tiny@1")
+    assert audited.audits.share("tiny@1") == 0.5

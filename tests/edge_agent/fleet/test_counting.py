@@ -12,7 +12,7 @@ from hawkvision.tracking.store.delivery import Counters
 from tests.edge_agent.agents import outcome, prediction
 
 NOW = 1e9
-KEY = CountKey("tiny", "gate", "0.8")
+KEY = CountKey("tiny@1", "gate", "0.8")
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def counters() -> Counters:
 
 @pytest.fixture
 def counting(local: LocalTask, counters: Counters) -> Counting:
-    return Counting(counters.add, {"tiny": local.task.kind})
+    return Counting(counters.add, {"tiny@1": local.task.kind})
 
 
 def delivered(counters: Counters) -> Delivered:
@@ -60,7 +60,7 @@ def test_an_id_tells_what_was_answered_for_a_day(counting: Counting, local: Loca
     request_id = counting.answered(outcome(local, edge, dc, app="gate"), NOW)
     receipt = counting.receipt(request_id, NOW + FEEDBACK_S - 1)
     assert receipt is not None
-    assert (receipt.task, receipt.app, receipt.target) == ("tiny", "gate", "0.8")
+    assert (receipt.task, receipt.app, receipt.target) == ("tiny@1", "gate", "0.8")
     assert receipt.escalated
     assert counting.receipt(request_id, NOW + FEEDBACK_S + 2) is None
     assert counting.receipt(request_id[:-2] + "AA", NOW) is None

@@ -110,7 +110,7 @@ async def test_closing_delivers_what_was_counted_last(local: LocalTask) -> None:
     store = MemoryStore(time.time)
     async with begun(local, store, []) as fleet:
         fleet.answered(outcome(local, prediction(0, 0.9)))
-    found = await store.counts("tiny", window_s=300)
+    found = await store.counts("tiny@1", window_s=300)
     assert "0.8" in {key.target for key in found}
 
 
@@ -130,5 +130,5 @@ async def test_feedback_counts_once_with_the_store_s_word(local: LocalTask) -> N
         assert [await fleet.feed_back(receipt, 0) for _ in range(2)] == [True, False]
         other = fleet.receipt(fleet.answered(outcome(local, prediction(0, 0.9))))
         assert other is not None
-        await fleet.store.claim("tiny", str(other.number), 60)  # another agent had it
+        await fleet.store.claim("tiny@1", str(other.number), 60)  # another agent had it
         assert not await fleet.feed_back(other, 0)

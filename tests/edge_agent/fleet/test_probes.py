@@ -35,7 +35,7 @@ class Probed:
         self.edge: Any = LocalAnswer(prediction(0, 0.9), 0.1, 0.1)
         self.dc = dc
         self.probes = GoldenProbes(
-            local,
+            lambda: local,
             labelled,
             self.answer,
             self.ask,
@@ -43,7 +43,7 @@ class Probed:
             lambda _task, errors: self.errors.append(errors),
         )
 
-    async def answer(self, _image: bytes) -> LocalAnswer:
+    async def answer(self, _local: LocalTask, _image: bytes) -> LocalAnswer:
         if isinstance(self.edge, Exception):
             raise self.edge
         return self.edge  # type: ignore[no-any-return]
@@ -65,7 +65,7 @@ async def test_both_rungs_are_judged_by_the_label(local: LocalTask, labelled: La
     assert sum(one["dc"] for one in probed.errors) == 6
     batch = probed.counters.take(0.0)
     assert batch is not None
-    assert Pairs.read(batch.counts[CountKey("tiny", "", "probes")]) == Pairs(8, 2, 2)
+    assert Pairs.read(batch.counts[CountKey("tiny@1", "", "probes")]) == Pairs(8, 2, 2)
 
 
 async def test_without_the_data_center_nothing_is_counted(
@@ -105,5 +105,5 @@ def test_images_of_all_classes_take_turns(local: LocalTask, tmp_path: Path) -> N
             path = tmp_path / label / f"{label}{seed}.jpg"
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(coloured_jpeg(label, seed=seed))
-    first = [truth for _, truth in Labelled.read(local.task, tmp_path).images[:16]]
-    assert set(first) == set(range(len(LABELS)))
+    first = [label for _, label in Labelled.read(local.task, tmp_path).images[:16]]
+    assert set(first) == set(LABELS)

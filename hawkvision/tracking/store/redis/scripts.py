@@ -124,9 +124,13 @@ LEAD = """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return false end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return held and redis.call('GET', KEYS[2]) or redis.call('INCR', KEYS[2])
+local fence = held and redis.call('GET', KEYS[2]) or redis.call('INCR', KEYS[2])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+redis.call('EXPIRE', KEYS[3], ARGV[3])
+return fence
 """
-"""KEYS: who leads, the fence. ARGV: the agent, for how many ms. Answers the fence, or nothing."""
+"""KEYS: who leads, the fence, thresholds. ARGV: the agent, for how many ms, and for how many
+seconds the others stay when nobody leads any more. Answers the fence, or nothing."""
 
 PUT_APP = """
 local stored = redis.call('HGETALL', KEYS[1])

@@ -241,8 +241,8 @@ class RedisStore:
 
     async def take_lead(self, task: str, agent_id: str, ttl_s: float) -> int | None:
         """See `Store.take_lead`."""
-        keys = [self._of(task, "lead"), self._of(task, "fence")]
-        fence = await self._run(scripts.LEAD, keys, agent_id, int(ttl_s * 1e3))
+        keys = [self._of(task, "lead"), self._of(task, "fence"), self._of(task, "thresholds")]
+        fence = await self._run(scripts.LEAD, keys, agent_id, int(ttl_s * 1e3), _KEPT_S)
         return None if fence is None else int(fence)
 
     # Agents, feedback and the fleet's secret.
