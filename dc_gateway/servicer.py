@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import grpc
@@ -13,12 +14,13 @@ import grpc
 from dc_gateway.batched import BatchedModel, Question
 from dc_gateway.config import STRUCTURE_BYTES
 from dc_gateway.entrance import Call, Entrance, Method
-from dc_gateway.model import LargeModel
+from dc_gateway.model import Asked, LargeModel
 from dc_gateway.quota import Quota
 from hawkvision import __version__
 from hawkvision.errors import DeadlineExceeded, Overloaded, PayloadTooLarge, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.inference import INPUT, build_reply, parse_images, parse_priority
+from hawkvision.oip.rungs import parse_from_rung, say_rungs
 from hawkvision.oip.structure import check_structure
 from hawkvision.serving.claims import Claim, Priority
 from hawkvision.serving.pool import WorkerPool
@@ -43,7 +45,8 @@ class InferenceServicer:
     """Answers for `models`; decoding and inference run on the pool's threads.
 
     `images` bounds what one client has in the pool. A model among `batched` shares batches among
-    calls. `refused` counts calls that were too many or too late, by the error's code and priority.
+    calls. `refused` counts calls that were too many or too late, by the error's code and priority;
+    `answered` images by task and the rung that answered.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class InferenceServicer:
         self._images = images
         self._batched = batched
         self.refused: Counter[tuple[str, str]] = Counter()
+        self.answered: Counter[tuple[str, str]] = Counter()
         self.draining = False
 
     def handlers(self, entrance: Entrance) -> dict[str, grpc.RpcMethodHandler[bytes, bytes]]:
@@ -146,29 +150,47 @@ class InferenceServicer:
         kind = model.task.kind
         images = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
         priority = Priority.of(parse_priority(request))
+        from_rung = parse_from_rung(request, len(model.task.rungs) - 1)
         head = messages.ModelInferRequest(model_name=request.model_name, id=request.id)
         del request  # its images are held once, not twice, while they wait
         claim = Claim(call.peer.address, 1.0, priority, call.deadline - time.monotonic())
         try:
             with self._images.take(call.peer, len(images)):
-                predictions = await self._submit(model, Question(images, call.deadline, claim))
+                start = model.start(from_rung)
+                question = Question(images, call.deadline, claim, start)
+                asked = await self._submit(model, question)
         except (Overloaded, DeadlineExceeded) as error:
             self.refused[error.code, priority.name.lower()] += 1
             raise
-        outputs = kind.encode(predictions)
-        return build_reply(
-            head, model.task.version, outputs, agrees=model.agrees, flavour=model.task.flavour
+        reply = build_reply(
+            head,
+            model.task.version,
+            kind.encode(asked.answers),
+            agrees=model.agrees,
+            flavour=model.task.flavour,
         )
+        self._name_rungs(reply, model, asked, from_rung)
+        return reply
 
-    def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[list[Any]]:
+    def _name_rungs(
+        self, reply: messages.ModelInferResponse, model: LargeModel, asked: Asked, from_rung: int
+    ) -> None:
+        """Count who answered, and say it where it could be any of several rungs."""
+        for place in asked.places:
+            self.answered[model.task.name, model.task.rungs[place].name] += 1
+        if len(model.task.rungs) > 2:
+            began = model.first if model.first > from_rung else None
+            say_rungs(reply, asked.places, began)
+
+    def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[Asked]:
         """Raises Overloaded or DeadlineExceeded at once."""
         batched = self._batched.get(model.task.name)
         count, deadline, claim = len(question.images), question.deadline, question.claim
         if batched is None:
+            work = partial(model.predict, start=question.start)
             return self._pool.submit(
-                model.predict, question.images, items=count, deadline=deadline, claim=claim
+                work, question.images, items=count, deadline=deadline, claim=claim
             )
         batched.check(question)
-        return self._pool.submit(
-            batched.answer, question, items=count, deadline=deadline, claim=claim
-        )
+        answer = batched.works[question.start]
+        return self._pool.submit(answer, question, items=count, deadline=deadline, claim=claim)

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client.exposition import generate_latest
 
+from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.delivered import WINDOWS
@@ -44,7 +45,7 @@ from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
 from edge_agent.settings import audit_settings, body_limits, connection_limits, stream_settings
 from edge_agent.streams.registry import StreamRegistry
-from edge_agent.upstream import Answered, Call, GrpcUpstream
+from edge_agent.upstream import Call, GrpcUpstream
 from edge_agent.watching import watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
@@ -128,8 +129,9 @@ class Agent:
         )
         self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
         self.upstream = GrpcUpstream(config.gateway, config.max_escalations)
+        self.chain = Chain(self.pool, self.upstream)
         self.classifier = Classifier(
-            self.tasks, self.pool, self.upstream, self.metrics, self.fleet, config.deadline_ms
+            self.tasks, self.pool, self.chain, self.metrics, self.fleet, config.deadline_ms
         )
         self.probes = (
             GoldenProbes(
@@ -197,11 +199,11 @@ class Agent:
             await self.fleet.read_apps()
 
     async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
-        """What the data center says of an image that no client waits for."""
+        """What the chain above the first rung says of an image that no client waits for."""
         due = time.monotonic() + _ASIDE_S
         priority = Priority.PROBE if what == PROBES else Priority.AUDIT
-        reply = await self.upstream.ask(Call(local.task, image, due, what, priority=priority))
-        return reply.prediction if isinstance(reply, Answered) else None
+        found = await self.chain.ask(local, Call(local.task, image, due, what, priority=priority))
+        return found.prediction if found.refused is None else None
 
     async def _export(self) -> None:
         """Put what the fleet delivered in the last 5 minutes into the gauges."""
@@ -260,7 +262,8 @@ class Agent:
         gives_back = memory.GivesBack()
         self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
         for name, local in self.tasks.items():
-            _log.info("task %s, %s", name, local.rung)
+            for rung in local.rungs:
+                _log.info("task %s, %s", name, rung)
         return self._port
 
     async def _listen_at(self, place: Place) -> None:

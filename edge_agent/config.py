@@ -9,6 +9,9 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
 
+AUTO = "auto"
+"""In place of a number of rungs: as many as make answers fastest."""
+
 
 @dataclass(frozen=True)
 class EdgeConfig:
@@ -24,6 +27,8 @@ class EdgeConfig:
     request's head must come within `head_timeout_s`, the next one within `idle_timeout_s`, and a
     client must read what it asked for within `write_timeout_s`. `store` is `memory`, a Redis URL,
     or `off`;
+    `rungs` is how many of a task's first rungs are held, as far as they fit into `memory_mb`
+    (megabytes, of all tasks together): a number, `auto`, or None: one, or all that fit.
     `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
     any), where they are not those of `engine`.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
@@ -41,6 +46,8 @@ class EdgeConfig:
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     engine: str = "onnx"
+    rungs: int | str | None = None
+    memory_mb: float | None = None
     dc_flavour: str | None = None
     workers: int = 1
     threads: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_agent.config import EdgeConfig
+from edge_agent.holding import rungs_held
 from edge_agent.local import LocalTask
 from hawkvision.engines import flavour_of
 from hawkvision.errors import RepositoryError
@@ -25,22 +26,27 @@ def load_tasks(config: EdgeConfig) -> dict[str, LocalTask]:
         )
     if not config.tasks and _PREFERRED_DEFAULT in names:
         names.sort(key=lambda name: name != _PREFERRED_DEFAULT)
+    found = {name: repository.open(name, flavour=flavour_of(config.engine)) for name in names}
+    held = rungs_held(config, found)
     tasks = {
         name: LocalTask.load(
-            open_task(repository, name, config),
+            below(task, config, held[name]),
             engine=config.engine,
             limits=config.limits,
             delta=config.delta,
+            rungs=held[name],
         )
-        for name in names
+        for name, task in found.items()
     }
     memory.give_back()  # what reading and checking them took
     return tasks
 
 
-def open_task(repository: Repository, name: str, config: EdgeConfig) -> Task:
-    """A task with the files that each side's engine takes. Raises UnknownTask, RepositoryError."""
-    task = repository.open(name, flavour=flavour_of(config.engine))
+def below(task: Task, config: EdgeConfig, held: int) -> Task:
+    """A task of which so many rungs are held here, with the files that the gateway's engine takes.
+
+    Raises RepositoryError.
+    """
     if config.dc_flavour is None:
         return task
-    return task.below("" if config.dc_flavour == PLAIN else config.dc_flavour)
+    return task.below("" if config.dc_flavour == PLAIN else config.dc_flavour, held)

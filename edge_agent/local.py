@@ -1,26 +1,25 @@
-"""One task at the edge: its resident rung and its thresholds."""
+"""One task at the edge: its resident rungs and its thresholds."""
 
 from __future__ import annotations
 
-import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.resident import Resident, load_rung, pace_of
 from hawkvision.cascade import CascadePolicy
 from hawkvision.cascade.loss import LossPolicy
+from hawkvision.cascade.other_chains import OtherChains
 from hawkvision.engines import Engine
 from hawkvision.errors import CalibrationError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Task
 from hawkvision.rungs import LoadedRung
 from hawkvision.serving.job import Ticket
-from hawkvision.serving.pace import Pace
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,43 +32,54 @@ class LocalAnswer:
 
 
 class LocalTask:
-    """A task with its edge rung loaded. `answer` may run on several threads at once."""
+    """A task with its first rungs loaded. `answer` may run on several threads at once.
 
-    def __init__(self, task: Task, rung: LoadedRung, limits: ImageLimits, delta: float) -> None:
+    `rung` is the first one, `above` those after it that are held here.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        rung: LoadedRung,
+        limits: ImageLimits,
+        delta: float,
+        above: Sequence[LoadedRung] = (),
+    ) -> None:
         self.task = task
         self.rung = rung
+        self.above = tuple(Resident(task, *one, limits) for one in enumerate(above, 1))
         self.agrees = rung.agreement.agree
         self.limits = limits
         scores = task.scores()
         if scores.curve(delta).highest_certifiable <= 0:
             raise CalibrationError(f"task {task.name} certifies no accuracy target at all")
         self.policy = CascadePolicy(scores, task.default_accuracy, delta=delta, tiers=task.tiers)
-        # The event loop may compute, but not wait for a device.
-        self.pace = Pace() if rung.engine.metadata.device == "cpu" else None
+        self.pace = pace_of(rung.engine)
         _ = self.policy.relative  # now, not while a request waits
         self.loss_policy = LossPolicy(scores, delta=delta, tiers=task.tiers)
+        self.other_chains = OtherChains(scores, task.thresholds, delta=delta, tiers=task.tiers)
 
     @classmethod
-    def load(cls, task: Task, *, engine: str, limits: ImageLimits, delta: float) -> LocalTask:
-        """Open the edge rung and run it over its reference images. Raises HawkVisionError."""
-        rung = task.rungs[0]
-        loaded = LoadedRung.open(
-            rung, task.kind, engine=engine, reference=task.reference(rung.name)
-        )
-        if not loaded.agreement.agree:
-            _log.warning(
-                "task %s: this engine's answers differ from the certified ones by %.3g "
-                "(tolerated: %.3g); no answer is certified. Calibrate with --engine %s",
-                task.name,
-                loaded.agreement.deviation,
-                loaded.agreement.tolerance,
-                engine,
-            )
-        return cls(task, loaded, limits, delta)
+    def load(
+        cls, task: Task, *, engine: str, limits: ImageLimits, delta: float, rungs: int = 1
+    ) -> LocalTask:
+        """Open the first `rungs`, each run over its reference images. Raises HawkVisionError."""
+        first, *above = [load_rung(task, place, engine) for place in range(rungs)]
+        return cls(task, first, limits, delta, above)
+
+    @property
+    def rungs(self) -> tuple[LoadedRung, ...]:
+        """All that are held here, from small to large."""
+        return (self.rung, *(resident.rung for resident in self.above))
+
+    def close(self) -> None:
+        """Free the networks."""
+        for rung in self.rungs:
+            rung.close()
 
     @property
     def engine(self) -> Engine:
-        """What runs the edge rung."""
+        """What runs the first rung."""
         return self.rung.engine
 
     def answer(self, data: bytes, ticket: Ticket) -> LocalAnswer:

@@ -14,6 +14,7 @@ import grpc.aio
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip import open_inference_pb2_grpc as services
 from hawkvision.oip.inference import build_request, parse_reply
+from hawkvision.oip.rungs import ask_from, read_rungs
 from hawkvision.repository import Task
 from hawkvision.serving.breaker import BreakerState, UpstreamBreaker
 from hawkvision.serving.claims import Priority
@@ -50,7 +51,7 @@ _CALLERS_FAULT = frozenset(
 class Call:
     """One question: the task, an encoded image, when the answer is due (`time.monotonic`).
 
-    `trace` is a well-formed traceparent.
+    `trace` is a well-formed traceparent; `from_rung` the place of the first rung that is asked.
     Calls that no user waits for (audits, probes) say so to the gateway, and take no more than a
     quarter of the calls in flight.
     """
@@ -61,6 +62,7 @@ class Call:
     request_id: str
     trace: str | None = None
     priority: Priority = Priority.USER
+    from_rung: int = 1
 
     @property
     def background(self) -> bool:
@@ -70,10 +72,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The data center's prediction, and whether it is what the task's thresholds rest on."""
+    """The data center's prediction, and whether it is what the task's thresholds rest on.
+
+    `rung` is the place of the rung that gave it, `began` of the first one that there was there;
+    0 for the last one, and for the one that was asked.
+    """
 
     prediction: Any
     agrees: bool
+    rung: int = 0
+    began: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,7 @@ class GrpcUpstream:
             return Refused("dc_unreachable")
         priority = call.priority if call.background else 0
         request = build_request(*model, call.request_id, call.image, priority)
+        ask_from(request, call.from_rung)
         metadata = None if call.trace is None else (("traceparent", call.trace),)
         before = breaker.state
         self._in_flight += 1
@@ -170,6 +179,7 @@ class GrpcUpstream:
         try:
             parsed = parse_reply(reply)
             prediction = call.task.kind.decode(parsed.outputs)[0]
+            said = read_rungs(reply, call.from_rung, len(call.task.rungs) - 1)
         except (ValueError, IndexError) as error:
             self._count_failure(call, breaker, f"its answer cannot be read: {error}")
             return Refused("dc_unreachable")
@@ -181,7 +191,7 @@ class GrpcUpstream:
         expected = parsed.flavour == call.task.dc_flavour
         if not expected:
             self._say_flavour(call.task, parsed.flavour)
-        return Answered(prediction, parsed.agrees and expected)
+        return Answered(prediction, parsed.agrees and expected, said.rung, said.began)
 
     def _failed(
         self,

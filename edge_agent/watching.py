@@ -67,7 +67,8 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         lambda: agent.connections.ended,
     )
     for name, local in agent.tasks.items():
-        agent.metrics.running(name, local.rung)
+        for rung in local.rungs:
+            agent.metrics.running(name, rung)
         if isinstance(local.engine, Measuring):
             agent.metrics.watch_engine(name, local.engine)
     for name, text, read in (

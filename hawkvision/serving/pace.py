@@ -30,6 +30,11 @@ class Pace:
         """Whether most jobs are light, and light ones done within the time."""
         return self._light_s is not None and self._light_s <= self._most_s and self._heavy < 0.5
 
+    @property
+    def mean_s(self) -> float | None:
+        """The mean time of a light job, seconds; None before the first one."""
+        return self._light_s
+
     def learn(self, spent_s: float, *, light: bool) -> None:
         """A job is done, after so many seconds of work; heavy ones are not the loop's anyway."""
         self._heavy += _LEARN * ((not light) - self._heavy)
