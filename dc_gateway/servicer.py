@@ -177,7 +177,7 @@ class InferenceServicer:
     ) -> None:
         """Count who answered, and say it where it could be any of several rungs."""
         for place in asked.places:
-            self.answered[model.task.name, model.task.rungs[place].name] += 1
+            self.answered[model.task.name, model.rungs[place - model.first].name] += 1
         if len(model.task.rungs) > 2:
             began = model.first if model.first > from_rung else None
             say_rungs(reply, asked.places, began)
