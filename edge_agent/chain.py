@@ -21,7 +21,8 @@ class Chained:
     """What the rungs above the first make of an image.
 
     `prediction` is the chain's answer or, where `refused` says why there is none, that of the last
-    rung here that gave any, None without; `place` is that rung's in the task, 0 without.
+    rung here that errs less than the first one and gave any, None without; `place` is that rung's in
+    the task, 0 without.
     `agrees` is false where a rung that was asked does not compute as it was certified. `missing`
     are places of rungs that nobody had: from the first on, up to the second; None where it was the
     task's own chain.
@@ -35,6 +36,10 @@ class Chained:
     missing: tuple[int, int] | None = None
 
 
+NOTHING = Chained(None, 0, over_link=False, refused=None, agrees=True)
+"""Nobody was asked, or nobody answered."""
+
+
 class Chain:
     """Asks the rungs in their order. Where the pool has no room, the gateway gets more to do."""
 
@@ -44,7 +49,7 @@ class Chain:
 
     async def ask(self, local: LocalTask, call: Call) -> Chained:
         """By the call's deadline; never raises for what a rung or the link does."""
-        found = Chained(None, 0, over_link=False, refused=None, agrees=True)
+        best, agrees = NOTHING, True
         passed: list[Resident] = []
         from_rung = 1
         for resident in local.above:
@@ -52,22 +57,25 @@ class Chain:
                 prediction = await self._here(local, resident, call)
                 if prediction is None:
                     break
-                found = _better(found, resident, prediction)
+                agrees = agrees and resident.rung.agreement.agree
+                found = Chained(prediction, resident.place, False, None, agrees)
                 if resident.stands(prediction):
                     return found
+                if resident.stands_in:
+                    best = found
             else:
                 passed.append(resident)
             from_rung = resident.place + 1
         reply = await self._upstream.ask(replace(call, from_rung=from_rung))
         if isinstance(reply, Answered):
-            return _answered(local, found, from_rung, reply)
+            return _answered(local, from_rung, reply, agrees)
         for resident in reversed(passed):
-            if resident.place > found.place:
+            if resident.stands_in and resident.place > best.place:
                 prediction = await self._here(local, resident, call)
                 if prediction is not None:
-                    found = _better(found, resident, prediction)
+                    best = Chained(prediction, resident.place, False, None, agrees)
                     break
-        return replace(found, refused=reply.reason)
+        return replace(best, refused=reply.reason, agrees=agrees)
 
     async def _here(self, local: LocalTask, resident: Resident, call: Call) -> Any | None:
         """What a rung held here says; None where it does not, or would come too late."""
@@ -88,12 +96,7 @@ class Chain:
             return None
 
 
-def _better(found: Chained, resident: Resident, prediction: Any) -> Chained:
-    agrees = found.agrees and resident.rung.agreement.agree
-    return replace(found, prediction=prediction, place=resident.place, agrees=agrees)
-
-
-def _answered(local: LocalTask, found: Chained, from_rung: int, reply: Answered) -> Chained:
+def _answered(local: LocalTask, from_rung: int, reply: Answered, agrees: bool) -> Chained:
     last = len(local.task.rungs) - 1
     began = reply.began or from_rung
     # Of another flavour over there, the rungs that are held here are not the certified ones.
@@ -103,6 +106,6 @@ def _answered(local: LocalTask, found: Chained, from_rung: int, reply: Answered)
         reply.rung or last,
         over_link=True,
         refused=None,
-        agrees=found.agrees and reply.agrees,
+        agrees=agrees and reply.agrees,
         missing=(from_rung, began) if began > from_rung or own else None,
     )

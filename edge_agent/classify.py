@@ -7,7 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from edge_agent.chain import Chain, Chained
+from edge_agent.chain import NOTHING, Chain, Chained
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
@@ -162,7 +162,7 @@ class Classifier:
         escalate_ms: float = 0.0,
         loss: Loss | None = None,
     ) -> tuple[Outcome, Answer]:
-        above = upper or _NOT_ASKED
+        above = upper or NOTHING
         degraded: str | None = above.refused
         if loss is not None and not loss.certified:
             degraded = degraded or "loss"
@@ -198,9 +198,6 @@ class Classifier:
         if found.over_link:
             self._metrics.sent_up(task.name, len(image))
         return found
-
-
-_NOT_ASKED = Chained(None, 0, over_link=False, refused=None, agrees=True)
 
 
 def _chain_certified(request: Request, above: Chained, loss: Loss | None) -> bool:

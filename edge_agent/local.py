@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edge_agent.resident import Resident, load_rung, pace_of
 from hawkvision.cascade import CascadePolicy
+from hawkvision.cascade.chain import stand_ins
 from hawkvision.cascade.loss import LossPolicy
 from hawkvision.cascade.other_chains import OtherChains
 from hawkvision.engines import Engine
@@ -47,13 +48,17 @@ class LocalTask:
     ) -> None:
         self.task = task
         self.rung = rung
-        self.above = tuple(Resident(task, *one, limits) for one in enumerate(above, 1))
         self.agrees = rung.agreement.agree
         self.limits = limits
         scores = task.scores()
         if scores.curve(delta).highest_certifiable <= 0:
             raise CalibrationError(f"task {task.name} certifies no accuracy target at all")
         self.policy = CascadePolicy(scores, task.default_accuracy, delta=delta, tiers=task.tiers)
+        better = stand_ins(scores, self.policy.default.threshold)
+        self.above = tuple(
+            Resident(task, place, one, limits, stands_in=better[place])
+            for place, one in enumerate(above, 1)
+        )
         self.pace = pace_of(rung.engine)
         _ = self.policy.relative  # now, not while a request waits
         self.loss_policy = LossPolicy(scores, delta=delta, tiers=task.tiers)

@@ -42,10 +42,16 @@ def pace_of(engine: Engine) -> Pace | None:
 
 
 class Resident:
-    """A rung at its `place` in the task, loaded. `answer` may run on several threads at once."""
+    """A rung at its `place` in the task, loaded. `answer` may run on several threads at once.
 
-    def __init__(self, task: Task, place: int, rung: LoadedRung, limits: ImageLimits) -> None:
+    `stands_in` says whether its answer is better than the first rung's where the chain has none.
+    """
+
+    def __init__(
+        self, task: Task, place: int, rung: LoadedRung, limits: ImageLimits, *, stands_in: bool
+    ) -> None:
         self.place = place
+        self.stands_in = stands_in
         self.rung = rung
         self.last = place == len(task.rungs) - 1
         self.pace = pace_of(rung.engine)

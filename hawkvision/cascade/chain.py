@@ -66,6 +66,18 @@ def reached(
     return shares
 
 
+def stand_ins(scores: CalibrationScores, threshold: float) -> list[bool]:
+    """By place, whether a rung errs less than the first one on the images that this hands on.
+
+    Intact images below the first rung's `threshold`; all, where there are none.
+    """
+    handed = scores.confidence < threshold
+    if not handed.any():
+        handed[:] = True
+    losses = scores.rung_loss[0][:, handed].mean(axis=1, dtype=np.float64)
+    return [bool(loss < losses[0]) for loss in losses]
+
+
 def choose_chain(losses: Floats, confidence: Floats) -> list[float]:
     """For all rungs but the last, the lowest threshold at which the chain loses nothing.
 

@@ -26,8 +26,7 @@ from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.runs import outputs_of
 from hawkvision.taskbuild.sources import ModelSource
-from models.recipes.held_out import held_out, target_rows
-from models.recipes.publish import TARGETS, show
+from models.recipes.held_out import TARGETS, held_out, show, target_rows
 from models.recipes.references import add_references
 
 _KEPT = ("parameters", "mmac", "agreement")

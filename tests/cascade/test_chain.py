@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hawkvision.calibration import CalibrationScores
 from hawkvision.cascade import Accuracy, AccuracyTarget, CascadePolicy
-from hawkvision.cascade.chain import choose_chain, of_chain, reached, with_chain
+from hawkvision.cascade.chain import choose_chain, of_chain, reached, stand_ins, with_chain
 from hawkvision.cascade.other_chains import OtherChains
 from tests.models import scores_of
 
@@ -107,3 +107,10 @@ def test_a_middle_rung_of_another_flavour_brings_its_own_answers() -> None:
     np.testing.assert_array_equal(mixed.rung_loss[:, 2], theirs.rung_loss[:, 2])
     expected = of_chain(mixed.rung_loss[:, 1:], mixed.rung_confidence[:, 1:], [0.9])
     np.testing.assert_array_equal(mixed.dc_loss, expected)
+
+
+def test_a_rung_stands_in_where_it_errs_less_on_what_is_handed_on() -> None:
+    good, bad = three_rungs(7, images=4000), three_rungs(7, last=0.6, images=4000)
+    assert stand_ins(good, 0.9) == [False, True, True]
+    assert stand_ins(bad, 1.01) == [False, True, False]
+    assert stand_ins(good, 0.0) == [False, True, True]

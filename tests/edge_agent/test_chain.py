@@ -142,6 +142,14 @@ async def test_a_rung_that_is_never_sure_stands_in_for_a_lost_link_alone(tmp_pat
     assert {(one.rung, one.degraded) for one in cut} == {("edge", None), ("medium", UNREACHABLE)}
 
 
+async def test_a_rung_that_is_worse_than_the_first_does_not_stand_in(tmp_path: Path) -> None:
+    worse = build_chain(tmp_path, {"edge": 12, "medium": 3, "dc": SIDE}, (0.99,))
+    async with started(worse, rungs=2) as agent:
+        cut = await answers(agent)
+    degraded = [one for one in cut if one.degraded is not None]
+    assert degraded and {one.rung for one in degraded} == {"edge"}
+
+
 async def test_metrics_count_each_rung_where_it_ran(repository: Path) -> None:
     async with (
         gateway_of(repository) as gateway,
