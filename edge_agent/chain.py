@@ -21,8 +21,8 @@ class Chained:
     """What the rungs above the first make of an image.
 
     `prediction` is the chain's answer or, where `refused` says why there is none, that of the last
-    rung here that errs less than the first one and gave any, None without; `place` is that rung's in
-    the task, 0 without.
+    rung here that errs less than the first one and gave any, None without; `place` is that rung's
+    in the task, 0 without.
     `agrees` is false where a rung that was asked does not compute as it was certified. `missing`
     are places of rungs that nobody had: from the first on, up to the second; None where it was the
     task's own chain.

@@ -135,7 +135,8 @@ def build_chain(
     folder.mkdir(parents=True)
     geometry = InputGeometry(SIDE, SIDE, "stretch")
     images, labels = _calibration_pixels()
-    rungs, logits = [], []
+    rungs: list[Rung] = []
+    logits = []
     for name, patch in patches.items():
         path = folder / f"{name}.onnx"
         onnx.save(classifier(patch), path)
