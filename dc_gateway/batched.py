@@ -19,15 +19,19 @@ from hawkvision.serving.waiting import Limits, Waiting
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The encoded images of one call, when it is due (`time.monotonic`), and what it claims."""
+    """The encoded images of one call, when it is due (`time.monotonic`), and what it claims.
+
+    `start` is the first of the model's rungs that is asked.
+    """
 
     images: Sequence[bytes]
     deadline: float
     claim: Claim
+    start: int = 0
 
 
 class BatchedModel:
-    """`answer` is work for the pool; each rung of the model has a line of its own."""
+    """Each of `works`, by the rung that begins, is work for the pool; each rung has a line."""
 
     def __init__(
         self, model: LargeModel, runner: BatchRunner, limits: Limits, pool: WorkerPool
@@ -36,10 +40,11 @@ class BatchedModel:
         self._runner = runner
         self._lines: list[Line] = []
         self._sizes: list[int] = []
+        self.works = [partial(self.answer) for _ in model.rungs]
         for number, rung in enumerate(model.rungs):
             fits = rung.engine.metadata.max_batch or limits.batch
             own = Limits(min(limits.batch, fits), limits.images, limits.size)
-            coming = _coming(pool, self) if number == 0 else _none
+            coming = _coming(pool, self.works[number])
             name = f"{model.task.name}/{rung.name}"
             self._lines.append(runner.line(name, rung.predict, own, coming))
             self._sizes.append(rung.geometry.width * rung.geometry.height * 3)
@@ -48,14 +53,15 @@ class BatchedModel:
 
     def check(self, question: Question) -> None:
         """Raise DeadlineExceeded or Overloaded where no batch would take it in time."""
-        self._runner.check(self._lines[0], self._waiting(0, question, len(question.images)))
+        rung = question.start
+        self._runner.check(self._lines[rung], self._waiting(rung, question, len(question.images)))
 
     def answer(self, question: Question, ticket: Ticket) -> Any:
-        """Decode, and enter for the first rung's batch; the ticket gets the predictions.
+        """Decode, and enter for the batch of the rung that begins; the ticket gets an `Asked`.
 
         Raises the image errors, Overloaded, or DeadlineExceeded.
         """
-        return self._ask(0, question, Asked.all_of(question.images), ticket)
+        return self._ask(question.start, question, Asked.all_of(question.images), ticket)
 
     def _ask(self, rung: int, question: Question, asked: Asked, ticket: Ticket) -> Any:
         start = time.perf_counter()
@@ -88,25 +94,21 @@ class BatchedModel:
         if more:
             ticket.go_on(self._next(rung + 1, question), asked)
         else:
-            ticket.answer(asked.answers)
+            ticket.answer(asked)
 
     def _next(self, rung: int, question: Question) -> Callable[[Asked, Ticket], Any]:
         return lambda asked, ticket: self._ask(rung, question, asked, ticket)
 
 
-def _coming(pool: WorkerPool, model: BatchedModel) -> Callable[[], int]:
-    """How many images wait for a thread to prepare them; does not keep the model."""
-    answer = weakref.WeakMethod(model.answer)
+def _coming(pool: WorkerPool, work: Callable[..., Any]) -> Callable[[], int]:
+    """How many images wait for a thread to prepare them; does not keep the work, or its model."""
+    kept = weakref.ref(work)
 
     def coming() -> int:
-        work = answer()
-        return 0 if work is None else pool.waiting_for(work)
+        found = kept()
+        return 0 if found is None else pool.waiting_for(found)
 
     return coming
-
-
-def _none() -> int:
-    return 0
 
 
 def _nobody(_told: object) -> None:

@@ -67,6 +67,12 @@ _DEFAULT = GatewayConfig()
 )
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
+    "--first-rung",
+    default=_DEFAULT.first_rung,
+    type=click.IntRange(1, 64),
+    help="Place in a task of the first one held here, where all agents hold those before.",
+)
+@click.option(
     "--threads", default=_DEFAULT.threads, type=click.IntRange(1, 64), show_default="cores, <= 4"
 )
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")

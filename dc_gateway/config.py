@@ -18,6 +18,7 @@ class GatewayConfig:
     `tasks` empty means every task of the repository. On `metrics_port` (None: nowhere) the same
     host answers `GET /metrics`. `max_queue` counts images that wait for a
     thread, `max_images` those of one request.
+    Of each task the rungs from the place `first_rung` on are held, the last one always.
     With `batching`, calls share batches of at most `max_batch` images; None: those of models that
     run on a device, not on the CPU, where it costs more than it saves.
 
@@ -53,6 +54,7 @@ class GatewayConfig:
     version_grace_s: float = 600.0
     model_control: bool | None = None
     engine: str = "onnx"
+    first_rung: int = 1
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
     max_queue: int = 64
     max_images: int = 64

@@ -60,7 +60,14 @@ class BatchCollector(Collector):
         )
         for (reason, priority), count in sorted(self._servicer.refused.items()):
             refused.add_metric([reason, priority], count)
-        yield from (sizes, waiting, delay, cost, refused)
+        answered = CounterMetricFamily(
+            "hawkvision_rung_images",
+            "Images answered, by task and the rung whose answer it was.",
+            labels=["task", "rung"],
+        )
+        for (task, rung), count in sorted(self._servicer.answered.items()):
+            answered.add_metric([task, rung], count)
+        yield from (sizes, waiting, delay, cost, refused, answered)
 
 
 def _histogram(counts: Counter[int]) -> tuple[list[tuple[str, float]], float]:

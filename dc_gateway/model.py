@@ -22,34 +22,46 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Asked:
-    """A call's images and their answers; those in `open` go to the next rung."""
+    """A call's images and their answers; those in `open` go to the next rung.
+
+    `places` are those of the rungs that answered, in the task.
+    """
 
     images: Sequence[bytes]
     answers: list[Any]
+    places: list[int]
     open: list[int]
 
     @classmethod
     def all_of(cls, images: Sequence[bytes]) -> Asked:
         """None answered yet."""
-        return cls(images, [None] * len(images), list(range(len(images))))
+        count = len(images)
+        return cls(images, [None] * count, [0] * count, list(range(count)))
 
 
 class LargeModel:
     """A task's data-center rungs, loaded. `predict` may run on several threads at once.
 
     With several rungs, a middle one answers where its confidence reaches its threshold and hands
-    the other images on.
+    the other images on. `first` is the place in the task of the first rung that is held here.
     """
 
-    def __init__(self, task: Task, rungs: Sequence[LoadedRung], limits: ImageLimits) -> None:
+    def __init__(
+        self, task: Task, rungs: Sequence[LoadedRung], limits: ImageLimits, first: int = 1
+    ) -> None:
         self.task = task
         self.version = task.version
         self.rungs = tuple(rungs)
         self._freed = [weakref.finalize(self, rung.close) for rung in self.rungs]
         for freed in self._freed:
             freed.atexit = False
+        self.first = first
         self._limits = limits
-        self._thresholds = [rung.threshold for rung in task.rungs[1:]]
+        self._thresholds = [rung.threshold for rung in task.rungs[first:]]
+
+    def start(self, from_rung: int) -> int:
+        """Which of `rungs` begins where a place in the task is asked for: that one, or the next."""
+        return max(0, from_rung - self.first)
 
     def close(self) -> None:
         """Free the networks, whoever still uses them; done by itself when nobody does any more."""
@@ -62,14 +74,17 @@ class LargeModel:
         return all(rung.agreement.agree for rung in self.rungs)
 
     @classmethod
-    def load(cls, task: Task, *, engine: str, limits: ImageLimits) -> LargeModel:
-        """Open the rungs and run each over its reference images.
+    def load(
+        cls, task: Task, *, engine: str, limits: ImageLimits, first_rung: int = 1
+    ) -> LargeModel:
+        """Open the rungs from a place on, the last one always; run each over its reference images.
 
         Raises RepositoryError or EngineError.
         """
         references = task.references()
+        first = min(first_rung, len(task.rungs) - 1)
         rungs = []
-        for rung in task.rungs[1:]:
+        for rung in task.rungs[first:]:
             reference = None if references is None else references.rungs.get(rung.name)
             loaded = LoadedRung.open(rung, task.kind, engine=engine, reference=reference)
             if not loaded.agreement.agree:
@@ -82,20 +97,20 @@ class LargeModel:
                     loaded.agreement.tolerance,
                 )
             rungs.append(loaded)
-        return cls(task, rungs, limits)
+        return cls(task, rungs, limits, first)
 
-    def predict(self, images: Sequence[bytes], ticket: Ticket) -> list[Any]:
-        """Decode and answer here and now: one prediction of the task's kind for each image.
+    def predict(self, images: Sequence[bytes], ticket: Ticket, start: int = 0) -> Asked:
+        """Decode and answer here and now, from one of `rungs` on.
 
         Raises the image errors, naming the image among several, EngineError, or DeadlineExceeded.
         """
         state = Asked.all_of(images)
-        for rung in range(len(self.rungs)):
+        for rung in range(start, len(self.rungs)):
             prepared = self.prepare(rung, state, ticket)
             ticket.check()
             if not self.take_in(rung, state, self.rungs[rung].predict(prepared)):
                 break
-        return state.answers
+        return state
 
     def prepare(self, rung: int, asked: Asked, ticket: Ticket) -> list[Pixels]:
         """The images that have no answer yet, as this rung takes them.
@@ -119,6 +134,7 @@ class LargeModel:
         """Note this rung's answers; whether any image goes on to the next one."""
         for index, answer in zip(asked.open, answers, strict=True):
             asked.answers[index] = answer
+            asked.places[index] = self.first + rung
         threshold = self._thresholds[rung]
         if threshold is None:
             return False
@@ -165,6 +181,7 @@ def load_models(config: GatewayConfig) -> dict[str, LargeModel]:
             repository.open(name, flavour=flavour_of(config.engine)),
             engine=config.engine,
             limits=config.limits,
+            first_rung=config.first_rung,
         )
         for name in names
     }

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from dc_gateway.batched import BatchedModel, Question
-from dc_gateway.model import LargeModel
+from dc_gateway.model import Asked, LargeModel
 from dc_gateway.parameters import due_of
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded, UnknownTask
 from hawkvision.images import ImageLimits
@@ -18,6 +19,7 @@ from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.description import ModelDescription
 from hawkvision.oip.inference import build_reply, parse_images, parse_priority
 from hawkvision.oip.pictures import Pixels
+from hawkvision.oip.rungs import parse_from_rung, say_rungs
 from hawkvision.oip.statistics import ModelStatistics
 from hawkvision.serving.claims import Claim, Priority
 from hawkvision.serving.control import ModelControl
@@ -37,7 +39,8 @@ class InferenceServicer(InferenceService):
     `models` are those that serve; `find` gives an older version too, where it is resident.
     `images` bounds what one client has in the pool. A model among `batched` shares batches among
     calls. `refused` counts calls that were too many or too late, by the error's code and priority
-    (`UNREAD`: before the message that names it was received).
+    (`UNREAD`: before the message that names it was received); `answered` images by task and the
+    rung that answered.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class InferenceServicer(InferenceService):
         self._control = control
         self.refused: Counter[tuple[str, str]] = Counter()
         self._statistics = WeakKeyDictionary[LargeModel, ModelStatistics]()
+        self.answered: Counter[tuple[str, str]] = Counter()
 
     def check_room(self, call: Call) -> None:
         """See `InferenceService`: whether a user's single image would be answered in time."""
@@ -138,6 +142,7 @@ class InferenceServicer(InferenceService):
         kind = model.task.kind
         pictures = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
         priority = Priority.of(parse_priority(request))
+        from_rung = parse_from_rung(request, len(model.task.rungs) - 1)
         due = due_of(request.parameters, call.deadline)
         head = messages.ModelInferRequest(model_name=request.model_name, id=request.id)
         head.outputs.extend(request.outputs)
@@ -147,14 +152,20 @@ class InferenceServicer(InferenceService):
             with self._images.take(call.peer, len(pictures)):
                 images = [await self._encoded(one, due, claim) for one in pictures]
                 del pictures
-                predictions = await self._submit(model, Question(images, due, claim))
+                question = Question(images, due, claim, model.start(from_rung))
+                asked = await self._submit(model, question)
         except (Overloaded, DeadlineExceeded) as error:
             self.refused[error.code, priority.name.lower()] += 1
             raise
-        outputs = kind.encode(predictions)
-        return build_reply(
-            head, model.task.version, outputs, agrees=model.agrees, flavour=model.task.flavour
+        reply = build_reply(
+            head,
+            model.task.version,
+            kind.encode(asked.answers),
+            agrees=model.agrees,
+            flavour=model.task.flavour,
         )
+        self._name_rungs(reply, model, asked, from_rung)
+        return reply
 
     async def _encoded(self, picture: bytes | Pixels, due: float, claim: Claim) -> bytes:
         """Plain pixels become a PNG: from there on they are an image like any other."""
@@ -162,15 +173,25 @@ class InferenceServicer(InferenceService):
             return picture
         return await self._pool.submit(self._png, picture, deadline=due, claim=claim)
 
-    def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[list[Any]]:
+    def _name_rungs(
+        self, reply: messages.ModelInferResponse, model: LargeModel, asked: Asked, from_rung: int
+    ) -> None:
+        """Count who answered, and say it where it could be any of several rungs."""
+        for place in asked.places:
+            self.answered[model.task.name, model.rungs[place - model.first].name] += 1
+        if len(model.task.rungs) > 2:
+            began = model.first if model.first > from_rung else None
+            say_rungs(reply, asked.places, began)
+
+    def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[Asked]:
         """Raises Overloaded or DeadlineExceeded at once."""
         batched = self._batched.get(model)
         count, deadline, claim = len(question.images), question.deadline, question.claim
         if batched is None:
+            work = partial(model.predict, start=question.start)
             return self._pool.submit(
-                model.predict, question.images, items=count, deadline=deadline, claim=claim
+                work, question.images, items=count, deadline=deadline, claim=claim
             )
         batched.check(question)
-        return self._pool.submit(
-            batched.answer, question, items=count, deadline=deadline, claim=claim
-        )
+        answer = batched.works[question.start]
+        return self._pool.submit(answer, question, items=count, deadline=deadline, claim=claim)

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client.exposition import generate_latest
 
+from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.delivered import WINDOWS
@@ -55,7 +56,7 @@ from edge_agent.settings import (
     upstream_settings,
 )
 from edge_agent.streams.registry import StreamRegistry
-from edge_agent.upstream import Answered, Call, GrpcUpstream
+from edge_agent.upstream import Call, GrpcUpstream
 from edge_agent.watching import follow, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
@@ -115,7 +116,7 @@ class Agent:
         self.catalog = Catalog[LocalTask]()
         self.versions = Reloader(
             self.catalog,
-            LocalSource(config),
+            LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()}),
             Hooks(self._prepare, partial(follow, self)),
             watch_s=config.watch_repository,
         )
@@ -160,8 +161,9 @@ class Agent:
         self.upstream = GrpcUpstream(
             config.gateways, config.max_escalations, upstream_settings(config)
         )
+        self.chain = Chain(self.pool, self.upstream)
         self.classifier = Classifier(
-            self.tasks, self.pool, self.upstream, self.metrics, self.fleet, config.deadline_ms
+            self.tasks, self.pool, self.chain, self.metrics, self.fleet, config.deadline_ms
         )
         self.probes = (
             GoldenProbes(
@@ -251,11 +253,11 @@ class Agent:
             await self.fleet.read_apps()
 
     async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
-        """What the data center says of an image that no client waits for."""
+        """What the chain above the first rung says of an image that no client waits for."""
         due = time.monotonic() + _ASIDE_S
         priority = Priority.PROBE if what == PROBES else Priority.AUDIT
-        reply = await self.upstream.ask(Call(local.task, image, due, what, priority=priority))
-        return reply.prediction if isinstance(reply, Answered) else None
+        found = await self.chain.ask(local, Call(local.task, image, due, what, priority=priority))
+        return found.prediction if found.refused is None else None
 
     async def _export(self) -> None:
         """Put what the fleet delivered in the last 5 minutes into the gauges."""
@@ -317,7 +319,8 @@ class Agent:
         gives_back = memory.GivesBack()
         self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
         for name, local in self.tasks.items():
-            _log.info("task %s, %s", name, local.rung)
+            for rung in local.rungs:
+                _log.info("task %s, %s", name, rung)
         self.versions.start()
         return self._port
 

@@ -8,13 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from edge_agent.chain import NOTHING, Chain, Chained
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.local import LocalAnswer, LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
 from edge_agent.parameters import ClassifyParameters
 from edge_agent.statistics import TaskStatistics
-from edge_agent.upstream import Answered, Call, Refused, Upstream
+from edge_agent.upstream import Call
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.contract.answer import Answer, Promise
 from hawkvision.errors import HawkVisionError, UnknownApp, UnknownTask
@@ -48,13 +49,13 @@ class Loss:
 
 
 class Classifier:
-    """Confidence scaling over the local tasks and the gateway."""
+    """Confidence scaling over the local tasks and the chain above their first rungs."""
 
     def __init__(
         self,
         tasks: dict[str, LocalTask],
         pool: WorkerPool,
-        upstream: Upstream,
+        chain: Chain,
         metrics: AgentMetrics,
         tracking: Fleet,
         deadline_ms: float,
@@ -63,7 +64,7 @@ class Classifier:
         self.tracking = tracking
         self.pool = pool
         self._default = next(iter(tasks))
-        self._upstream = upstream
+        self._chain = chain
         self._metrics = metrics
         self._deadline_ms = deadline_ms
         self._prefix = secrets.token_hex(6)
@@ -184,7 +185,7 @@ class Classifier:
         request: Request,
         image: bytes | None,
         edge: LocalAnswer,
-        upper: Answered | Refused | None = None,
+        upper: Chained | None = None,
         escalate_ms: float = 0.0,
         loss: Loss | None = None,
     ) -> Answer:
@@ -200,41 +201,55 @@ class Classifier:
         request: Request,
         image: bytes | None,
         edge: LocalAnswer,
-        upper: Answered | Refused | None = None,
+        upper: Chained | None = None,
         escalate_ms: float = 0.0,
         loss: Loss | None = None,
     ) -> tuple[Outcome, Answer]:
-        degraded: str | None = upper.reason if isinstance(upper, Refused) else None
+        above = upper or NOTHING
+        degraded: str | None = above.refused
         if loss is not None and not loss.certified:
             degraded = degraded or "loss"
+        ended = above.refused is None
         outcome = Outcome(
             local=request.local,
             target=request.target,
             app=request.app,
             edge=edge,
-            dc=upper.prediction if isinstance(upper, Answered) else None,
+            dc=above.prediction if ended else None,
             degraded=degraded,
             image=image,
             loss_level=0.0 if loss is None else loss.level,
             top_k=request.top_k,
             escalate_ms=escalate_ms,
             total_s=time.monotonic() - request.arrived,
-            dc_agrees=not isinstance(upper, Answered) or upper.agrees,
+            dc_agrees=above.agrees,
+            best=None if ended else above.prediction,
+            place=above.place,
+            over_link=above.over_link,
+            chain_certified=_chain_certified(request, above, loss),
         )
         request_id = self.tracking.answered(outcome)
         self._metrics.answered(outcome)
         self.statistics_of(request.local).answered(outcome)
         return outcome, answer_of(outcome, request_id)
 
-    async def escalate(self, image: bytes, request: Request) -> Answered | Refused:
-        """What the data center says of an encoded image by the request's deadline."""
+    async def escalate(self, image: bytes, request: Request) -> Chained:
+        """What the chain above the first rung says of an encoded image by its deadline."""
         task = request.local.task
-        reply = await self._upstream.ask(
-            Call(task, image, request.deadline, self.new_call_id(), request.trace)
-        )
-        if isinstance(reply, Answered):
+        call = Call(task, image, request.deadline, self.new_call_id(), request.trace)
+        found = await self._chain.ask(request.local, call)
+        if found.over_link:
             self._metrics.sent_up(task.name, len(image))
-        return reply
+        return found
+
+
+def _chain_certified(request: Request, above: Chained, loss: Loss | None) -> bool:
+    """Whether the threshold holds for the rungs that there were; unknown for damaged images."""
+    if above.missing is None:
+        return True
+    if loss is not None:
+        return False
+    return request.local.other_chains.certifies(*above.missing, request.target)
 
 
 def answer_of(outcome: Outcome, request_id: str) -> Answer:
@@ -246,7 +261,8 @@ def answer_of(outcome: Outcome, request_id: str) -> Answer:
         task=task.name,
         prediction=task.kind.as_dict(outcome.prediction, outcome.top_k),
         served_by=outcome.served_by,
-        escalated=outcome.dc is not None,
+        rung=outcome.rung,
+        escalated=outcome.over_link,
         degraded=outcome.degraded,
         accuracy=Promise(target.target, certified, target.threshold, reason),
         timing_ms={

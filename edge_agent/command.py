@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edge_agent.config import EdgeConfig
+from edge_agent.options import megabytes, rungs
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
@@ -82,6 +83,23 @@ def _gateways(
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
 )
 @click.option("--engine", default=_DEFAULT.engine)
+@click.option(
+    "--rungs",
+    default=_DEFAULT.rungs,
+    type=rungs,
+    metavar="N|auto",
+    show_default="1, or all that fit into --memory",
+    help="How many of a task's rungs are held here; auto: as the link and they cost.",
+)
+@click.option(
+    "--memory",
+    "memory_mb",
+    default=_DEFAULT.memory_mb,
+    type=megabytes,
+    metavar="SIZE",
+    show_default="no bound",
+    help="For rungs, e.g. 200MB; the first of each task is always held.",
+)
 @click.option(
     "--dc-flavour",
     default=_DEFAULT.dc_flavour,

@@ -9,6 +9,9 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
 
+AUTO = "auto"
+"""In place of a number of rungs: as many as make answers fastest."""
+
 
 @dataclass(frozen=True)
 class EdgeConfig:
@@ -29,6 +32,8 @@ class EdgeConfig:
     request's head must come within `head_timeout_s`, the next one within `idle_timeout_s`, and a
     client must read what it asked for within `write_timeout_s`. `store` is `memory`, a Redis URL,
     or `off`;
+    `rungs` is how many of a task's first rungs are held, as far as they fit into `memory_mb`
+    (megabytes, of all tasks together): a number, `auto`, or None: one, or all that fit.
     `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
     any), where they are not those of `engine`.
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to.
@@ -51,6 +56,8 @@ class EdgeConfig:
     model_repository: Path = field(default_factory=shipped_repository)
     watch_repository: float = 0.0
     engine: str = "onnx"
+    rungs: int | str | None = None
+    memory_mb: float | None = None
     dc_flavour: str | None = None
     workers: int = 1
     threads: int | None = None

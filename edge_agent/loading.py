@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edge_agent.config import EdgeConfig
+from edge_agent.holding import rungs_held
 from edge_agent.local import LocalTask
 from hawkvision.engines import flavour_of
 from hawkvision.errors import RepositoryError
@@ -28,24 +29,22 @@ def load_tasks(config: EdgeConfig) -> dict[str, LocalTask]:
         )
     if not config.tasks and _PREFERRED_DEFAULT in names:
         names.sort(key=lambda name: name != _PREFERRED_DEFAULT)
-    tasks = {
-        name: LocalTask.load(
-            open_task(repository, name, config),
-            engine=config.engine,
-            limits=config.limits,
-            delta=config.delta,
-        )
-        for name in names
-    }
+    found = {name: repository.open(name, flavour=flavour_of(config.engine)) for name in names}
+    held = rungs_held(config, found)
+    tasks = {name: open_local(task, config, held[name]) for name, task in found.items()}
     memory.give_back()  # what reading and checking them took
     return tasks
 
 
 class LocalSource:
-    """The versions that an agent with these settings may serve; see `serving.reloading.Source`."""
+    """The versions that an agent with these settings may serve; see `serving.reloading.Source`.
 
-    def __init__(self, config: EdgeConfig) -> None:
+    `held` are the rungs of each task that the agent was started with: new versions have as many.
+    """
+
+    def __init__(self, config: EdgeConfig, held: Mapping[str, int]) -> None:
         self._config = config
+        self._held = dict(held)
 
     def names(self) -> list[str]:
         """The tasks to be served. Raises RepositoryError."""
@@ -58,27 +57,32 @@ class LocalSource:
         return self._repository().stamps(name)
 
     def load(self, name: str, version: str) -> LocalTask:
-        """Check every file's digest and open the edge rung. Raises HawkVisionError."""
+        """Check every file's digest and open the rungs held here. Raises HawkVisionError."""
         config = self._config
-        task = open_task(self._repository(), name, config, version)
-        return LocalTask.load(task, engine=config.engine, limits=config.limits, delta=config.delta)
+        task = self._repository().good(name, version, flavour=flavour_of(config.engine))
+        held = min(self._held.get(name) or rungs_held(config, {name: task})[name], len(task.rungs))
+        return open_local(task, config, held)
 
     def _repository(self) -> Repository:
         return Repository(self._config.model_repository)
 
 
-def open_task(
-    repository: Repository, name: str, config: EdgeConfig, version: str | None = None
-) -> Task:
-    """A task with the files that each side's engine takes: the newest good version, or `version`.
+def open_local(task: Task, config: EdgeConfig, held: int) -> LocalTask:
+    """A task with its first `held` rungs loaded. Raises HawkVisionError."""
+    return LocalTask.load(
+        below(task, config, held),
+        engine=config.engine,
+        limits=config.limits,
+        delta=config.delta,
+        rungs=held,
+    )
 
-    Raises UnknownTask, RepositoryError.
+
+def below(task: Task, config: EdgeConfig, held: int) -> Task:
+    """A task of which so many rungs are held here, with the files that the gateway's engine takes.
+
+    Raises RepositoryError.
     """
-    flavour = flavour_of(config.engine)
-    if version is None:
-        task = repository.open(name, flavour=flavour)
-    else:
-        task = repository.good(name, version, flavour=flavour)
     if config.dc_flavour is None:
         return task
-    return task.below("" if config.dc_flavour == PLAIN else config.dc_flavour)
+    return task.below("" if config.dc_flavour == PLAIN else config.dc_flavour, held)

@@ -1,27 +1,27 @@
-"""One task at the edge: its resident rung and its thresholds."""
+"""One task at the edge: its resident rungs and its thresholds."""
 
 from __future__ import annotations
 
-import logging
 import time
 import weakref
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.resident import Resident, load_rung, pace_of
 from hawkvision.cascade import CascadePolicy
+from hawkvision.cascade.chain import stand_ins
 from hawkvision.cascade.loss import LossPolicy
+from hawkvision.cascade.other_chains import OtherChains
 from hawkvision.engines import Engine
 from hawkvision.errors import CalibrationError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Task
 from hawkvision.rungs import LoadedRung
 from hawkvision.serving.job import Ticket
-from hawkvision.serving.pace import Pace
 from hawkvision.tracking.versions import counted
-
-_log = logging.getLogger(__name__)
 
 
 class LocalAnswer(NamedTuple):
@@ -33,13 +33,22 @@ class LocalAnswer(NamedTuple):
 
 
 class LocalTask:
-    """A version of a task with its edge rung loaded. `answer` may run on several threads at once.
+    """A version of a task with its first rungs loaded. `answer` may run on several threads at once.
 
-    Whoever holds it may use it: the network is freed when nobody does. `counted` is the name that
+    Whoever holds it may use it: the networks are freed when nobody does. `counted` is the name that
     statistics go by (see `tracking.versions`).
+
+    `rung` is the first one, `above` those after it that are held here.
     """
 
-    def __init__(self, task: Task, rung: LoadedRung, limits: ImageLimits, delta: float) -> None:
+    def __init__(
+        self,
+        task: Task,
+        rung: LoadedRung,
+        limits: ImageLimits,
+        delta: float,
+        above: Sequence[LoadedRung] = (),
+    ) -> None:
         self.task = task
         self.counted = counted(task.name, task.version)
         self.rung = rung
@@ -50,39 +59,43 @@ class LocalTask:
         if scores.curve(delta).highest_certifiable <= 0:
             raise CalibrationError(f"task {task.name} certifies no accuracy target at all")
         self.policy = CascadePolicy(scores, task.default_accuracy, delta=delta, tiers=task.tiers)
-        # The event loop may compute, but not wait for a device.
-        self.pace = Pace() if rung.engine.metadata.device == "cpu" else None
+        better = stand_ins(scores, self.policy.default.threshold)
+        self.above = tuple(
+            Resident(task, place, one, limits, stands_in=better[place])
+            for place, one in enumerate(above, 1)
+        )
+        self.pace = pace_of(rung.engine)
         _ = self.policy.relative  # now, not while a request waits
         self.loss_policy = LossPolicy(scores, delta=delta, tiers=task.tiers)
-        self._freed = weakref.finalize(self, rung.close)
-        self._freed.atexit = False
+        self.other_chains = OtherChains(scores, task.thresholds, delta=delta, tiers=task.tiers)
+        self._freed: list[weakref.finalize[Any, Any]] = [weakref.finalize(self, rung.close)]
+        # A job of a further rung holds that rung alone.
+        self._freed += [weakref.finalize(one, one.rung.close) for one in self.above]
+        for freed in self._freed:
+            freed.atexit = False
 
     @classmethod
-    def load(cls, task: Task, *, engine: str, limits: ImageLimits, delta: float) -> LocalTask:
-        """Open the edge rung and run it over its reference images. Raises HawkVisionError."""
-        rung = task.rungs[0]
-        loaded = LoadedRung.open(
-            rung, task.kind, engine=engine, reference=task.reference(rung.name)
-        )
-        if not loaded.agreement.agree:
-            _log.warning(
-                "task %s: this engine's answers differ from the certified ones by %.3g "
-                "(tolerated: %.3g); no answer is certified. Calibrate with --engine %s",
-                task.name,
-                loaded.agreement.deviation,
-                loaded.agreement.tolerance,
-                engine,
-            )
-        return cls(task, loaded, limits, delta)
+    def load(
+        cls, task: Task, *, engine: str, limits: ImageLimits, delta: float, rungs: int = 1
+    ) -> LocalTask:
+        """Open the first `rungs`, each run over its reference images. Raises HawkVisionError."""
+        first, *above = [load_rung(task, place, engine) for place in range(rungs)]
+        return cls(task, first, limits, delta, above)
+
+    @property
+    def rungs(self) -> tuple[LoadedRung, ...]:
+        """All that are held here, from small to large."""
+        return (self.rung, *(resident.rung for resident in self.above))
 
     @property
     def engine(self) -> Engine:
-        """What runs the edge rung."""
+        """What runs the first rung."""
         return self.rung.engine
 
     def close(self) -> None:
-        """Free the network, whoever still uses it; done by itself when nobody does any more."""
-        self._freed()
+        """Free the networks, whoever still uses them; done by itself when nobody does any more."""
+        for freed in self._freed:
+            freed()
 
     def answer(self, data: bytes, ticket: Ticket) -> LocalAnswer:
         """Decode, preprocess, infer, unless the answer is not wanted any more.

@@ -20,6 +20,7 @@ from hawkvision.tracking.trust import is_vouched
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _MOST_TARGETS = 100
 _OTHER = "other"
+_Kind = tuple[str, str, str, str | None, bool, int]
 _RUNNING = ("asked", "device", "precision", "platform", "version", "reason")
 
 
@@ -45,6 +46,12 @@ class AgentMetrics:
             "answer; receiving the body and asking the data center are part of it.",
             ("task", "served_by"),
             buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._rungs = Counter(
+            "hawkvision_rung_answers",
+            "Answers by task, the rung whose answer it was, and where that ran.",
+            ("task", "rung", "served_by"),
             registry=self.registry,
         )
         self._errors = Counter(
@@ -103,22 +110,27 @@ class AgentMetrics:
         self._targets: dict[tuple[str, bool], set[str]] = {}
         self._of_version: dict[str, list[tuple[Gauge, tuple[str, ...]]]] = {}
         self._shown: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-        self._children: dict[tuple[str, str, str, str | None, bool], tuple[Counter, Histogram]] = {}
+        self._children: dict[_Kind, tuple[Counter, Histogram, Counter]] = {}
 
     def answered(self, outcome: Outcome) -> None:
         """Count one answer."""
         task, target = outcome.local.task.name, counted_target(outcome.target.accuracy)
         served_by, degraded = outcome.served_by, outcome.degraded
         with_key = is_vouched(outcome.app)
-        key = (task, target, served_by, degraded, with_key)
+        key = (task, target, served_by, degraded, with_key, outcome.place)
         found = self._children.get(key)
         if found is None:
             name = target if outcome.target.accuracy.relative else shown.target(float(target))
             labels = (task, self._target(task, name, with_key), served_by, degraded or "")
-            found = (self._answers.labels(*labels), self._seconds.labels(task, served_by))
+            found = (
+                self._answers.labels(*labels),
+                self._seconds.labels(task, served_by),
+                self._rungs.labels(task, outcome.rung, served_by),
+            )
             self._children[key] = found
         found[0].inc()
         found[1].observe(outcome.total_s)
+        found[2].inc()
 
     def _target(self, task: str, name: str, with_key: bool) -> str:
         """The target's own label as long as there is room for it."""

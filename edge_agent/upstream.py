@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from hawkvision.contract.gateways import GatewayStatus
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.inference import build_request, parse_reply
+from hawkvision.oip.rungs import ask_from, read_rungs
 from hawkvision.repository import Task
 from hawkvision.serving.claims import Priority
 from hawkvision.serving.upstreams.balancer import BalancerSettings, Change, Event
@@ -38,7 +39,7 @@ _MOST_STRANGE = 64
 class Call:
     """One question: the task, an encoded image, when the answer is due (`time.monotonic`).
 
-    `trace` is a well-formed traceparent.
+    `trace` is a well-formed traceparent; `from_rung` the place of the first rung that is asked.
     Calls that no user waits for (audits, probes) say so to the gateway, and take no more than a
     quarter of the calls in flight.
     """
@@ -49,6 +50,7 @@ class Call:
     request_id: str
     trace: str | None = None
     priority: Priority = Priority.USER
+    from_rung: int = 1
 
     @property
     def background(self) -> bool:
@@ -58,10 +60,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The data center's prediction, and whether it is what the task's thresholds rest on."""
+    """The data center's prediction, and whether it is what the task's thresholds rest on.
+
+    `rung` is the place of the rung that gave it, `began` of the first one that there was there;
+    0 for the last one, and for the one that was asked.
+    """
 
     prediction: Any
     agrees: bool
+    rung: int = 0
+    began: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +135,13 @@ class GrpcUpstream:
             return Refused("overload")
         model = (call.task.name, call.task.version)
         priority = call.priority if call.background else 0
+        request = build_request(*model, call.request_id, call.image, priority)
+        ask_from(request, call.from_rung)
         question = Question(
             model,
-            build_request(*model, call.request_id, call.image, priority),
+            request,
             call.deadline,
-            lambda gateway, reply: self._read(gateway, call.task, reply),
+            lambda gateway, reply: self._read(gateway, call, reply),
             None if call.trace is None else (("traceparent", call.trace),),
             twice=not call.background,
         )
@@ -149,14 +159,16 @@ class GrpcUpstream:
             return False
         return not call.background or self._background < max(1, self._max_in_flight // 4)
 
-    def _read(self, gateway: str, task: Task, reply: messages.ModelInferResponse) -> Answered:
+    def _read(self, gateway: str, call: Call, reply: messages.ModelInferResponse) -> Answered:
         """Raises ValueError or IndexError for what is no answer of the task's kind."""
+        task = call.task
         parsed = parse_reply(reply)
         prediction = task.kind.decode(parsed.outputs)[0]
+        said = read_rungs(reply, call.from_rung, len(task.rungs) - 1)
         expected = parsed.flavour == task.dc_flavour
         if not expected:
             self._say_flavour(gateway, task, parsed.flavour)
-        return Answered(prediction, parsed.agrees and expected)
+        return Answered(prediction, parsed.agrees and expected, said.rung, said.began)
 
     def _say(self, event: Event) -> None:
         """Once when a gateway goes or comes, not at every probe that fails."""

@@ -114,6 +114,7 @@ def follow(agent: Parts, name: str, old: LocalTask | None, new: LocalTask | None
 
 def show(metrics: AgentMetrics, name: str, local: LocalTask) -> None:
     """By what a task's version is computed, and what its engine's hardware counts."""
-    metrics.running(name, local.rung)
+    for rung in local.rungs:
+        metrics.running(name, rung)
     if isinstance(local.engine, Measuring):
         metrics.watch_engine(name, local.engine)

@@ -7,7 +7,7 @@ of them and is nearly always right.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import simplejpeg
 from onnx import TensorProto, helper, numpy_helper
 
 from hawkvision.calibration import CalibrationScores, Items
+from hawkvision.cascade.chain import of_chain
 from hawkvision.engines import ModelSpec, open_engine
 from hawkvision.images import InputGeometry, decode, fit
 from hawkvision.repository import Rung, Task, write_task
@@ -94,22 +95,28 @@ def _calibration_pixels() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
     return np.stack(images), labels
 
 
-def two_rung_scores(
-    labels: npt.NDArray[np.int32], probabilities: Sequence[npt.NDArray[np.float32]]
+def scores_of(
+    labels: npt.NDArray[np.int32],
+    probabilities: Sequence[npt.NDArray[np.float32]],
+    thresholds: Sequence[float] = (),
 ) -> CalibrationScores:
-    """Scores of intact images from the probabilities [N,K] of an edge and a large rung."""
+    """Scores of intact images from the probabilities [N,K] of each rung.
+
+    `thresholds` are those of the rungs between the first and the last.
+    """
     classes = np.stack([p.argmax(axis=1) for p in probabilities]).astype(np.int32)
     confidence = np.stack([p.max(axis=1) for p in probabilities]).astype(np.float32)
     wrong = (classes != labels).astype(np.float32)
+    chain = of_chain(classes[1:], confidence[1:], thresholds)
     return CalibrationScores(
         rung_loss=wrong[None],
-        dc_loss=wrong[1:],
+        dc_loss=of_chain(wrong[1:], confidence[1:], thresholds)[None],
         rung_confidence=confidence[None],
         rung_raw_confidence=confidence,
         loss_levels=np.zeros(1),
         image_bytes=np.full(len(labels), 1000, np.int32),
         binary=True,
-        items=Items(labels, classes[None], classes[1:]),
+        items=Items(labels, classes[None], chain[None]),
     )
 
 
@@ -123,12 +130,23 @@ def add_version(root: Path, version: str, task: str = "tiny") -> Path:
 
 def build_tiny_repository(root: Path, patches: tuple[int, int] = (9, SIDE)) -> Path:
     """Write `root/tiny/1/` and return `root`; the rungs see corners of `patches` pixels."""
-    folder = root / "tiny" / "1"
+    return build_chain(root, dict(zip(("edge", "dc"), patches, strict=True)))
+
+
+def build_chain(
+    root: Path, patches: Mapping[str, int], thresholds: Sequence[float] = (), version: str = "1"
+) -> Path:
+    """As `build_tiny_repository`, of any rungs; each takes 1 MB and 1 ms for each pixel it sees.
+
+    `thresholds` are those of the rungs between the first and the last.
+    """
+    folder = root / "tiny" / version
     folder.mkdir(parents=True)
     geometry = InputGeometry(SIDE, SIDE, "stretch")
     images, labels = _calibration_pixels()
-    rungs, logits = [], []
-    for name, patch in zip(("edge", "dc"), patches, strict=True):
+    rungs: list[Rung] = []
+    logits = []
+    for name, patch in patches.items():
         path = folder / f"{name}.onnx"
         onnx.save(classifier(patch), path)
         spec = ModelSpec(path, "NHWC", "uint8")
@@ -136,16 +154,20 @@ def build_tiny_repository(root: Path, patches: tuple[int, int] = (9, SIDE)) -> P
         logits.append(engine.infer(images.transpose(0, 3, 1, 2))["logits"])
         engine.close()
         temperature = fit_temperature(logits[-1], labels)
-        rungs.append(Rung(name, spec, "", geometry, ClassificationHead(temperature)))
-    scores = two_rung_scores(
+        measured = {"milliseconds": float(patch), "memory_mb": float(patch)}
+        threshold = thresholds[len(rungs) - 1] if 0 < len(rungs) <= len(thresholds) else None
+        head = ClassificationHead(temperature)
+        rungs.append(Rung(name, spec, "", geometry, head, threshold, measured))
+    scores = scores_of(
         labels,
         [softmax(z, rung.head.temperature) for z, rung in zip(logits, rungs, strict=True)],
+        thresholds,
     )
     scores.save(folder / "calibration.npz")
     write_task(
         Task(
             name="tiny",
-            version="1",
+            version=version,
             description="Four colours.",
             kind=Classification(LABELS, {"gray": "grey"}),
             default_accuracy=0.8,

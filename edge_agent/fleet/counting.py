@@ -64,7 +64,7 @@ class Counting:
         counts.answered(
             self._add,
             key,
-            served_by=outcome.served_by,
+            served_by=outcome.counted_as,
             degraded=outcome.degraded,
             loss_level=outcome.loss_level,
             edge_confidence=edge.confidence,

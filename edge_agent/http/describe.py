@@ -55,9 +55,12 @@ def describe_task(local: LocalTask) -> TaskInfo:
         certificate=certificate,
         rungs=tuple(
             RungInfo(
-                rung.name, rung.model.precision, (3, rung.geometry.height, rung.geometry.width)
+                rung.name,
+                rung.model.precision,
+                (3, rung.geometry.height, rung.geometry.width),
+                resident=place <= len(local.above),
             )
-            for rung in task.rungs
+            for place, rung in enumerate(task.rungs)
         ),
         settings={
             key: value

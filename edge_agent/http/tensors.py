@@ -66,12 +66,13 @@ def _texts(name: str, texts: Sequence[str]) -> OutputTensor:
 def parameters_of(answers: Sequence[Answer]) -> dict[str, Scalar]:
     """What holds for all answers of a reply: the promise, and the worst that became of it."""
     promise = answers[0].accuracy
-    rungs = {one.served_by for one in answers}
+    sides, rungs = ({one.served_by for one in answers}, {one.rung for one in answers})
     said: dict[str, Scalar] = {
         "target": promise.target,
         "threshold": promise.threshold,
         "certified": all(one.certified for one in answers),
-        "served_by": rungs.pop() if len(rungs) == 1 else "mixed",
+        "served_by": sides.pop() if len(sides) == 1 else "mixed",
+        "rung": rungs.pop() if len(rungs) == 1 else "mixed",
     }
     degraded = next((one.degraded for one in answers if one.degraded is not None), None)
     return said if degraded is None else said | {"degraded": degraded}

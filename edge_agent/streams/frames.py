@@ -36,7 +36,7 @@ class FrameRequest:
     def of_version(self, local: LocalTask) -> FrameRequest:
         """The same of another version of the task. Raises TargetUnreachable."""
         target = local.policy.resolve(self.accuracy)
-        return self._replace(request=replace(self.request, local=local, target=target))
+        return replace(self, request=self.request._replace(local=local, target=target))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def preload(config: EdgeConfig) -> dict[str, LocalTask] | None:
     if _threads() > before:
         _log.warning("the engine %s has threads; each worker loads its own", config.engine)
         for local in tasks.values():
-            local.rung.close()
+            local.close()
         return None
     return tasks
 

@@ -114,10 +114,12 @@ class CalibrationScores:
         local = self.confidence >= threshold
         return np.asarray(np.where(local, self.edge_loss[0], self.dc_loss[0]), np.float32)
 
-    def below(self, upper: CalibrationScores) -> CalibrationScores:
-        """These at the edge, `upper`'s in the data center: other networks on the same images.
+    def below(self, upper: CalibrationScores, rungs: int = 1) -> CalibrationScores:
+        """These of the first `rungs`, `upper`'s of the others: other networks, the same images.
 
-        Raises CalibrationError where the images, their order or the loss levels differ.
+        What the data center answers as a whole stays `upper`'s; with more rungs of ours than one
+        see `cascade.chain.with_chain`. Raises CalibrationError where the images, their order or the
+        loss levels differ.
         """
         same = (
             np.array_equal(self.image_bytes, upper.image_bytes)
@@ -128,18 +130,18 @@ class CalibrationScores:
         items = None
         if same and self.items is not None and upper.items is not None:
             same = np.array_equal(self.items.label, upper.items.label)
-            rung_class = _edge_over(self.items.rung_class, upper.items.rung_class)
+            rung_class = _edge_over(self.items.rung_class, upper.items.rung_class, rungs)
             items = Items(self.items.label, rung_class, upper.items.dc_class)
         if not same:
             raise CalibrationError(
                 "the scores are not of the same images",
                 hint="Calibrate both on the same images, at the same loss levels.",
             )
-        raw = _edge_over(self.rung_raw_confidence[None], upper.rung_raw_confidence[None])[0]
+        raw = _edge_over(self.rung_raw_confidence[None], upper.rung_raw_confidence[None], rungs)[0]
         return CalibrationScores(
-            rung_loss=_edge_over(self.rung_loss, upper.rung_loss),
+            rung_loss=_edge_over(self.rung_loss, upper.rung_loss, rungs),
             dc_loss=upper.dc_loss,
-            rung_confidence=_edge_over(self.rung_confidence, upper.rung_confidence),
+            rung_confidence=_edge_over(self.rung_confidence, upper.rung_confidence, rungs),
             rung_raw_confidence=raw,
             loss_levels=self.loss_levels,
             image_bytes=self.image_bytes,
@@ -241,6 +243,6 @@ class CalibrationScores:
         )
 
 
-def _edge_over(edge: npt.NDArray[Any], upper: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The first rung of one [L,R,N], the others of another."""
-    return np.concatenate([edge[:, :1], upper[:, 1:]], axis=1)
+def _edge_over(edge: npt.NDArray[Any], upper: npt.NDArray[Any], rungs: int) -> npt.NDArray[Any]:
+    """The first rungs of one [L,R,N], the others of another."""
+    return np.concatenate([edge[:, :rungs], upper[:, rungs:]], axis=1)

@@ -69,7 +69,8 @@ class Answer:
     """One image's answer.
 
     `prediction` holds what the task's kind answers, as JSON, always with a `confidence` in
-    [0, 1]; for classification also `label`, `class_id` and `top_k`. `served_by` is `edge` or `dc`;
+    [0, 1]; for classification also `label`, `class_id` and `top_k`. `served_by` is `edge` or `dc`,
+    `rung` the name of the task's model that answered, `escalated` whether that was over the link;
     `degraded` says why an answer is weaker than promised; `timing_ms` is in milliseconds.
     """
 
@@ -81,6 +82,7 @@ class Answer:
     degraded: str | None
     accuracy: Promise
     timing_ms: Mapping[str, float]
+    rung: str = ""
 
     @property
     def certified(self) -> bool:
@@ -124,6 +126,7 @@ class Answer:
             "request_id": self.request_id,
             "task": self.task,
             **self.prediction,
+            "rung": self.rung,
             "served_by": self.served_by,
             "escalated": self.escalated,
             "degraded": self.degraded,
@@ -133,7 +136,7 @@ class Answer:
 
     @classmethod
     def parse(cls, body: object) -> Answer:
-        """From the JSON object; `task`, `top_k` and `timing_ms` may be absent.
+        """From the JSON object; `task`, `rung`, `top_k` and `timing_ms` may be absent.
 
         Fields that classification knows mean the same in every kind. Raises UnexpectedReply.
         """
@@ -147,6 +150,7 @@ class Answer:
             degraded=found.text_or_none("degraded"),
             accuracy=Promise.parse(found.child("accuracy").body),
             timing_ms=found.named_numbers("timing_ms"),
+            rung=found.text("rung", ""),
         )
         answer._check()
         return answer

@@ -15,21 +15,31 @@ CLASSIFICATION = "classification"
 
 @dataclass(frozen=True, slots=True)
 class RungInfo:
-    """One model of a task; `input` is [C,H,W], the shape of its input for one image."""
+    """One model of a task; `input` is [C,H,W], the shape of its input for one image.
+
+    `resident` says whether the agent holds it.
+    """
 
     name: str
     precision: str
     input: tuple[int, ...]
+    resident: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
-        return {"name": self.name, "precision": self.precision, "input": list(self.input)}
+        return {
+            "name": self.name,
+            "precision": self.precision,
+            "input": list(self.input),
+            "resident": self.resident,
+        }
 
     @classmethod
     def parse(cls, found: Fields) -> RungInfo:
         """From the JSON object. Raises UnexpectedReply."""
         shape = tuple(int(side) for side in found.numbers("input", ()))
-        return cls(found.text("name"), found.text("precision", ""), shape)
+        name, precision = found.text("name"), found.text("precision", "")
+        return cls(name, precision, shape, found.flag("resident", False))
 
 
 @dataclass(frozen=True)

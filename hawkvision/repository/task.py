@@ -12,6 +12,7 @@ from typing import Any
 import tomli_w
 
 from hawkvision.calibration.scores import CalibrationScores
+from hawkvision.cascade.chain import with_chain
 from hawkvision.engines.base import DTYPES, ModelSpec
 from hawkvision.errors import CalibrationError, RepositoryError
 from hawkvision.images.geometry import InputGeometry
@@ -30,7 +31,7 @@ class Rung:
     """One model of a cascade: its files, how to feed it, and how its outputs are read.
 
     `head` belongs to the task's kind. A middle rung has a `threshold`: at or above that confidence
-    it answers, below it hands the image on within the data center. `weights` are the files beside
+    it answers, below it hands the image on to the next one. `weights` are the files beside
     the model's in which it keeps values, with their digests.
     """
 
@@ -95,7 +96,7 @@ class Task:
     them). `numerics` is None in tasks that were calibrated before certificates named theirs.
     `flavour` names the engine that this task's files are for, empty where they suit any;
     `flavours` are the other ones, each whole, with a certificate of its own. `upper` is the flavour
-    that the data center runs, where it is not this one.
+    that the data center runs, where it is not this one, but for the first `own` rungs.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Task:
     flavour: str = ""
     flavours: Mapping[str, Task] = field(default_factory=dict)
     upper: Task | None = None
+    own: int = 1
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -134,6 +136,11 @@ class Task:
         )
 
     @property
+    def thresholds(self) -> tuple[float, ...]:
+        """By place, from which confidence a rung above the first answers; without one, always."""
+        return tuple(0.0 if rung.threshold is None else rung.threshold for rung in self.rungs)
+
+    @property
     def every_rung(self) -> tuple[Rung, ...]:
         """The rungs of this and of every other flavour."""
         return tuple(rung for one in (self, *self.flavours.values()) for rung in one.rungs)
@@ -142,13 +149,16 @@ class Task:
         """This task with the files that the engine `name` wants; itself where it has none such."""
         return self.flavours.get(name, self)
 
-    def below(self, name: str) -> Task:
-        """This task at the edge of a data center whose engine wants the flavour `name`."""
+    def below(self, name: str, own: int = 1) -> Task:
+        """This task at the edge of a data center whose engine wants the flavour `name`.
+
+        The edge holds its `own` first rungs.
+        """
         there = {self.flavour: self, **self.flavours}
         upper = there.get(name, there[""])
         if upper is self:
             return self
-        return replace(self, rungs=(self.rungs[0], *upper.rungs[1:]), upper=upper)
+        return replace(self, rungs=(*self.rungs[:own], *upper.rungs[own:]), upper=upper, own=own)
 
     @property
     def dc_flavour(self) -> str:
@@ -179,12 +189,15 @@ class Task:
         if self.upper is None or self.upper.calibration == self.calibration:
             return found
         try:
-            return found.below(self.upper.scores())
+            found = found.below(self.upper.scores(), self.own)
         except CalibrationError as error:
             raise RepositoryError(
                 f"flavours of task {self.name!r}: {error.message}",
                 hint="Run both sides in the same flavour, or calibrate both on the same images.",
             ) from error
+        if self.own == 1:
+            return found
+        return with_chain(found, range(1, len(self.rungs)), self.thresholds)
 
 
 def digest(path: Path) -> str:

@@ -42,6 +42,11 @@ class Pace:
         return self._light_s is not None and self._light_s <= self._most_s and self._heavy < 0.5
 
     @property
+    def mean_s(self) -> float | None:
+        """The mean time of a light job, seconds; None before the first one."""
+        return self._light_s
+
+    @property
     def alone(self) -> bool:
         """Whether the event loop is best left alone with it. Of what is quick."""
         return self._busy_s is not None and self._busy_s < self._alone_s

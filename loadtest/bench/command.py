@@ -12,6 +12,7 @@ from rich.table import Table
 from hawkvision.cli.output import add_numbers, progress_bar, screen, write_json
 from hawkvision.power import energy_line
 from hawkvision.repository import shipped_repository
+from loadtest.bench.chain_command import chain
 from loadtest.bench.concealment import ConcealmentBench, run_concealment_bench
 from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
@@ -32,6 +33,7 @@ def command() -> None:
 
 
 command.add_command(fleet_command)
+command.add_command(chain)
 
 
 @command.command("server", context_settings={"show_default": True})

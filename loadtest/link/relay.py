@@ -113,6 +113,8 @@ class TcpRelay:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # else a waiting accept takes one more
         self._listener.close()
         for connection in self._open:
             with contextlib.suppress(OSError):

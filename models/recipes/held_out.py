@@ -9,14 +9,18 @@ from typing import Any
 import click
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
 
 from hawkvision import roadsigns
-from hawkvision.calibration import CalibrationScores
+from hawkvision.calibration import CalibrationScores, shown
 from hawkvision.calibration.intervals import clopper_pearson
 from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labelled, order
+from hawkvision.repository import Task
 
 ROADSIGNS_SEEDS = (2, 3)
 ROADSIGNS_IMAGES = 4000
+TARGETS = (0.80, 0.82, 0.85, 0.88, 0.90, 0.91, 0.92, 0.94, 0.95, 0.96, 0.97)
 _SPLITS = {"cifar10": "test"}
 
 Flags = npt.NDArray[np.bool_]
@@ -81,3 +85,23 @@ def target_rows(
             }
         )
     return rows
+
+
+def show(task: Task, rows: list[dict[str, Any]]) -> None:
+    """Print what was published."""
+    table = Table("target", "threshold", "escalated", "achieved", "95 % interval", title=task.name)
+    for row in rows:
+        if not row["certified"]:
+            table.add_row(shown.target(row["target"]), "not certifiable", "", "", "")
+            continue
+        table.add_row(
+            shown.target(row["target"]),
+            f"{row['threshold']:.3f}",
+            f"{row['escalation_rate']:.1%}",
+            f"{row['achieved']:.3f}",
+            f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
+        )
+    console = Console()
+    console.print(table)
+    for rung in task.rungs:
+        console.print(rung.name, dict(rung.measured))

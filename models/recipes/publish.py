@@ -24,7 +24,6 @@ import numpy.typing as npt
 import onnx
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from hawkvision.calibration import shown
 from hawkvision.engines import open_engine
@@ -34,7 +33,7 @@ from hawkvision.taskbuild.build import BuildRequest, Progress, build_task
 from hawkvision.taskbuild.sources import ModelSource
 from hawkvision.tasks.classification import expected_calibration_error, softmax
 from models.recipes.export import Image, export_int8, load_net
-from models.recipes.held_out import held_out, target_rows
+from models.recipes.held_out import TARGETS, held_out, show, target_rows
 from models.recipes.nets import ResidualNet
 from models.recipes.samples import Sample, training_samples
 from models.recipes.specs import RECIPES, Recipe
@@ -43,7 +42,6 @@ from models.recipes.train import to_tensor
 QUANTIZATION_IMAGES = 256
 LEAST_AGREEMENT = 0.95
 """Share of images on which int8 must answer as the float network does; less means a fault."""
-TARGETS = (0.80, 0.82, 0.85, 0.88, 0.90, 0.91, 0.92, 0.94, 0.95, 0.96, 0.97)
 
 Fit = Literal["cover", "stretch"]
 
@@ -276,26 +274,6 @@ def main(task: str, data: Path | None, checkpoints: Path, repository: Path) -> N
     }
     (folder / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     show(read_task(folder), rows)
-
-
-def show(task: Task, rows: list[dict[str, Any]]) -> None:
-    """Print what was published."""
-    table = Table("target", "threshold", "escalated", "achieved", "95 % interval", title=task.name)
-    for row in rows:
-        if not row["certified"]:
-            table.add_row(shown.target(row["target"]), "not certifiable", "", "", "")
-            continue
-        table.add_row(
-            shown.target(row["target"]),
-            f"{row['threshold']:.3f}",
-            f"{row['escalation_rate']:.1%}",
-            f"{row['achieved']:.3f}",
-            f"{row['ci_low']:.3f} to {row['ci_high']:.3f}",
-        )
-    console = Console()
-    console.print(table)
-    for rung in task.rungs:
-        console.print(rung.name, dict(rung.measured))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hawkvision.calibration import CalibrationScores, Items
 from hawkvision.cascade import Accuracy, CascadePolicy
 from hawkvision.errors import CalibrationError, RepositoryError
 from hawkvision.tasks.classification import Classification, fit_temperature, softmax
-from tests.models import two_rung_scores
+from tests.models import scores_of
 
 
 def drawn(classes: int, n: int = 1500, seed: int = 0) -> CalibrationScores:
@@ -24,7 +24,7 @@ def drawn(classes: int, n: int = 1500, seed: int = 0) -> CalibrationScores:
         logits = rng.standard_normal((n, classes), np.float32)
         logits[np.arange(n), labels] += 2.2 * skill
         probabilities.append(softmax(logits, fit_temperature(logits[:200], labels[:200])))
-    return two_rung_scores(labels, probabilities)
+    return scores_of(labels, probabilities)
 
 
 @pytest.mark.parametrize("classes", [2, 10, 1000])

@@ -26,6 +26,7 @@ ANSWER: dict[str, Any] = {
         {"label": "green", "class_id": 1, "probability": 0.75},
         {"label": "red", "class_id": 0, "probability": 0.25},
     ],
+    "rung": "dc",
     "served_by": "dc",
     "escalated": True,
     "degraded": None,
@@ -38,6 +39,7 @@ COUNTING: dict[str, Any] = {
     "count": 3,
     "confidence": 0.5,
     "where": [[0.25, 0.5], [0.1, 0.2], [0.3, 0.4]],
+    "rung": "edge",
     "served_by": "edge",
     "escalated": False,
     "degraded": "loss",
@@ -63,7 +65,9 @@ TASK: dict[str, Any] = {
     "calibration_images": 600,
     "engine": {"device": "cpu", "measured": {"watts": 1.5}},
     "certificate": {"engine": "onnx", "agree": True, "deviation": None},
-    "rungs": [{"name": "edge", "precision": "int8", "input": [3, 32, 32]}],
+    "rungs": [
+        {"name": "edge", "precision": "int8", "input": [3, 32, 32], "resident": True},
+    ],
 }
 _TALLY: dict[str, Any] = {
     "requests": 20.0,

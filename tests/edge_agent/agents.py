@@ -45,9 +45,9 @@ async def started(repository: Path, **settings: Any) -> AsyncIterator[Agent]:
 
 
 @asynccontextmanager
-async def gateway_of(repository: Path) -> AsyncIterator[str]:
+async def gateway_of(repository: Path, **settings: Any) -> AsyncIterator[str]:
     """A gateway of this process; its address."""
-    config = GatewayConfig(port=0, model_repository=repository, threads=1)
+    config = GatewayConfig(port=0, model_repository=repository, threads=1, **settings)
     gateway = Gateway(config, load_models(config))
     try:
         await gateway.start()
@@ -132,7 +132,7 @@ def outcome(
     image: bytes | None = b"image",
     loss_level: float = 0.0,
 ) -> Outcome:
-    """What the classifier would say of such predictions."""
+    """What the classifier would say of such predictions; `dc` came over the link."""
     return Outcome(
         local=local,
         target=local.policy.resolve(parse_accuracy(accuracy)),
@@ -145,4 +145,6 @@ def outcome(
         top_k=3,
         escalate_ms=0.0,
         total_s=0.001,
+        place=int(dc is not None),
+        over_link=dc is not None,
     )
