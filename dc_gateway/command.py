@@ -45,6 +45,19 @@ _DEFAULT = GatewayConfig()
 @click.option(
     "--threads", default=_DEFAULT.threads, type=click.IntRange(1, 64), show_default="cores, <= 4"
 )
+@click.option(
+    "--processes",
+    default=_DEFAULT.processes,
+    type=click.IntRange(0, 64),
+    show_default="none",
+    help="Worker processes that compute in place of threads; one that ends is replaced.",
+)
+@click.option(
+    "--process-grace-s",
+    default=_DEFAULT.process_grace_s,
+    type=click.FloatRange(0.1, 3600),
+    help="A worker process that is silent for so long after a deadline is killed.",
+)
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
 @click.option(
     "--max-images", default=_DEFAULT.max_images, type=click.IntRange(1), help="Of one request."

@@ -9,7 +9,7 @@ from typing import Any
 
 from dc_gateway.config import GatewayConfig
 from hawkvision.engines import flavour_of
-from hawkvision.errors import InvalidRequest, RepositoryError
+from hawkvision.errors import HawkVisionError, InvalidRequest, RepositoryError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Repository, Task
 from hawkvision.rungs import LoadedRung, Pixels
@@ -61,15 +61,7 @@ class LargeModel:
         for rung in task.rungs[1:]:
             reference = None if references is None else references.rungs.get(rung.name)
             loaded = LoadedRung.open(rung, task.kind, engine=engine, reference=reference)
-            if not loaded.agreement.agree:
-                _log.warning(
-                    "task %s, rung %s: this engine's answers differ from the certified ones by "
-                    "%.3g (tolerated: %.3g); no answer is certified",
-                    task.name,
-                    rung.name,
-                    loaded.agreement.deviation,
-                    loaded.agreement.tolerance,
-                )
+            say_disagreement(task, loaded)
             rungs.append(loaded)
         return cls(task, rungs, limits)
 
@@ -86,21 +78,18 @@ class LargeModel:
                 break
         return state.answers
 
-    def prepare(self, rung: int, asked: Asked, ticket: Ticket) -> list[Pixels]:
+    def prepare(self, rung: int, asked: Asked, ticket: Ticket) -> list[Any]:
         """The images that have no answer yet, as this rung takes them.
 
         Raises the image errors, naming the image among several, and DeadlineExceeded.
         """
-        prepared = []
+        prepared: list[Pixels] = []
         for index in asked.open:
             ticket.check()
             try:
                 pixels = self.rungs[rung].prepare(asked.images[index], self._limits, ticket.weigh)
             except InvalidRequest as error:
-                if len(asked.images) == 1:
-                    raise
-                message = f"image {index} of {len(asked.images)}: {error.message}"
-                raise type(error)(message, hint=error.hint) from error
+                raise of_image(error, index, len(asked.images)) from error
             prepared.append(pixels)
         return prepared
 
@@ -114,20 +103,44 @@ class LargeModel:
         asked.open = [i for i in asked.open if asked.answers[i].confidence < threshold]
         return bool(asked.open) and rung + 1 < len(self.rungs)
 
+    def close(self) -> None:
+        """Give back what is not memory of this process."""
 
-def load_models(config: GatewayConfig) -> dict[str, LargeModel]:
-    """Open the large rung of every wanted task, by task name. Raises HawkVisionError."""
+
+def of_image(error: HawkVisionError, index: int, count: int) -> HawkVisionError:
+    """The error, naming the image that it is of among several."""
+    if count == 1 or not isinstance(error, InvalidRequest):
+        return error
+    return type(error)(f"image {index} of {count}: {error.message}", hint=error.hint)
+
+
+def say_disagreement(task: Task, rung: LoadedRung) -> None:
+    """Log it where a rung does not compute what was certified."""
+    if not rung.agreement.agree:
+        _log.warning(
+            "task %s, rung %s: this engine's answers differ from the certified ones by "
+            "%.3g (tolerated: %.3g); no answer is certified",
+            task.name,
+            rung.name,
+            rung.agreement.deviation,
+            rung.agreement.tolerance,
+        )
+
+
+def wanted_tasks(config: GatewayConfig) -> dict[str, Task]:
+    """The tasks that are to be served, by name. Raises HawkVisionError."""
     repository = Repository(config.model_repository)
     names = list(config.tasks) or repository.tasks()
     if not names:
         raise RepositoryError(
             f"no tasks in {config.model_repository}", hint="See `hawkvision models list`."
         )
+    return {name: repository.open(name, flavour=flavour_of(config.engine)) for name in names}
+
+
+def load_models(config: GatewayConfig) -> dict[str, LargeModel]:
+    """Open the large rung of every wanted task, by task name. Raises HawkVisionError."""
     return {
-        name: LargeModel.load(
-            repository.open(name, flavour=flavour_of(config.engine)),
-            engine=config.engine,
-            limits=config.limits,
-        )
-        for name in names
+        name: LargeModel.load(task, engine=config.engine, limits=config.limits)
+        for name, task in wanted_tasks(config).items()
     }

@@ -21,6 +21,8 @@ from dc_gateway.quota import Quota
 from dc_gateway.reception import Reception
 from dc_gateway.servicer import InferenceServicer
 from dc_gateway.transport import server_options
+from dc_gateway.upstreams.metrics import ProcessCollector
+from dc_gateway.upstreams.processes import load_in_processes, processes_of
 from hawkvision.errors import HawkVisionError
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
@@ -45,14 +47,14 @@ class Gateway:
         self._port = config.port
         self.models = models
         loop = asyncio.get_running_loop()
-        self.pool = WorkerPool(config.threads, config.max_queue, loop, fair=True)
+        self.pool = WorkerPool(config.lanes, config.max_queue, loop, fair=True)
         self.runner = BatchRunner(_slots(config, models))
         share = config.max_client_share
         self.servicer = InferenceServicer(
             models,
             self.pool,
             config.images_per_request,
-            Quota("images", config.max_queue + config.threads, share),
+            Quota("images", config.max_queue + config.lanes, share),
             self._batched(config),
         )
         held_bytes = Quota("bytes", config.held_bytes, share)
@@ -82,7 +84,7 @@ class Gateway:
         )
 
     def _batched(self, config: GatewayConfig) -> dict[str, BatchedModel]:
-        limits = Limits(config.max_batch, config.max_queue + config.threads, config.held_bytes)
+        limits = Limits(config.max_batch, config.max_queue + config.lanes, config.held_bytes)
         return {
             name: BatchedModel(model, self.runner, limits, self.pool)
             for name, model in self.models.items()
@@ -132,6 +134,9 @@ class Gateway:
             "hawkvision_queue_images", "Images waiting or at work.", registry=registry
         ).set_function(lambda: self.pool.pending + self.runner.waiting)
         registry.register(BatchCollector(self.runner, self.servicer))
+        processes = processes_of(self.models.values())
+        if processes is not None:
+            registry.register(ProcessCollector(processes))
         self._power.start()
         self._metrics = MetricsPort(registry)
         self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
@@ -153,15 +158,19 @@ class Gateway:
             self._metrics.close()
         self.pool.close()
         self.runner.close()
+        for model in self.models.values():
+            model.close()
         if self._power is not None:
             self._power.close()
 
 
 def _slots(config: GatewayConfig, models: Mapping[str, LargeModel]) -> int:
-    """How many batches run at a time: of a CPU each thread's, of a device one after another.
+    """How many batches run at a time: each thread's or process's; of a device one after another.
 
     A device does not do two batches in the time of one: the second had better be larger.
     """
+    if config.processes:
+        return config.processes
     return config.threads if all(map(_on_cpu, models.values())) else 1
 
 
@@ -174,9 +183,14 @@ async def serve(config: GatewayConfig, models: Mapping[str, LargeModel]) -> None
     await service.serve(Gateway(config, models))
 
 
+def load(config: GatewayConfig) -> Mapping[str, LargeModel]:
+    """The models, in this process or in worker processes. Raises HawkVisionError."""
+    return load_in_processes(config) if config.processes else load_models(config)
+
+
 def run(config: GatewayConfig) -> None:
     """Load the models and serve. Raises HawkVisionError."""
-    service.run(serve(config, load_models(config)))
+    service.run(serve(config, load(config)))
 
 
-SERVICE = ServiceKind(GatewayConfig, load_models, Gateway)
+SERVICE = ServiceKind(GatewayConfig, load, Gateway)

@@ -13,6 +13,7 @@ from hawkvision.errors import (
     InvalidRequest,
     Overloaded,
     UnknownTask,
+    UpstreamUnavailable,
 )
 
 _CODES: tuple[tuple[type[HawkVisionError], grpc.StatusCode], ...] = (
@@ -21,6 +22,7 @@ _CODES: tuple[tuple[type[HawkVisionError], grpc.StatusCode], ...] = (
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BodyTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (UpstreamUnavailable, grpc.StatusCode.UNAVAILABLE),
 )
 
 

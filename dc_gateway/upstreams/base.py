@@ -1,0 +1,43 @@
+"""Somebody else who computes a rung's answers, as the gateway's models see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """An encoded image whose header was read: when its answer is due (`time.monotonic`).
+
+    `large`: its call decodes so much that it had better not hold up others.
+    """
+
+    image: bytes
+    deadline: float
+    large: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RungName:
+    """Which rung: the task, and the rung's own name."""
+
+    task: str
+    rung: str
+
+
+class RungUpstream(Protocol):
+    """Computes rungs of loaded tasks somewhere else. Usable from several threads at once."""
+
+    def compute(self, rung: RungName, kind: Any, images: Sequence[Shipped]) -> list[Any]:
+        """For each image a prediction of the task's kind, or the error that it has instead.
+
+        Blocks until then, and not for ever. Raises EngineError, DeadlineExceeded and
+        UpstreamUnavailable for all of them.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds; calls under way fail. The second time nothing happens."""
+        ...
