@@ -1,4 +1,4 @@
-"""A rung's answers to encoded images, where they are computed: in a worker process, in a replica."""
+"""A rung's answers to encoded images, where they are computed: a worker process, a replica."""
 
 from __future__ import annotations
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dc_gateway.config import GatewayConfig
 from dc_gateway.model import LargeModel, wanted_tasks
+from dc_gateway.upstreams.again import Lost, once_more
 from dc_gateway.upstreams.base import RungName, Shipped
 from dc_gateway.upstreams.model import RemoteModel, Told
 from dc_gateway.upstreams.wire import Work, decode_done, encode_work, results_of
 from dc_gateway.upstreams.worker import WorkerSettings
 from hawkvision.engines.worker.process import WorkerCommand, WorkerEnded
-from hawkvision.errors import DeadlineExceeded, EngineError, HawkVisionError, UpstreamUnavailable
+from hawkvision.errors import EngineError
 from hawkvision.serving.processes import ProcessPool
-
-_log = logging.getLogger(__name__)
 
 GRACE_S = 5.0
 """A worker looks at the time before each image; one that is silent for so long after it hangs."""
@@ -63,31 +62,11 @@ class Processes:
         """See `RungUpstream.compute`."""
         found: list[Any] = []
         for group in _groups(images):
-            found += self._group(rung, kind, group)
+            found += once_more(partial(self._once, rung, kind), group, self._lost)
         return found
 
-    def _group(self, rung: RungName, kind: Any, images: Sequence[Shipped]) -> list[Any]:
-        try:
-            return self._once(rung, kind, images)
-        except WorkerEnded:
-            self.tried_again += 1
-        return [self._alone(rung, kind, image) for image in images]
-
-    def _alone(self, rung: RungName, kind: Any, image: Shipped) -> Any:
-        try:
-            if time.monotonic() >= image.deadline:
-                raise DeadlineExceeded(
-                    "the worker process ended, and there is no time to try again",
-                    hint="Allow more time.",
-                )
-            return self._once(rung, kind, [image])[0]
-        except WorkerEnded:
-            return UpstreamUnavailable(
-                "two worker processes ended over this image",
-                hint="The gateway's log says why they ended.",
-            )
-        except HawkVisionError as error:
-            return error
+    def _lost(self) -> None:
+        self.tried_again += 1
 
     def _once(self, rung: RungName, kind: Any, images: Sequence[Shipped]) -> list[Any]:
         until = max(image.deadline for image in images)
@@ -96,7 +75,10 @@ class Processes:
         head, body = encode_work(
             Work(rung.task, rung.rung, [image.image for image in images], left_s)
         )
-        reply = pool.ask(head, body, until=until, grace_s=self._grace_s)
+        try:
+            reply = pool.ask(head, body, until=until, grace_s=self._grace_s)
+        except WorkerEnded as error:
+            raise Lost from error
         try:
             return results_of(decode_done(*reply), kind, len(images))
         except ValueError as error:

@@ -53,8 +53,8 @@ class WorkerSettings:
         return cls(**{**found, "limits": ImageLimits(**found["limits"])})
 
 
-def load(settings: WorkerSettings) -> Rungs:
-    """The data-center rungs of all tasks. Raises HawkVisionError."""
+def load(settings: WorkerSettings, only: str | None = None) -> Rungs:
+    """The data-center rungs of all tasks, or those with this name. Raises HawkVisionError."""
     repository = Repository(Path(settings.repository))
     flavour = flavour_of(settings.engine)
     rungs = {}
@@ -62,6 +62,8 @@ def load(settings: WorkerSettings) -> Rungs:
         task = repository.open(name, version, flavour=flavour)
         references = task.references()
         for rung in task.rungs[1:]:
+            if only is not None and rung.name != only:
+                continue
             reference = None if references is None else references.rungs.get(rung.name)
             rungs[name, rung.name] = LoadedRung.open(
                 rung, task.kind, engine=settings.engine, reference=reference
