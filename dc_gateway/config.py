@@ -21,6 +21,8 @@ class GatewayConfig:
     host answers `GET /metrics`. `max_queue` counts images that wait for a
     thread, `max_images` those of one request. With `processes`, as many worker processes compute
     in place of `threads`; one that says nothing for `process_grace_s` after a deadline is killed.
+    With `upstreams` (groups of addresses, the preferred first) only `tasks` are held here; calls
+    for others are handed on.
     With `batching`, calls share batches of at most `max_batch` images; None: those of models that
     run on a device, not on the CPU, where it costs more than it saves.
 
@@ -47,6 +49,7 @@ class GatewayConfig:
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
     processes: int = 0
     process_grace_s: float = 5.0
+    upstreams: tuple[str, ...] = ()
     max_queue: int = 64
     max_images: int = 64
     batching: bool | None = None

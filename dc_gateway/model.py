@@ -128,10 +128,10 @@ def say_disagreement(task: Task, rung: LoadedRung) -> None:
 
 
 def wanted_tasks(config: GatewayConfig) -> dict[str, Task]:
-    """The tasks that are to be served, by name. Raises HawkVisionError."""
+    """The tasks that are to be held here, by name. Raises HawkVisionError."""
     repository = Repository(config.model_repository)
-    names = list(config.tasks) or repository.tasks()
-    if not names:
+    names = list(config.tasks) or ([] if config.upstreams else repository.tasks())
+    if not names and not config.upstreams:
         raise RepositoryError(
             f"no tasks in {config.model_repository}", hint="See `hawkvision models list`."
         )

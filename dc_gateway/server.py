@@ -21,7 +21,8 @@ from dc_gateway.quota import Quota
 from dc_gateway.reception import Reception
 from dc_gateway.servicer import InferenceServicer
 from dc_gateway.transport import server_options
-from dc_gateway.upstreams.metrics import ProcessCollector
+from dc_gateway.upstreams.forward import Forward
+from dc_gateway.upstreams.metrics import ForwardCollector, ProcessCollector
 from dc_gateway.upstreams.processes import load_in_processes, processes_of
 from hawkvision.errors import HawkVisionError
 from hawkvision.power import PowerSampler
@@ -31,6 +32,7 @@ from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.service import ServiceKind
+from hawkvision.serving.upstreams.groups import parse_groups
 from hawkvision.serving.waiting import Limits
 
 _log = logging.getLogger(__name__)
@@ -50,12 +52,17 @@ class Gateway:
         self.pool = WorkerPool(config.lanes, config.max_queue, loop, fair=True)
         self.runner = BatchRunner(_slots(config, models))
         share = config.max_client_share
+        self._forward: Forward | None = None
+        if config.upstreams:
+            groups = parse_groups(config.upstreams)
+            self._forward = Forward(groups, Quota("calls", config.max_calls, share))
         self.servicer = InferenceServicer(
             models,
             self.pool,
             config.images_per_request,
             Quota("images", config.max_queue + config.lanes, share),
             self._batched(config),
+            self._forward,
         )
         held_bytes = Quota("bytes", config.held_bytes, share)
         self._gives_back = memory.GivesBack()
@@ -101,6 +108,8 @@ class Gateway:
     def ready_line(self) -> str:
         """What a process prints when it is ready."""
         tasks = f"tasks: {', '.join(self.models)}"
+        if self._forward is not None:
+            tasks += f"; others at {', '.join(self._forward.addresses)}"
         more = "" if self.metrics_port is None else f"; metrics on port {self.metrics_port}"
         return f"dc gateway ready on {self.address} ({tasks}{more})"
 
@@ -117,6 +126,8 @@ class Gateway:
                 hint="Choose another --port, or stop what holds it.",
             ) from error
         await self._server.start()
+        if self._forward is not None:
+            self._forward.start()
         await self._start_metrics()
         self._looking = asyncio.create_task(self._gives_back.keep_looking())
         for name, model in self.models.items():
@@ -137,6 +148,8 @@ class Gateway:
         processes = processes_of(self.models.values())
         if processes is not None:
             registry.register(ProcessCollector(processes))
+        if self._forward is not None:
+            registry.register(ForwardCollector(self._forward))
         self._power.start()
         self._metrics = MetricsPort(registry)
         self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
@@ -154,6 +167,8 @@ class Gateway:
         if self._looking is not None:
             self._looking.cancel()
         await self._server.stop(None)
+        if self._forward is not None:
+            await self._forward.close()
         if self._metrics is not None:
             self._metrics.close()
         self.pool.close()

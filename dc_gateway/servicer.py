@@ -15,6 +15,7 @@ from dc_gateway.config import STRUCTURE_BYTES
 from dc_gateway.entrance import Call, Entrance, Method
 from dc_gateway.model import LargeModel
 from dc_gateway.quota import Quota
+from dc_gateway.upstreams.base import TaskUpstream
 from hawkvision import __version__
 from hawkvision.errors import DeadlineExceeded, Overloaded, PayloadTooLarge, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
@@ -44,6 +45,7 @@ class InferenceServicer:
 
     `images` bounds what one client has in the pool. A model among `batched` shares batches among
     calls. `refused` counts calls that were too many or too late, by the error's code and priority.
+    Calls for models that are not here go `elsewhere`, if there is such.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class InferenceServicer:
         max_images: int,
         images: Quota,
         batched: Mapping[str, BatchedModel],
+        elsewhere: TaskUpstream | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._models = models
         self._pool = pool
         self._max_images = max_images
@@ -100,13 +104,16 @@ class InferenceServicer:
     async def server_ready(
         self, request: messages.ServerReadyRequest, call: Call
     ) -> messages.ServerReadyResponse:
-        """Whether new work is welcome: not while draining."""
-        return messages.ServerReadyResponse(ready=not self.draining)
+        """Whether new work is welcome: not while draining, nor while nobody is there to do it."""
+        able = bool(self._models) or self._elsewhere is None or self._elsewhere.ready
+        return messages.ServerReadyResponse(ready=able and not self.draining)
 
     async def model_ready(
         self, request: messages.ModelReadyRequest, call: Call
     ) -> messages.ModelReadyResponse:
         """Whether this model and version serves; an unknown one is not ready."""
+        if self._elsewhere is not None and request.name not in self._models:
+            return await self._elsewhere.model_ready(request, call)
         try:
             self._model(request.name, request.version)
         except UnknownTask:
@@ -123,6 +130,8 @@ class InferenceServicer:
         self, request: messages.ModelMetadataRequest, call: Call
     ) -> messages.ModelMetadataResponse:
         """Tensors of a model. Raises UnknownTask."""
+        if self._elsewhere is not None and request.name not in self._models:
+            return await self._elsewhere.metadata(request, call)
         model = self._model(request.name, request.version)
         reply = messages.ModelMetadataResponse(
             name=model.task.name,
@@ -140,8 +149,10 @@ class InferenceServicer:
         """Classify the images of one request.
 
         Raises InvalidRequest, UnknownTask, the image errors, Overloaded, DeadlineExceeded and
-        EngineError.
+        EngineError, and UpstreamUnavailable.
         """
+        if self._elsewhere is not None and request.model_name not in self._models:
+            return await self._elsewhere.infer(request, call)
         model = self._model(request.model_name, request.model_version)
         kind = model.task.kind
         images = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])

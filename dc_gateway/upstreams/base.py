@@ -1,10 +1,13 @@
-"""Somebody else who computes a rung's answers, as the gateway's models see it."""
+"""Somebody else who computes answers, as the gateway sees it: a rung's, or a whole task's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from dc_gateway.entrance import Call
+from hawkvision.oip import open_inference_pb2 as messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +43,34 @@ class RungUpstream(Protocol):
 
     def close(self) -> None:
         """Give back what it holds; calls under way fail. The second time nothing happens."""
+        ...
+
+
+class TaskUpstream(Protocol):
+    """Answers whole calls for tasks that are not loaded here. Of one event loop.
+
+    Its methods raise what the client is to be told.
+    """
+
+    @property
+    def ready(self) -> bool:
+        """Whether it could be asked now, as far as is known."""
+        ...
+
+    async def infer(
+        self, request: messages.ModelInferRequest, call: Call
+    ) -> messages.ModelInferResponse:
+        """The request may be changed."""
+        ...
+
+    async def metadata(
+        self, request: messages.ModelMetadataRequest, call: Call
+    ) -> messages.ModelMetadataResponse:
+        """Of a model."""
+        ...
+
+    async def model_ready(
+        self, request: messages.ModelReadyRequest, call: Call
+    ) -> messages.ModelReadyResponse:
+        """Whether a model serves."""
         ...

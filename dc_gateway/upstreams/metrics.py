@@ -1,4 +1,4 @@
-"""Worker processes for Prometheus, read when scraped."""
+"""Worker processes and upstreams for Prometheus, read when scraped."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from dc_gateway.upstreams.forward import Forward
 from dc_gateway.upstreams.processes import Processes
 
 
@@ -32,3 +33,27 @@ class ProcessCollector(Collector):
             "Calls or batches that were tried again because a process ended over them.",
             self._processes.tried_again,
         )
+
+
+class ForwardCollector(Collector):
+    """Of the servers that one gateway hands calls on to."""
+
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        healthy = GaugeMetricFamily(
+            "hawkvision_upstream_healthy", "1 while calls go to it.", labels=["upstream"]
+        )
+        for one in self._forward.balancer.endpoints:
+            healthy.add_metric([one.address], float(one.healthy and not one.draining))
+        yield healthy
+        calls = CounterMetricFamily(
+            "hawkvision_upstream_calls",
+            "Calls handed on, by how they ended.",
+            labels=["upstream", "status"],
+        )
+        for (address, status), count in sorted(self._forward.answered.items()):
+            calls.add_metric([address, status], count)
+        yield calls

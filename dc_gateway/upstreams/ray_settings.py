@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class RaySettings:
     @classmethod
     def parse(cls, args: Mapping[str, Any]) -> RaySettings:
         """From `args`, whose values may be text. Raises HawkVisionError."""
-        kinds = {one.name: type(one.default) for one in fields(cls)}
+        kinds = {name: type(value) for name, value in asdict(cls()).items()}
         unknown = sorted(set(args) - set(kinds))
         if unknown:
             raise HawkVisionError(

@@ -16,9 +16,14 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses that mean all of a machine, and where it reaches itself."""
 
 
+def is_resolved(text: str) -> bool:
+    """Whether `text` is a name of gRPC's own, which may hold several addresses."""
+    return text.startswith(_RESOLVERS)
+
+
 def check_target(text: str) -> str:
     """`text` if it is HOST:PORT (IPv6 in brackets) or a name of gRPC's. Raises InvalidRequest."""
-    if text.startswith(_RESOLVERS):
+    if is_resolved(text):
         return text
     host, colon, port = text.rpartition(":")
     hint = "Give HOST:PORT, for example dc.example:8001 or [::1]:8001."
