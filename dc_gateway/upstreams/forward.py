@@ -81,7 +81,14 @@ class Forward:
     @property
     def ready(self) -> bool:
         """Whether some server is there, as far as is known."""
-        return any(one.healthy and not one.draining for one in self.balancer.endpoints)
+        return any(self.up().values())
+
+    def up(self) -> dict[str, bool]:
+        """Whether each is there and takes calls, as far as is known, by address."""
+        return {
+            one.address: one.healthy and not one.silent and not one.draining
+            for one in self.balancer.endpoints
+        }
 
     @property
     def addresses(self) -> list[str]:

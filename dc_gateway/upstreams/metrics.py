@@ -43,12 +43,12 @@ class ForwardCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
-        healthy = GaugeMetricFamily(
-            "hawkvision_upstream_healthy", "1 while calls go to it.", labels=["upstream"]
+        there = GaugeMetricFamily(
+            "hawkvision_upstream_up", "1 while it is there and takes calls.", labels=["upstream"]
         )
-        for one in self._forward.balancer.endpoints:
-            healthy.add_metric([one.address], float(one.healthy and not one.draining))
-        yield healthy
+        for address, up in self._forward.up().items():
+            there.add_metric([address], float(up))
+        yield there
         calls = CounterMetricFamily(
             "hawkvision_upstream_calls",
             "Calls handed on, by how they ended.",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.aio
 
 from dc_gateway.config import GatewayConfig
 from dc_gateway.server import Gateway, load
@@ -52,6 +53,20 @@ def hosted(repository: Path, **settings: Any) -> Iterator[Hosted]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(60)
         loop.close()
+
+
+@asynccontextmanager
+async def gateway_of(repository: Path, **settings: Any) -> AsyncIterator[tuple[Gateway, Any]]:
+    """A gateway of this event loop, and a stub that calls it."""
+    options = {"port": 0, "threads": 1, "drain_notice_s": 0.0} | settings
+    config = GatewayConfig(model_repository=repository, **options)
+    gateway = Gateway(config, load(config))
+    port = await gateway.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield gateway, GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+    finally:
+        await gateway.close()
 
 
 @contextmanager
