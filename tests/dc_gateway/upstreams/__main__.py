@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 
 from tests.dc_gateway.calls import infer_request
 from tests.dc_gateway.upstreams.kinds import HAS_RAY, hosted, stub_of
@@ -79,15 +80,23 @@ def kill_worker(gateway: Any) -> Callable[[], bool]:
 
 
 def kill_replica() -> Callable[[], bool]:
-    from ray.util.state import list_actors  # needs no dashboard's page, only its server
+    from ray import serve
 
-    def alive() -> dict[str, int]:
-        found = list_actors(filters=[("state", "=", "ALIVE")], detail=True)
-        return {one.actor_id: one.pid for one in found if "tiny-dc" in (one.name or "")}
+    def replicas() -> set[int]:
+        found = psutil.process_iter(["cmdline"])
+        name = "ServeReplica:default:tiny-dc"
+        return {one.pid for one in found if name in " ".join(one.info["cmdline"] or ())}
 
-    before = alive()
-    os.kill(next(iter(before.values())), signal.SIGKILL)
-    return lambda: len(now := alive()) == len(before) and now != before
+    before = replicas()
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+
+    def whole() -> bool:
+        states = serve.status().applications["default"].deployments["tiny-dc"].replica_states
+        now = replicas()
+        return victim not in now and len(now) == len(before) == states.get("RUNNING", 0)
+
+    return whole
 
 
 def main() -> None:
