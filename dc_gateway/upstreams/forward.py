@@ -139,21 +139,31 @@ class Forward:
             lease = self.balancer.begin(model, now, call.deadline - now)
             if isinstance(lease, Unavailable):
                 raise _nobody(lease)
-            under_way = [asyncio.create_task(self._once(lease, method, request, call.deadline))]
+            under_way = [self._begin(lease, method, request, call.deadline)]
             try:
                 await asyncio.wait(under_way, timeout=lease.patience_s)
                 if not under_way[0].done() or _may_again(under_way[0].result()):
                     now = time.monotonic()
                     second = self.balancer.again(model, now, call.deadline - now, {lease.address})
                     if isinstance(second, Lease):
-                        under_way.append(
-                            asyncio.create_task(self._once(second, method, request, call.deadline))
-                        )
+                        under_way.append(self._begin(second, method, request, call.deadline))
                 return await _first_answer(under_way)
             finally:
                 for one in under_way:
                     one.cancel()
                 self._say()
+
+    def _begin(
+        self, lease: Lease, method: str, request: Message, deadline: float
+    ) -> asyncio.Task[Message | Refusal]:
+        task = asyncio.create_task(self._once(lease, method, request, deadline))
+
+        def ended(_task: object) -> None:
+            if not lease.ended:  # cancelled: nobody waits for it
+                self.balancer.left(lease, time.monotonic())
+
+        task.add_done_callback(ended)
+        return task
 
     async def _once(
         self, lease: Lease, method: str, request: Message, deadline: float
@@ -165,9 +175,6 @@ class Forward:
             note(self.balancer, lease, error, time.monotonic())
             self.answered[lease.address, error.code().name] += 1
             return refusal_of(error)
-        except BaseException:  # cancelled: nobody waits for it
-            self.balancer.left(lease, time.monotonic())
-            raise
         self.balancer.answered(lease, time.monotonic())
         self.answered[lease.address, "OK"] += 1
         return reply

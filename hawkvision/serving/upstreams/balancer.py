@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from hawkvision.serving.upstreams.ejection import EjectionSettings
@@ -75,6 +75,7 @@ class Lease:
     patience_s: float
     probe: bool
     model_probe: bool
+    ended: bool = False
 
     @property
     def address(self) -> str:
@@ -86,10 +87,10 @@ class Lease:
 class BalancerSettings:
     """All policies' settings."""
 
-    ejection: EjectionSettings = EjectionSettings()
-    latency: LatencySettings = LatencySettings()
-    budget: BudgetSettings = BudgetSettings()
-    hedging: Hedging = Hedging()
+    ejection: EjectionSettings = field(default_factory=EjectionSettings)
+    latency: LatencySettings = field(default_factory=LatencySettings)
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    hedging: Hedging = field(default_factory=Hedging)
 
 
 class Balancer:
@@ -168,7 +169,7 @@ class Balancer:
 
     def answered(self, lease: Lease, now: float) -> None:
         """As it should be."""
-        lease.endpoint.in_flight -= 1
+        self._end(lease)
         self._alive(lease, now)
         state = lease.state
         state.latency.answered(now - lease.begun, now)
@@ -182,7 +183,7 @@ class Balancer:
     def failed(self, lease: Lease, fault: Fault, reason: str, now: float) -> None:
         """The upstream is at fault; `reason` in words."""
         endpoint, state = lease.endpoint, lease.state
-        endpoint.in_flight -= 1
+        self._end(lease)
         if fault is Fault.BROKEN:
             self._alive(lease, now)
             alone = self._alone(endpoint, lease.model)
@@ -224,14 +225,20 @@ class Balancer:
         if waited_s >= lease.state.latency.fair_s:
             self.failed(lease, Fault.LATE, f"no answer within {waited_s:.2g} s", now)
             return
-        lease.endpoint.in_flight -= 1
+        self._end(lease)
         lease.endpoint.ejection.no_verdict(probe=lease.probe)
         lease.state.ejection.no_verdict(probe=lease.model_probe)
 
     def _spoke(self, lease: Lease, now: float) -> None:
-        lease.endpoint.in_flight -= 1
+        self._end(lease)
         self._alive(lease, now)
         lease.state.ejection.no_verdict(probe=lease.model_probe)
+
+    @staticmethod
+    def _end(lease: Lease) -> None:
+        assert not lease.ended
+        lease.ended = True
+        lease.endpoint.in_flight -= 1
 
     def _alive(self, lease: Lease, now: float) -> None:
         if lease.endpoint.alive(now):
@@ -269,6 +276,11 @@ class Balancer:
             endpoint.silent = False
             endpoint.ejection.retry_at(now)
 
+    def doubt(self, address: str) -> None:
+        """A connection to an upstream broke: it is spared until it says how it is."""
+        endpoint = self._at[address]
+        endpoint.suspect = endpoint.healthy
+
     def silent(self, address: str, reason: str, now: float) -> None:
         """An upstream that fails or is suspected does not say how it is."""
         endpoint = self._at[address]
@@ -286,8 +298,10 @@ class Balancer:
             not any(one.serves(model) for one in self.endpoints) for model in models
         )
 
-    def events(self) -> list[Event]:
+    def events(self) -> Sequence[Event]:
         """What changed since this was asked."""
+        if not self._events:
+            return ()
         events, self._events = self._events, []
         return events
 

@@ -80,7 +80,7 @@ class Endpoint:
     def may(self, model: Model, now: float) -> bool:
         """Whether a call may begin at `now`."""
         if not self.healthy:
-            return not self.silent and self.ejection.may(now)
+            return not (self.silent and self.watched) and self.ejection.may(now)
         return self.of(model).ejection.may(now)
 
     def spared(self, model: Model, now: float) -> bool:

@@ -131,7 +131,8 @@ def test_no_refusal_shows_our_insides(stub: Any) -> None:
 
 
 def test_a_deadline_ends_a_call_and_not_the_next(stub: Any) -> None:
-    assert refused(stub, infer_request(noisy("red")), 1e-6).code() is Code.DEADLINE_EXCEEDED
+    large = coloured_jpeg("red", size=(1400, 1400))  # 64 of them are not decoded in a millisecond
+    assert refused(stub, infer_request(*[large] * 64), 1e-3).code() is Code.DEADLINE_EXCEEDED
     assert stub.ModelInfer(infer_request(noisy("red")), timeout=_S).model_name == "tiny"
 
 

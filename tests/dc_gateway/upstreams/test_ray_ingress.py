@@ -20,6 +20,7 @@ from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.health_pb2 import HealthCheckRequest
 from hawkvision.oip.inference import parse_reply
 from tests.dc_gateway.calls import infer_request
+from tests.dc_gateway.upstreams.kinds import HAS_RAY
 from tests.models import LABELS, coloured_jpeg
 
 Code = grpc.StatusCode
@@ -177,3 +178,23 @@ def test_settings_come_as_text_or_numbers() -> None:
 def test_settings_that_cannot_be_are_refused(args: dict[str, object]) -> None:
     with pytest.raises(HawkVisionError, match="setting"):
         RaySettings.parse(args)
+
+
+def test_the_configurations_that_ship_name_settings_and_functions_that_exist() -> None:
+    yaml = pytest.importorskip("yaml")
+    root = Path(__file__).resolve().parents[3] / "docs" / "deploy" / "ray"
+    plain = yaml.safe_load((root / "config.yaml").read_text("utf-8"))
+    service = next(yaml.safe_load_all((root / "rayservice.yaml").read_text("utf-8")))
+    for config in (plain, yaml.safe_load(service["spec"]["serveConfigV2"])):
+        [application] = config["applications"]
+        assert application["import_path"] == "dc_gateway.ray_app:app"
+        RaySettings.parse(application["args"])
+        for path in config["grpc_options"]["grpc_servicer_functions"]:
+            module, _, name = path.rpartition(".")
+            assert (
+                f"def {name}(" in (root.parents[2] / f"{module.replace('.', '/')}.py").read_text()
+            )
+        if HAS_RAY:
+            from ray.serve.schema import ServeDeploySchema
+
+            ServeDeploySchema.model_validate(config)
