@@ -191,9 +191,8 @@ def test_the_configurations_that_ship_name_settings_and_functions_that_exist() -
         RaySettings.parse(application["args"])
         for path in config["grpc_options"]["grpc_servicer_functions"]:
             module, _, name = path.rpartition(".")
-            assert (
-                f"def {name}(" in (root.parents[2] / f"{module.replace('.', '/')}.py").read_text()
-            )
+            file = root.parents[2] / f"{module.replace('.', '/')}.py"
+            assert f"def {name}(" in file.read_text("utf-8")
         if HAS_RAY:
             from ray.serve.schema import ServeDeploySchema
 
