@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -43,11 +44,17 @@ async def test_every_call_is_answered_while_workers_are_killed(repository: Path)
                 await stub.ModelInfer(infer_request(image), timeout=_S)
                 answered += 1
 
+        def reached(count: int) -> bool:
+            return answered >= count and pool.ready == 2
+
+        def ended(count: int) -> bool:
+            return pool.ends.total() >= count
+
         callers = [asyncio.create_task(ask_on()) for _ in range(8)]
-        for number, already in enumerate((50, 200)):
-            await until(lambda already=already: answered >= already and pool.ready == 2)
+        for already, ends in ((50, 1), (200, 2)):
+            await until(partial(reached, already))
             os.kill(pool.pids[0], signal.SIGKILL)
-            await until(lambda number=number: pool.ends.total() > number)
+            await until(partial(ended, ends))
         await asyncio.gather(*callers)
         await until(lambda: pool.ready == 2)
         assert pool.ends == {"signal 9 (SIGKILL)": 2}
