@@ -89,6 +89,8 @@ class LargeModel:
             try:
                 pixels = self.rungs[rung].prepare(asked.images[index], self._limits, ticket.weigh)
             except InvalidRequest as error:
+                if len(asked.images) == 1:
+                    raise
                 raise of_image(error, index, len(asked.images)) from error
             prepared.append(pixels)
         return prepared

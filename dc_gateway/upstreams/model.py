@@ -73,6 +73,8 @@ class RemoteModel(LargeModel):
             try:
                 source = open_source(asked.images[index], self._limits)
             except InvalidRequest as error:
+                if len(asked.images) == 1:
+                    raise
                 raise of_image(error, index, len(asked.images)) from error
             ticket.weigh(source.work)
             pixels += source.work
@@ -81,10 +83,20 @@ class RemoteModel(LargeModel):
 
     def take_in(self, rung: int, asked: Asked, answers: Sequence[Any]) -> bool:
         """See `LargeModel.take_in`. Raises the first error among the answers."""
-        for index, answer in zip(asked.open, answers, strict=True):
-            if isinstance(answer, HawkVisionError):
-                raise of_image(answer, index, len(asked.images))
-        return super().take_in(rung, asked, answers)
+        fault = next(
+            (
+                of_image(answer, index, len(asked.images))
+                for index, answer in zip(asked.open, answers, strict=True)
+                if isinstance(answer, HawkVisionError)
+            ),
+            None,
+        )
+        if fault is None:
+            return super().take_in(rung, asked, answers)
+        try:
+            raise fault
+        finally:
+            del fault, answers  # or it and this frame would keep each other, and the images
 
     def close(self) -> None:
         """See `LargeModel.close`."""
