@@ -9,11 +9,25 @@ from typing import Any
 import click
 
 from dc_gateway.config import GatewayConfig
+from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = GatewayConfig()
+
+
+def check_upstreams(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Groups of addresses as they are. Raises BadParameter for what is none."""
+    try:
+        if texts:
+            parse_groups(texts)
+    except InvalidRequest as error:
+        raise click.BadParameter(f"{error.message}. {error.hint}") from error
+    return texts
 
 
 @click.command("dc", context_settings={"show_default": True})
@@ -74,6 +88,28 @@ _DEFAULT = GatewayConfig()
 )
 @click.option(
     "--threads", default=_DEFAULT.threads, type=click.IntRange(1, 64), show_default="cores, <= 4"
+)
+@click.option(
+    "--processes",
+    default=_DEFAULT.processes,
+    type=click.IntRange(0, 64),
+    show_default="none",
+    help="Worker processes that compute in place of threads; one that ends is replaced.",
+)
+@click.option(
+    "--process-grace-s",
+    default=_DEFAULT.process_grace_s,
+    type=click.FloatRange(0.1, 3600),
+    help="A worker process that is silent for so long after a deadline is killed.",
+)
+@click.option(
+    "--upstream",
+    "upstreams",
+    multiple=True,
+    metavar="HOST:PORT[,HOST:PORT...]",
+    callback=check_upstreams,
+    help="Servers of the protocol that calls for tasks other than --task's are handed on to, the "
+    "preferred first; equals with commas.",
 )
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
 @click.option(

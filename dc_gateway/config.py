@@ -17,8 +17,11 @@ class GatewayConfig:
 
     `tasks` empty means every task of the repository. On `metrics_port` (None: nowhere) the same
     host answers `GET /metrics`. `max_queue` counts images that wait for a
-    thread, `max_images` those of one request.
+    thread, `max_images` those of one request. With `processes`, as many worker processes compute
+    in place of `threads`; one that says nothing for `process_grace_s` after a deadline is killed.
     Of each task the rungs from the place `first_rung` on are held, the last one always.
+    With `upstreams` (groups of addresses, the preferred first) only `tasks` are held here; calls
+    for others are handed on.
     With `batching`, calls share batches of at most `max_batch` images; None: those of models that
     run on a device, not on the CPU, where it costs more than it saves.
 
@@ -56,6 +59,9 @@ class GatewayConfig:
     engine: str = "onnx"
     first_rung: int = 1
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+    processes: int = 0
+    process_grace_s: float = 5.0
+    upstreams: tuple[str, ...] = ()
     max_queue: int = 64
     max_images: int = 64
     batching: bool | None = None
@@ -75,6 +81,11 @@ class GatewayConfig:
     limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0
+
+    @property
+    def lanes(self) -> int:
+        """How many calls are computed at a time."""
+        return self.processes or self.threads
 
     @property
     def images_per_request(self) -> int:

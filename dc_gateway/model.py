@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dc_gateway.config import GatewayConfig
 from hawkvision.engines import flavour_of
-from hawkvision.errors import InvalidRequest, RepositoryError
+from hawkvision.errors import HawkVisionError, InvalidRequest, RepositoryError
 from hawkvision.images import ImageLimits
 from hawkvision.repository import Repository, Task
 from hawkvision.rungs import LoadedRung, Pixels
-from hawkvision.serving.catalog import Found
 from hawkvision.serving.job import Ticket
 
 _log = logging.getLogger(__name__)
@@ -87,15 +86,7 @@ class LargeModel:
         for rung in task.rungs[first:]:
             reference = None if references is None else references.rungs.get(rung.name)
             loaded = LoadedRung.open(rung, task.kind, engine=engine, reference=reference)
-            if not loaded.agreement.agree:
-                _log.warning(
-                    "task %s, rung %s: this engine's answers differ from the certified ones by "
-                    "%.3g (tolerated: %.3g); no answer is certified",
-                    task.name,
-                    rung.name,
-                    loaded.agreement.deviation,
-                    loaded.agreement.tolerance,
-                )
+            say_disagreement(task, loaded)
             rungs.append(loaded)
         return cls(task, rungs, limits, first)
 
@@ -112,12 +103,12 @@ class LargeModel:
                 break
         return state
 
-    def prepare(self, rung: int, asked: Asked, ticket: Ticket) -> list[Pixels]:
+    def prepare(self, rung: int, asked: Asked, ticket: Ticket) -> list[Any]:
         """The images that have no answer yet, as this rung takes them.
 
         Raises the image errors, naming the image among several, and DeadlineExceeded.
         """
-        prepared = []
+        prepared: list[Pixels] = []
         for index in asked.open:
             ticket.check()
             try:
@@ -125,8 +116,7 @@ class LargeModel:
             except InvalidRequest as error:
                 if len(asked.images) == 1:
                     raise
-                message = f"image {index} of {len(asked.images)}: {error.message}"
-                raise type(error)(message, hint=error.hint) from error
+                raise of_image(error, index, len(asked.images)) from error
             prepared.append(pixels)
         return prepared
 
@@ -142,46 +132,49 @@ class LargeModel:
         return bool(asked.open) and rung + 1 < len(self.rungs)
 
 
-class ModelSource:
-    """The versions that a gateway with these settings may serve; see `serving.reloading.Source`."""
-
-    def __init__(self, config: GatewayConfig) -> None:
-        self._config = config
-
-    def names(self) -> list[str]:
-        """The tasks to be served. Raises RepositoryError."""
-        return list(self._config.tasks) or self._repository().tasks()
-
-    def versions(self, name: str) -> Sequence[Found]:
-        """What lies there, newest first; of a task that is not to be served nothing."""
-        if self._config.tasks and name not in self._config.tasks:
-            return []
-        return self._repository().stamps(name)
-
-    def load(self, name: str, version: str) -> LargeModel:
-        """Check every file's digest and open the rungs. Raises HawkVisionError."""
-        config = self._config
-        task = self._repository().good(name, version, flavour=flavour_of(config.engine))
-        return LargeModel.load(task, engine=config.engine, limits=config.limits)
-
-    def _repository(self) -> Repository:
-        return Repository(self._config.model_repository)
+def of_image(error: HawkVisionError, index: int, count: int) -> HawkVisionError:
+    """The error, naming the image that it is of among several."""
+    if count == 1 or not isinstance(error, InvalidRequest):
+        return error
+    return type(error)(f"image {index} of {count}: {error.message}", hint=error.hint)
 
 
-def load_models(config: GatewayConfig) -> dict[str, LargeModel]:
-    """Open the large rung of every wanted task, by task name. Raises HawkVisionError."""
+def say_disagreement(task: Task, rung: LoadedRung) -> None:
+    """Log it where a rung does not compute what was certified."""
+    if not rung.agreement.agree:
+        _log.warning(
+            "task %s, rung %s: this engine's answers differ from the certified ones by "
+            "%.3g (tolerated: %.3g); no answer is certified",
+            task.name,
+            rung.name,
+            rung.agreement.deviation,
+            rung.agreement.tolerance,
+        )
+
+
+def held_names(config: GatewayConfig, repository: Repository) -> list[str]:
+    """The names of the tasks that are to be held here. Raises RepositoryError."""
+    return list(config.tasks) or ([] if config.upstreams else repository.tasks())
+
+
+def wanted_tasks(config: GatewayConfig) -> dict[str, Task]:
+    """The tasks that are to be held here, by name. Raises HawkVisionError."""
     repository = Repository(config.model_repository)
-    names = list(config.tasks) or repository.tasks()
-    if not names:
+    names = held_names(config, repository)
+    if not names and not config.upstreams:
         raise RepositoryError(
             f"no tasks in {config.model_repository}", hint="See `hawkvision models list`."
         )
+    return {name: repository.open(name, flavour=flavour_of(config.engine)) for name in names}
+
+
+def load_models(
+    config: GatewayConfig, tasks: Mapping[str, Task] | None = None
+) -> dict[str, LargeModel]:
+    """Open the rungs of these tasks, else of those wanted, by name. Raises HawkVisionError."""
     return {
         name: LargeModel.load(
-            repository.open(name, flavour=flavour_of(config.engine)),
-            engine=config.engine,
-            limits=config.limits,
-            first_rung=config.first_rung,
+            task, engine=config.engine, limits=config.limits, first_rung=config.first_rung
         )
-        for name in names
+        for name, task in (wanted_tasks(config) if tasks is None else tasks).items()
     }

@@ -12,9 +12,14 @@ from prometheus_client import CollectorRegistry, Gauge
 from dc_gateway.batched import BatchedModel
 from dc_gateway.config import GatewayConfig
 from dc_gateway.limits import door_limits
+from dc_gateway.loading import ModelSource, load_all
 from dc_gateway.metrics import BatchCollector
-from dc_gateway.model import LargeModel, ModelSource, load_models
+from dc_gateway.model import LargeModel
 from dc_gateway.servicer import InferenceServicer
+from dc_gateway.upstreams.forward import Forward
+from dc_gateway.upstreams.metrics import ForwardCollector, ProcessCollector
+from dc_gateway.upstreams.model import RemoteModel
+from dc_gateway.upstreams.processes import Processes
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.batch_runner import BatchRunner
@@ -27,6 +32,7 @@ from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
+from hawkvision.serving.upstreams.groups import parse_groups
 from hawkvision.serving.version_metrics import VersionCollector
 from hawkvision.serving.waiting import Limits
 
@@ -43,6 +49,7 @@ class Gateway:
         self._config = config
         self._port = config.port
         self._batched: dict[LargeModel, BatchedModel] = {}
+        self.processes = set[Processes]()
         self.catalog = Catalog[LargeModel](
             config.keep_versions,
             config.version_grace_s,
@@ -57,20 +64,25 @@ class Gateway:
         self.versions.begin_with(models)
         self.models = self.catalog.serving
         loop = asyncio.get_running_loop()
-        self.pool = WorkerPool(config.threads, config.max_queue, loop, fair=True, nice=_NICE)
+        self.pool = WorkerPool(config.lanes, config.max_queue, loop, fair=True, nice=_NICE)
         self.runner = BatchRunner(_slots(config, models))
         for model in models.values():
             self._share(model)
         share = config.max_client_share
+        self._forward: Forward | None = None
+        if config.upstreams:
+            groups = parse_groups(config.upstreams)
+            self._forward = Forward(groups, Quota("calls", config.max_calls, share))
         self.servicer = InferenceServicer(
             self.models,
             self.pool,
             config.images_per_request,
-            Quota("images", config.max_queue + config.threads, share),
+            Quota("images", config.max_queue + config.lanes, share),
             self._batched,
             self._find,
             self.versions if config.changes_models else IndexOnly(self.versions),
             config.limits,
+            self._forward,
         )
         self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
@@ -82,8 +94,10 @@ class Gateway:
     def _share(self, model: LargeModel) -> None:
         """Let a model's calls share batches, where that pays."""
         config = self._config
+        if isinstance(model, RemoteModel) and isinstance(model.upstream, Processes):
+            self.processes.add(model.upstream)
         if not _on_cpu(model) if config.batching is None else config.batching:
-            limits = Limits(config.max_batch, config.max_queue + config.threads, config.held_bytes)
+            limits = Limits(config.max_batch, config.max_queue + config.lanes, config.held_bytes)
             self._batched[model] = BatchedModel(model, self.runner, limits, self.pool)
 
     # New versions.
@@ -111,6 +125,8 @@ class Gateway:
     def ready_line(self) -> str:
         """What a process prints when it is ready."""
         tasks = f"tasks: {', '.join(self.models)}"
+        if self._forward is not None:
+            tasks += f"; others at {', '.join(self._forward.addresses)}"
         more = "" if self.metrics_port is None else f"; metrics on port {self.metrics_port}"
         return f"dc gateway ready on {self.address} ({tasks}{more})"
 
@@ -120,6 +136,8 @@ class Gateway:
         Raises HawkVisionError if it cannot listen there.
         """
         self._port = await self.door.start(self.address)
+        if self._forward is not None:
+            self._forward.start()
         await self._start_metrics()
         self._looking = asyncio.create_task(self._gives_back.keep_looking())
         for name, model in self.models.items():
@@ -139,6 +157,10 @@ class Gateway:
         ).set_function(lambda: self.pool.pending + self.runner.waiting)
         registry.register(BatchCollector(self.runner, self.servicer))
         registry.register(VersionCollector(self.versions))
+        if self._config.processes:
+            registry.register(ProcessCollector(self.processes))
+        if self._forward is not None:
+            registry.register(ForwardCollector(self._forward))
         self._power.start()
         self._metrics = MetricsPort(registry)
         self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
@@ -153,10 +175,14 @@ class Gateway:
             self._looking.cancel()
         await self.versions.close()
         await self.door.close()
+        if self._forward is not None:
+            await self._forward.close()
         if self._metrics is not None:
             self._metrics.close()
         self.pool.close()
         self.runner.close()
+        for one in self.processes:
+            one.close()
         if self._power is not None:
             self._power.close()
 
@@ -166,10 +192,12 @@ def _forget(batched: dict[LargeModel, BatchedModel], model: LargeModel) -> None:
 
 
 def _slots(config: GatewayConfig, models: Mapping[str, LargeModel]) -> int:
-    """How many batches run at a time: of a CPU each thread's, of a device one after another.
+    """How many batches run at a time: each thread's or process's; of a device one after another.
 
     A device does not do two batches in the time of one: the second had better be larger.
     """
+    if config.processes:
+        return config.processes
     return config.threads if all(map(_on_cpu, models.values())) else 1
 
 
@@ -184,7 +212,7 @@ async def serve(config: GatewayConfig, models: Mapping[str, LargeModel]) -> None
 
 def run(config: GatewayConfig) -> None:
     """Load the models and serve. Raises HawkVisionError."""
-    service.run(serve(config, load_models(config)))
+    service.run(serve(config, load_all(config)))
 
 
-SERVICE = ServiceKind(GatewayConfig, load_models, Gateway)
+SERVICE = ServiceKind(GatewayConfig, load_all, Gateway)

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from dc_gateway.batched import BatchedModel, Question
 from dc_gateway.model import Asked, LargeModel
 from dc_gateway.parameters import due_of
+from dc_gateway.upstreams.base import TaskUpstream
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded, UnknownTask
 from hawkvision.images import ImageLimits
 from hawkvision.oip import open_inference_pb2 as messages
@@ -41,6 +42,7 @@ class InferenceServicer(InferenceService):
     calls. `refused` counts calls that were too many or too late, by the error's code and priority
     (`UNREAD`: before the message that names it was received); `answered` images by task and the
     rung that answered.
+    Calls for models that are not here go `elsewhere`, if there is such.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class InferenceServicer(InferenceService):
         find: Callable[[str, str], LargeModel | None],
         control: ModelControl,
         limits: ImageLimits | None = None,
+        elsewhere: TaskUpstream | None = None,
     ) -> None:
         super().__init__("hawkvision")
+        self._elsewhere = elsewhere
         self._models = models
         self._find = find
         self._pool = pool
@@ -74,6 +78,31 @@ class InferenceServicer(InferenceService):
         except Overloaded as error:
             self.refused[error.code, UNREAD] += 1
             raise
+
+    def _is_elsewhere(self, name: str) -> TaskUpstream | None:
+        """Who answers for a model that is not here, if anybody does."""
+        return None if name in self._models else self._elsewhere
+
+    @property
+    def able(self) -> bool:
+        """See `InferenceService`: not while nobody is there to do it."""
+        return bool(self._models) or self._elsewhere is None or self._elsewhere.ready
+
+    async def model_ready(
+        self, request: messages.ModelReadyRequest, call: Call
+    ) -> messages.ModelReadyResponse:
+        """See `InferenceService`."""
+        if (elsewhere := self._is_elsewhere(request.name)) is not None:
+            return await elsewhere.model_ready(request, call)
+        return await super().model_ready(request, call)
+
+    async def model_metadata(
+        self, request: messages.ModelMetadataRequest, call: Call
+    ) -> messages.ModelMetadataResponse:
+        """See `InferenceService`. Raises UpstreamUnavailable too."""
+        if (elsewhere := self._is_elsewhere(request.name)) is not None:
+            return await elsewhere.metadata(request, call)
+        return await super().model_metadata(request, call)
 
     def _model(self, name: str, version: str) -> LargeModel:
         """The model that serves `name`, or its `version` where that is resident.
@@ -123,8 +152,10 @@ class InferenceServicer(InferenceService):
         """Classify the images of one request.
 
         Raises InvalidRequest, UnknownTask, the image errors, Overloaded, DeadlineExceeded and
-        EngineError.
+        EngineError, and UpstreamUnavailable.
         """
+        if (elsewhere := self._is_elsewhere(request.model_name)) is not None:
+            return await elsewhere.infer(request, call)
         model = self._model(request.model_name, request.model_version)
         begun = time.monotonic()
         statistics = self._of(model)

@@ -21,6 +21,7 @@
     │   ├── ShuttingDown          the service ends; ask again, or another one
     │   └── LimitReached          this client, or all of them, has as many as there may be
     ├── DeadlineExceeded          the answer would come too late
+    ├── UpstreamUnavailable       nobody who could compute the answer is there now
     ├── AgentUnreachable          no edge agent answers at this address
     ├── UnexpectedReply           a reply that is not of HawkVision's contract
     ├── StoreUnavailable          the store of counts and thresholds is away
@@ -181,6 +182,12 @@ class DeadlineExceeded(HawkVisionError):
     """The answer would come after its deadline."""
 
     code = "deadline_exceeded"
+
+
+class UpstreamUnavailable(HawkVisionError):
+    """Nobody who could compute the answer is there now: worker processes, or other gateways."""
+
+    code = "upstream_unavailable"
 
 
 class AgentUnreachable(HawkVisionError):

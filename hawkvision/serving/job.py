@@ -27,6 +27,11 @@ class Ticket(Protocol):
     """Whether a job's answer is still wanted, for the work itself to ask between its steps."""
 
     @property
+    def deadline(self) -> float:
+        """When the answer is due, by the pool's clock."""
+        ...
+
+    @property
     def wanted(self) -> bool:
         """Neither cancelled nor past its deadline."""
         ...

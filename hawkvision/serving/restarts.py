@@ -1,7 +1,11 @@
-"""When a process that ended by itself is started again. Sans-I/O: time comes as `now`."""
+"""When a process that ended by itself is started again, and how its end is told.
+
+Sans-I/O: time comes as `now`.
+"""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 
 PAUSES_S = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -31,3 +35,13 @@ class Restarts:
         pause_s = self._pauses_s[min(self._failures, len(self._pauses_s) - 1)]
         self._failures += 1
         return pause_s
+
+
+def said_of_exit(code: int) -> str:
+    """In words, an exit code as subprocess gives it: `status 1`, or `signal 9 (SIGKILL)`."""
+    if code >= 0:
+        return f"status {code}"
+    try:
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"signal {-code}"

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, Protocol
 import orjson
 
 from hawkvision.errors import HawkVisionError
-from hawkvision.serving.restarts import Restarts
+from hawkvision.serving.restarts import Restarts, said_of_exit
 from hawkvision.serving.service import HangUp, close_loop, stop_signals
 
 _log = logging.getLogger(__name__)
@@ -371,10 +371,4 @@ def _say(pipe: int, told: Mapping[str, Any]) -> None:
 
 def cause_of(status: int) -> str:
     """In words, what waitpid(2) says: `status 1`, or `signal 9 (SIGKILL)`."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"status {code}"
-    try:
-        return f"signal {-code} ({signal.Signals(-code).name})"
-    except ValueError:
-        return f"signal {-code}"
+    return said_of_exit(os.waitstatus_to_exitcode(status))

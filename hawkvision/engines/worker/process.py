@@ -35,6 +35,15 @@ class WorkerCommand:
     environment: Mapping[str, str] | None = None
 
 
+class WorkerEnded(EngineError):
+    """The process is gone, or was ended because it was `silent`; `code` as subprocess gives it."""
+
+    def __init__(self, message: str, *, hint: str = "", code: int, silent: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.process_code = code
+        self.silent = silent
+
+
 class WorkerProcess:
     """One worker. Not to be used from two threads at once; its engine holds a lock."""
 
@@ -50,7 +59,7 @@ class WorkerProcess:
     def start(self, seconds: float, progress: Callable[[str], None] | None = None) -> Frame:
         """End the last one and start another; its first message that is no `progress`.
 
-        Each message may take `seconds`. Raises EngineError.
+        Each message may take `seconds`. Raises EngineError, or WorkerEnded.
         """
         self.stop()
         command = self._command
@@ -64,6 +73,8 @@ class WorkerProcess:
             bufsize=0,
             env=None if command.environment is None else dict(command.environment),
         )
+        assert self.process.stdin is not None
+        os.set_blocking(self.process.stdin.fileno(), False)
         try:
             while True:
                 frame = self._read(seconds)
@@ -76,12 +87,18 @@ class WorkerProcess:
             raise
 
     def ask(self, head: dict[str, Any], body: bytes, seconds: float) -> Frame:
-        """Send one message and wait for the answer. Raises EngineError."""
+        """Send one message and wait for the answer, `seconds` for each.
+
+        Raises EngineError for the worker's own error, WorkerEnded where there is no worker now.
+        """
         assert self.process is not None and self.process.stdin is not None
+        sink = _TimedSink(self.process.stdin.fileno(), seconds, self._command.silent)
         try:
-            write_frame(self.process.stdin, head, body)
+            write_frame(sink, head, body)
+        except TimeoutError as error:
+            raise self._killed(error) from error
         except OSError as error:
-            raise EngineError(f"{self._command.name}: the worker is gone: {error}") from error
+            raise self._gone() from error
         return self._read(seconds)
 
     def stop(self) -> None:
@@ -105,17 +122,34 @@ class WorkerProcess:
         try:
             frame = read_frame(_Timed(self.process.stdout.fileno(), seconds, command.silent))
         except (TimeoutError, ValueError) as error:
-            self.process.kill()
-            self.process.wait()  # so that the next call finds it gone
-            raise EngineError(f"{command.name}: {error}") from error
+            raise self._killed(error) from error
         if frame is None:
-            code = self.process.wait()
-            raise EngineError(f"{command.name}: the worker ended ({code})", hint=command.needs)
+            raise self._gone()
         if "error" in frame[0]:
             raise EngineError(
                 f"{command.name}: {frame[0]['error']}", hint=str(frame[0].get("hint", ""))
             )
         return frame
+
+    def _killed(self, why: Exception) -> WorkerEnded:
+        """Kill it, so that the next call finds it gone."""
+        assert self.process is not None
+        self.process.kill()
+        code = self.process.wait()
+        return WorkerEnded(f"{self._command.name}: {why}", code=code, silent=True)
+
+    def _gone(self) -> WorkerEnded:
+        """It has closed its pipes: it ends, or is made to."""
+        assert self.process is not None
+        try:
+            code = self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        command = self._command
+        return WorkerEnded(
+            f"{command.name}: the worker ended ({code})", hint=command.needs, code=code
+        )
 
 
 class _Timed(io.RawIOBase):
@@ -126,7 +160,32 @@ class _Timed(io.RawIOBase):
         self._silent = silent
 
     def read(self, size: int = -1) -> bytes:
-        left = self._until - time.monotonic()
-        if left <= 0 or not select.select([self._descriptor], [], [], left)[0]:
-            raise TimeoutError(self._silent)
+        _wait(self._descriptor, select.POLLIN, self._until, self._silent)
         return os.read(self._descriptor, size)
+
+
+class _TimedSink:
+    """Writes to a pipe that does not block, until a time: a worker may have stopped reading."""
+
+    def __init__(self, descriptor: int, seconds: float, silent: str) -> None:
+        self._descriptor, self._until = descriptor, time.monotonic() + seconds
+        self._silent = silent
+
+    def write(self, data: memoryview, /) -> int:
+        _wait(self._descriptor, select.POLLOUT, self._until, self._silent)
+        return os.write(self._descriptor, data)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+def _wait(descriptor: int, event: int, until: float, silent: str) -> None:
+    """Until the pipe is ready or broken; poll(2), because descriptors may be over 1023.
+
+    Raises TimeoutError.
+    """
+    left_s = until - time.monotonic()
+    poll = select.poll()
+    poll.register(descriptor, event)
+    if left_s <= 0 or not poll.poll(left_s * 1000):
+        raise TimeoutError(silent)

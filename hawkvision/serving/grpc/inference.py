@@ -70,6 +70,11 @@ class InferenceService(ABC):
     ) -> messages.ModelInferResponse:
         """Answer the images of one request, all or none. Raises HawkVisionError."""
 
+    @property
+    def able(self) -> bool:
+        """Whether anybody is there to do the work."""
+        return True
+
     def check_caller(self, call: Call) -> None:
         """Raise Unauthorized unless the caller may load and unload models. Anybody may, here."""
         return
@@ -118,7 +123,7 @@ class InferenceService(ABC):
         self, request: messages.ServerReadyRequest, call: Call
     ) -> messages.ServerReadyResponse:
         """Whether new work is welcome: not while draining."""
-        return messages.ServerReadyResponse(ready=not self.draining)
+        return messages.ServerReadyResponse(ready=self.able and not self.draining)
 
     async def model_ready(
         self, request: messages.ModelReadyRequest, call: Call

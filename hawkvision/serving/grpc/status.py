@@ -20,6 +20,7 @@ from hawkvision.errors import (
     Unauthorized,
     UnknownApp,
     UnknownTask,
+    UpstreamUnavailable,
     VersionUnavailable,
 )
 
@@ -34,6 +35,7 @@ _CODES: tuple[tuple[type[HawkVisionError], grpc.StatusCode], ...] = (
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED),
     (BodyTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (UpstreamUnavailable, grpc.StatusCode.UNAVAILABLE),
     (StoreUnavailable, grpc.StatusCode.UNAVAILABLE),
     (RepositoryError, grpc.StatusCode.FAILED_PRECONDITION),
     (CalibrationError, grpc.StatusCode.FAILED_PRECONDITION),

@@ -1,0 +1,234 @@
+"""The gateway's servicer behind Ray Serve's gRPC ingress. Imports nothing of Ray.
+
+What Ray does not pass on: the client's deadline (so it is read from the request's parameters) and
+the bytes of a message (so they are bounded once they are parsed). An exception would reach the
+client as INTERNAL with our traceback; so every error is set on Ray's context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from dc_gateway.config import GatewayConfig
+from dc_gateway.loading import ModelSource
+from dc_gateway.model import LargeModel, wanted_tasks
+from dc_gateway.servicer import InferenceServicer
+from dc_gateway.upstreams.base import RungName
+from dc_gateway.upstreams.model import RemoteModel
+from dc_gateway.upstreams.ray_rungs import RayRungs
+from dc_gateway.upstreams.ray_settings import RaySettings
+from hawkvision.errors import DeadlineExceeded, PayloadTooLarge, UnknownTask
+from hawkvision.oip import health_pb2 as health
+from hawkvision.oip import open_inference_pb2 as messages
+from hawkvision.serving.catalog import Catalog
+from hawkvision.serving.control import IndexOnly
+from hawkvision.serving.grpc.entrance import Call, told
+from hawkvision.serving.grpc.peers import parse_peer
+from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.reloading import Hooks, Reloader
+
+Reply = TypeVar("Reply", bound=Message)
+_TIMEOUT = "timeout"
+_MICRO = 1e-6
+
+
+class RayContext(Protocol):
+    """What is used of Ray's `RayServegRPCContext`."""
+
+    def peer(self) -> str:
+        """As gRPC says it."""
+        ...
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        """Of the call's end."""
+        ...
+
+    def set_details(self, details: str) -> None:
+        """For the client."""
+        ...
+
+    def set_trailing_metadata(self, metadata: list[tuple[str, str]]) -> None:
+        """After the reply."""
+        ...
+
+
+class Ingress:
+    """One replica of the ingress: `handles` reach the rungs, by (task, rung).
+
+    `is_lost` knows Ray's errors of a replica that ended. Methods are named as the protocol's.
+    """
+
+    def __init__(
+        self,
+        settings: str,
+        handles: Mapping[tuple[str, str], Any],
+        is_lost: tuple[type[BaseException], ...],
+    ) -> None:
+        self._settings = RaySettings.of_text(settings)
+        self._handles = {RungName(*names): handle for names, handle in handles.items()}
+        self._is_lost = is_lost
+        self._making = asyncio.Lock()
+        self._servicer: InferenceServicer | None = None
+
+    async def _ready(self) -> InferenceServicer:
+        """Made with the first call, within Ray's event loop."""
+        if self._servicer is None:
+            async with self._making:
+                if self._servicer is None:
+                    self._servicer = await self._make(self._settings.config())
+        return self._servicer
+
+    async def _make(self, config: GatewayConfig) -> InferenceServicer:
+        loop = asyncio.get_running_loop()
+        told_by_all = [await one.describe.remote() for one in self._handles.values()]
+        said = [rung for told_by_one in told_by_all for rung in told_by_one]
+        upstream = RayRungs(self._handles, loop, self._is_lost)
+        models: dict[str, LargeModel] = {
+            name: RemoteModel(task, said, upstream, config.limits)
+            for name, task in wanted_tasks(config).items()
+        }
+        catalog = Catalog[LargeModel]()
+        versions = Reloader(catalog, ModelSource(config), Hooks[LargeModel]())
+        versions.begin_with(models)
+        return InferenceServicer(
+            catalog.serving,
+            WorkerPool(config.lanes, config.max_queue, loop, fair=True),
+            config.images_per_request,
+            Quota("images", config.max_queue + config.lanes, config.max_client_share),
+            {},
+            lambda name, version: catalog.find(name, version, time.monotonic()),
+            IndexOnly(versions),
+            config.limits,
+        )
+
+    async def _answer(
+        self,
+        kind: type[Reply],
+        request: Message,
+        context: RayContext,
+        answer: Callable[[InferenceServicer, Call], Awaitable[Reply]],
+        most_bytes: int,
+        allowed_s: float | None = None,
+    ) -> Reply:
+        most_s = self._settings.max_deadline_s
+        try:
+            size = request.ByteSize()
+            if size > most_bytes:
+                raise PayloadTooLarge(
+                    f"a message of {size} bytes; the limit is {most_bytes}",
+                    hint="Send fewer images at once.",
+                )
+            deadline = time.monotonic() + min(most_s, allowed_s or most_s)
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + most_s):
+                servicer = await self._ready()
+                return await answer(servicer, Call(parse_peer(context.peer()), deadline))
+        except TimeoutError:
+            status = told(DeadlineExceeded(f"no answer within {most_s:g} s"))
+        except Exception as error:
+            status = told(error)
+        context.set_code(status.code)
+        context.set_details(status.details)
+        context.set_trailing_metadata(list(status.trailing))
+        return kind()
+
+    async def ModelInfer(  # noqa: N802
+        self, request: messages.ModelInferRequest, grpc_context: RayContext
+    ) -> messages.ModelInferResponse:
+        """See `InferenceServicer.model_infer`."""
+        return await self._answer(
+            messages.ModelInferResponse,
+            request,
+            grpc_context,
+            lambda servicer, call: servicer.model_infer(request, call),
+            self._settings.config().message_bytes,
+            allowed_s(request),
+        )
+
+    async def ModelMetadata(  # noqa: N802
+        self, request: messages.ModelMetadataRequest, grpc_context: RayContext
+    ) -> messages.ModelMetadataResponse:
+        """See `InferenceServicer.model_metadata`."""
+        return await self._answer(
+            messages.ModelMetadataResponse,
+            request,
+            grpc_context,
+            lambda servicer, call: servicer.model_metadata(request, call),
+            _SMALL,
+        )
+
+    async def ModelReady(  # noqa: N802
+        self, request: messages.ModelReadyRequest, grpc_context: RayContext
+    ) -> messages.ModelReadyResponse:
+        """See `InferenceServicer.model_ready`."""
+        return await self._answer(
+            messages.ModelReadyResponse,
+            request,
+            grpc_context,
+            lambda servicer, call: servicer.model_ready(request, call),
+            _SMALL,
+        )
+
+    async def ServerLive(  # noqa: N802
+        self, request: messages.ServerLiveRequest, grpc_context: RayContext
+    ) -> messages.ServerLiveResponse:
+        """This replica answers."""
+        return messages.ServerLiveResponse(live=True)
+
+    async def ServerReady(  # noqa: N802
+        self, request: messages.ServerReadyRequest, grpc_context: RayContext
+    ) -> messages.ServerReadyResponse:
+        """See `InferenceServicer.server_ready`; every rung has a replica that is loaded."""
+        return await self._answer(
+            messages.ServerReadyResponse,
+            request,
+            grpc_context,
+            lambda servicer, call: servicer.server_ready(request, call),
+            _SMALL,
+        )
+
+    async def ServerMetadata(  # noqa: N802
+        self, request: messages.ServerMetadataRequest, grpc_context: RayContext
+    ) -> messages.ServerMetadataResponse:
+        """See `InferenceServicer.server_metadata`."""
+        return await self._answer(
+            messages.ServerMetadataResponse,
+            request,
+            grpc_context,
+            lambda servicer, call: servicer.server_metadata(request, call),
+            _SMALL,
+        )
+
+    async def Check(  # noqa: N802
+        self, request: health.HealthCheckRequest, grpc_context: RayContext
+    ) -> health.HealthCheckResponse:
+        """grpc.health.v1: the server, its service, and each task."""
+
+        async def answer(servicer: InferenceServicer, call: Call) -> health.HealthCheckResponse:
+            known = {"", "inference.GRPCInferenceService", *{one.task for one in self._handles}}
+            if request.service not in known:
+                raise UnknownTask(f"no service {request.service[:80]!r}")
+            return health.HealthCheckResponse(status=health.HealthCheckResponse.SERVING)
+
+        return await self._answer(health.HealthCheckResponse, request, grpc_context, answer, _SMALL)
+
+
+_SMALL = 64 * 1024
+
+
+def allowed_s(request: messages.ModelInferRequest) -> float | None:
+    """What the request's parameter `timeout` allows (microseconds, Triton's), seconds."""
+    if _TIMEOUT not in request.parameters:
+        return None
+    found = request.parameters[_TIMEOUT]
+    which = found.WhichOneof("parameter_choice")
+    if which not in ("int64_param", "uint64_param"):
+        return None
+    micros = int(getattr(found, which))
+    return micros * _MICRO if micros > 0 else None
