@@ -19,6 +19,7 @@ from loadtest.bench.engines import EnginesBench, run_engines_bench
 from loadtest.bench.gateway import GatewayBench, run_gateway_bench
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
+from loadtest.bench.modeless.command import command as modeless_command
 from loadtest.bench.server import ServerBench, run_server_bench
 from loadtest.bench.transport import run_transport_bench, suites_of
 from loadtest.link.namespaces import why_not
@@ -27,6 +28,9 @@ from loadtest.link.namespaces import why_not
 @click.group("bench")
 def command() -> None:
     """Benchmarks: ratios from interleaved runs on this machine."""
+
+
+command.add_command(modeless_command)
 
 
 @command.command("server", context_settings={"show_default": True})
