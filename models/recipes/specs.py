@@ -61,6 +61,18 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         ),
         Recipe(
             "imagenette",
+            "medium",
+            NetSpec(24, (32, 64, 128, 208), (2, 2, 2, 2)),
+            input_size=160,
+            sizes=((0.0, 96), (0.35, 128), (0.9, 144)),
+            learning_rate=0.15,
+            weight_decay=2e-4,
+            mixup=0.2,
+            augmentation=Augmentation(min_area=0.35, damage=0.2),
+            distillation=Distillation("dc"),
+        ),
+        Recipe(
+            "imagenette",
             "dc",
             NetSpec(32, (64, 128, 256, 512), (2, 2, 2, 2), dropout=0.2),
             input_size=160,
