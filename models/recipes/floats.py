@@ -1,6 +1,6 @@
-"""Float graphs from int8 files: each weight's true value, `integer * scale`, and no rounding between.
+"""Float graphs from int8 files: each weight's true value, `integer * scale`, and no more rounding.
 
-What is done to the files that `hawkvision.taskbuild.quantization` writes; their pixels stay uint8.
+Meant for the files that `hawkvision.taskbuild.quantization` writes; their pixels stay uint8.
 Where its quantizer left out a ReLU, because uint8 from 0 clips as well, it is put back.
 """
 

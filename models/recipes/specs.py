@@ -49,6 +49,17 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     for recipe in (
         Recipe(
             "imagenette",
+            "tiny",
+            NetSpec(12, (12, 24, 44, 72), (1, 1, 1, 1)),
+            input_size=96,
+            sizes=((0.0, 80), (0.4, 96)),
+            learning_rate=0.2,
+            weight_decay=5e-5,
+            augmentation=Augmentation(min_area=0.4, damage=0.2),
+            distillation=Distillation("medium"),
+        ),
+        Recipe(
+            "imagenette",
             "edge",
             NetSpec(16, (16, 32, 64, 112), (1, 2, 2, 1)),
             input_size=128,
@@ -58,6 +69,18 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             mixup=0.2,
             augmentation=Augmentation(min_area=0.35, damage=0.2),
             distillation=Distillation("dc"),
+        ),
+        Recipe(
+            "imagenette",
+            "small-plus",
+            NetSpec(24, (24, 48, 96, 160), (1, 2, 2, 1)),
+            input_size=128,
+            sizes=((0.0, 96), (0.4, 112), (0.8, 128)),
+            learning_rate=0.15,
+            weight_decay=1e-4,
+            mixup=0.2,
+            augmentation=Augmentation(min_area=0.35, damage=0.2),
+            distillation=Distillation("medium"),
         ),
         Recipe(
             "imagenette",
