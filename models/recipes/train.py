@@ -22,9 +22,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from hawkvision.errors import RepositoryError
 from hawkvision.repository import Repository, shipped_repository
 from models.recipes.augment import intact_view, maybe_damaged
 from models.recipes.checkpoints import save_checkpoint
+from models.recipes.ladder.variants import int8_file
 from models.recipes.nets import ResidualNet, count_macs, count_parameters
 from models.recipes.samples import Sample, training_samples
 from models.recipes.shipped import float_net
@@ -199,11 +201,13 @@ def load_teacher(recipe: Recipe, classes: int, folder: Path, device: str) -> nn.
         net = ResidualNet(spec, classes)
         net.load_state_dict(torch.load(path, map_location=device, weights_only=False)["net"])
         teacher: nn.Module = net
-    elif recipe.task in Repository(shipped_repository()).tasks():
-        shipped = Repository(shipped_repository()).open(recipe.task)
-        teacher = float_net(spec, classes, shipped.rung(rung).model.path).to(torch.bfloat16)
     else:
-        raise click.UsageError(f"{recipe.task}/{recipe.rung} learns from {rung}; train that first")
+        try:
+            shipped = int8_file(Repository(shipped_repository()).open(recipe.task), rung)
+        except RepositoryError as error:
+            reason = f"{recipe.task}/{recipe.rung} learns from {rung}; train that first"
+            raise click.UsageError(reason) from error
+        teacher = float_net(spec, classes, shipped).to(torch.bfloat16)
     teacher = teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return teacher.eval().requires_grad_(False)
 

@@ -24,7 +24,14 @@ from hawkvision.repository import Repository, Task, shipped_repository
 from models.recipes.floats import parameters
 from models.recipes.held_out import held_out
 from models.recipes.ladder.measure import accuracies, costs, geometry_of
-from models.recipes.ladder.variants import FILES, TASK, VARIANTS, Precision, Variant
+from models.recipes.ladder.variants import (
+    FILES,
+    TASK,
+    VARIANTS,
+    Precision,
+    Variant,
+    int8_file,
+)
 
 _WORTH = (
     "accuracy",
@@ -38,7 +45,7 @@ _WORTH = (
 
 def write(variant: Variant, task: Task, precision: Precision, out: Path) -> dict[str, Any]:
     """Write one variant's file; returns what is known of it without running it."""
-    source = variant.source(task)
+    source = int8_file(task, variant.rung)
     model = variant.model(source, precision)
     path = out / f"{variant.name}.{precision}.onnx"
     onnx.save(model, path)

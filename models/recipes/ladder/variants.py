@@ -19,24 +19,25 @@ FILES = Path(__file__).parent
 Precision = Literal["int8", "fp32"]
 
 
+def int8_file(task: Task, rung: str) -> Path:
+    """A network's file: the task's rung, or else the ladder's own. Raises RepositoryError."""
+    for one in task.rungs:
+        if one.name == rung:
+            return one.model.path
+    path = FILES / f"{rung}.onnx"
+    if task.name != TASK or not path.exists():
+        raise RepositoryError(f"neither {task.name} nor its ladder has a network {rung!r}")
+    return path
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One network; `rung` names it among the task's rungs, or else among the ladder's own files."""
+    """One network, made of the int8 file of `rung`."""
 
     name: str
     rung: str
     mirror: bool = True
     """False takes the averaging of mirror images out of a file that has it."""
-
-    def source(self, task: Task) -> Path:
-        """The int8 file: the task's rung, or else the ladder's own. Raises RepositoryError."""
-        for rung in task.rungs:
-            if rung.name == self.rung:
-                return rung.model.path
-        path = FILES / f"{self.rung}.onnx"
-        if not path.exists():
-            raise RepositoryError(f"neither {task.name} nor the ladder has a network {self.rung!r}")
-        return path
 
     def model(self, source: Path, precision: Precision) -> onnx.ModelProto:
         """The network in a precision, made of its int8 file."""
