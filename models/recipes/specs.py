@@ -87,7 +87,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
             "medium",
             NetSpec(24, (32, 64, 128, 208), (2, 2, 2, 2)),
             input_size=160,
-            sizes=((0.0, 96), (0.35, 128), (0.9, 144)),
+            sizes=((0.0, 96), (0.5, 128), (0.9, 144)),
             learning_rate=0.15,
             weight_decay=2e-4,
             mixup=0.2,

@@ -6,6 +6,7 @@ answer as the float network does. What was trained and measured goes into a JSON
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -42,7 +43,7 @@ def main(name: str, data: Path, checkpoints: Path, out: Path, tensorrt: Path | N
         _, train = training_samples(TASK, data)
         labels = list(task.kind.labels)
         exported = export_rung(RECIPES[TASK, name], labels, train, checkpoints, Path(scratch))
-        logits, truth = answers(exported.path, task.kind, photos)
+        logits, truth = answers(exported.path, exported.geometry, task.kind, photos)
         exact = float_guesses(exported, [photo.data for photo in photos])
         agreement = float((logits.argmax(axis=1) == exact).mean())
         if agreement < LEAST_AGREEMENT:
@@ -53,13 +54,14 @@ def main(name: str, data: Path, checkpoints: Path, out: Path, tensorrt: Path | N
     trained = json.loads((checkpoints / TASK / f"{name}.json").read_text())
     record = {
         **trained,
+        "recipe": dataclasses.asdict(RECIPES[TASK, name]),
         **accuracies(path, task.kind, calibrating, photos),
         "fp32_accuracy": round(float((exact == truth).mean()), 4),
         "int8_fp32_agreement": round(agreement, 4),
     }
     if tensorrt is not None:
         onnx.save(symmetric(onnx.load(path)), tensorrt)
-        said = answers(tensorrt, task.kind, photos)[0].argmax(axis=1)
+        said = answers(tensorrt, exported.geometry, task.kind, photos)[0].argmax(axis=1)
         record["tensorrt"] = {
             "accuracy": round(float((said == truth).mean()), 4),
             "same_label": round(float(np.mean(said == logits.argmax(axis=1))), 4),

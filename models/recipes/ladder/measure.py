@@ -34,9 +34,11 @@ def geometry_of(path: Path) -> InputGeometry:
     return InputGeometry(width, height, "cover")
 
 
-def answers(path: Path, kind: Kind, images: Iterable[LabelledImage]) -> tuple[Floats, Any]:
+def answers(
+    path: Path, geometry: InputGeometry, kind: Kind, images: Iterable[LabelledImage]
+) -> tuple[Floats, Any]:
     """A file's logits [N,K] for labelled photos, one at a time on one thread, and the truth [N]."""
-    geometry, engine = geometry_of(path), open_engine(model_spec(path, ""), threads=1)
+    engine = open_engine(model_spec(path, ""), threads=1)
     logits, truth = [], []
     try:
         for image in images:
@@ -52,7 +54,8 @@ def accuracies(
     path: Path, kind: Kind, calibrating: Iterable[LabelledImage], reporting: Iterable[LabelledImage]
 ) -> dict[str, Any]:
     """Shares of right answers on photos that did not calibrate, on those that did, and on all."""
-    fitted, reported = answers(path, kind, calibrating), answers(path, kind, reporting)
+    geometry = geometry_of(path)
+    fitted, reported = (answers(path, geometry, kind, part) for part in (calibrating, reporting))
     right = [logits.argmax(axis=1) == truth for logits, truth in (reported, fitted)]
     return {
         "accuracy": round(float(right[0].mean()), 4),
