@@ -15,7 +15,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import uvloop
@@ -53,8 +53,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -142,13 +141,14 @@ class _Client:
         self._pool = _Pool(plan["host"], plan["port"], plan["connections"])
         self._rng = random.Random(plan["seed"])
         self._targets = Mix.of([(float(one), float(weight)) for one, weight in plan["targets"]])
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.Task[int]] = set()
         self.columns = Columns()
 
     async def run(self) -> None:
         plan = self._plan
-        for number in range(_WARM_UP):
-            await self._ask(number, plan["targets"][0][0], None)
+        warm = [await self._ask(n, plan["targets"][0][0], None) for n in range(_WARM_UP)]
+        if not any(status == 200 for status in warm):
+            sys.exit(f"nobody answers: statuses {sorted(set(warm))}")
         begun = time.perf_counter()
         loop = asyncio.get_running_loop()
         order = list(range(len(self._images)))
@@ -170,7 +170,7 @@ class _Client:
         if self._open:
             await asyncio.wait(self._open, timeout=_PATIENCE_S)
 
-    async def _ask(self, number: int, target: float, due: tuple[float, float] | None) -> None:
+    async def _ask(self, number: int, target: float, due: tuple[float, float] | None) -> int:
         image, wanted = self._images[number]
         head = (
             f"POST {self._plan['path']}&accuracy={target}&deadline_ms={self._plan['deadline_ms']:g}"
@@ -184,7 +184,7 @@ class _Client:
         connection = await self._pool.take()
         if connection is None:
             self._note(row, -1, b"", wanted, -1.0)
-            return
+            return -1
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 status, body = await connection.ask(head, image)
@@ -194,6 +194,7 @@ class _Client:
             self._pool.lost(connection)
         took_s = time.perf_counter() - sum(due) if due is not None else 0.0
         self._note(row, status, body, wanted, took_s * 1e3)
+        return status
 
     def _enter(self, target: float, due_s: float) -> int:
         columns = self.columns

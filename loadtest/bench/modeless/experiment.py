@@ -64,37 +64,41 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """How much is measured: `seconds` at each rate, in `repetitions` interleaved turns.
+class Part:
+    """A scenario with its systems; `shares` give the rates, as parts of what a small model does."""
 
-    `shares` give the rates, as parts of what a single small model can answer.
-    """
+    scenario: Scenario
+    systems: tuple[str, ...]
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How much is measured: `seconds` at each rate, in `repetitions` interleaved turns."""
 
     name: str
     seconds: float
     repetitions: int
-    shares: tuple[float, ...]
-    plan: tuple[tuple[Scenario, tuple[str, ...]], ...]
-
-
-def _plan(quick: bool, fp32: bool) -> tuple[tuple[Scenario, tuple[str, ...]], ...]:
-    base = Scenario()
-    plan: list[tuple[Scenario, tuple[str, ...]]] = [(base, SYSTEMS)]
-    if fp32:
-        few = (HAWKVISION, SWITCHING, RESIDENT, REMOTE)
-        plan.append((Scenario("fp32"), few if quick else SYSTEMS))
-    if not quick:
-        plan += [(Scenario(budget=held), (HAWKVISION, SWITCHING)) for held in (3, 0)]
-        plan += [(Scenario(link_ms=ms), ACROSS) for ms in (5.0, 100.0)]
-        plan += [(Scenario(dark_s=10.0), ACROSS), (Scenario(mix="skewed"), SYSTEMS)]
-    return tuple(plan)
+    plan: tuple[Part, ...]
 
 
 def profile(quick: bool, fp32: bool) -> Profile:
     """The quick profile takes some five minutes on two cores, the full one some thirty."""
+    base, floats = Scenario(), Scenario("fp32")
     if quick:
-        return Profile("quick", 2.5, 2, (0.02, 0.1, 0.3), _plan(True, fp32))
-    return Profile("full", 3.0, 3, (0.02, 0.06, 0.15, 0.3, 0.6), _plan(False, fp32))
+        few = (HAWKVISION, SWITCHING, RESIDENT, REMOTE)
+        shares = (0.02, 0.1, 0.3)
+        plan = [Part(base, SYSTEMS, shares)] + ([Part(floats, few, shares[:2])] if fp32 else [])
+        return Profile("quick", 2.5, 2, tuple(plan))
+    three = (0.02, 0.1, 0.4)
+    plan = [Part(base, SYSTEMS, (0.02, 0.06, 0.15, 0.3, 0.6))]
+    if fp32:
+        plan.append(Part(floats, SYSTEMS, three))
+    plan += [Part(Scenario(budget=held), (HAWKVISION, SWITCHING), three) for held in (3, 0)]
+    plan += [Part(Scenario(link_ms=ms), ACROSS, three) for ms in (5.0, 100.0)]
+    plan += [Part(Scenario(dark_s=10.0), ACROSS, three[1:2])]
+    plan += [Part(Scenario(mix="skewed"), SYSTEMS, three[1:])]
+    return Profile("full", 3.0, 3, tuple(plan))
 
 
 def blocks(profile: Profile, capacity: dict[str, float], seed: int) -> list[Block]:
@@ -106,15 +110,15 @@ def blocks(profile: Profile, capacity: dict[str, float], seed: int) -> list[Bloc
     for repetition in range(profile.repetitions):
         turn = [
             Block(
-                scenario,
+                part.scenario,
                 system,
                 repetition,
-                tuple(_round(share * capacity[scenario.ladder]) for share in profile.shares),
-                _seconds(profile, scenario),
+                tuple(_round(share * capacity[part.scenario.ladder]) for share in part.shares),
+                _seconds(profile, part.scenario),
                 seed + repetition,
             )
-            for scenario, systems in profile.plan
-            for system in systems
+            for part in profile.plan
+            for system in part.systems
         ]
         random.Random(seed + repetition).shuffle(turn)
         made += turn

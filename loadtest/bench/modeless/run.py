@@ -33,7 +33,7 @@ _REQUEST_MS = 0.5
 """What a request costs besides the network, roughly: only rates are chosen by it."""
 _PHOTOS = 600
 _CONNECTIONS = 400
-_START_S = 4.0
+_START_S = 3.5
 _SETTLE_S = 0.3
 
 

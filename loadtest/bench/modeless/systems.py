@@ -24,7 +24,7 @@ from loadtest.bench.modeless.experiment import Scenario, budget_mb
 from loadtest.link.model import LinkSettings
 from loadtest.link.relay import TcpRelay
 
-_READY = re.compile(r"ready on (\S+?):(\d+)")
+_READY = re.compile(r"ready on (?:https?://)?(\S+?):(\d+)")
 _READY_S = 120.0
 _SAMPLE_S = 0.05
 LINK_BPS = 20e6
