@@ -107,6 +107,21 @@ class TcpRelay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
+        self._bytes = 0
+        self._counting = threading.Lock()
+        self._clear = threading.Event()
+        self._clear.set()
+
+    def carried(self) -> int:
+        """Bytes that went either way."""
+        return self._bytes
+
+    def cut(self, dark: bool) -> None:
+        """Let nothing through, or everything again: TCP then goes on where it stood."""
+        if dark:
+            self._clear.clear()
+        else:
+            self._clear.set()
 
     def __enter__(self) -> TcpRelay:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -115,6 +130,7 @@ class TcpRelay:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # else a waiting accept takes one more
+        self._clear.set()
         self._listener.close()
         for connection in self._open:
             with contextlib.suppress(OSError):
@@ -161,6 +177,9 @@ class TcpRelay:
         while True:
             due, data = waiting.get()
             time.sleep(max(0.0, due - time.monotonic()))
+            self._clear.wait()
+            with self._counting:
+                self._bytes += len(data)
             try:
                 if not data:
                     target.shutdown(socket.SHUT_WR)

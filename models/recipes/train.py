@@ -1,8 +1,9 @@
 """Train one rung of a task: `python -m models.recipes.train imagenette dc --data …`.
 
-Time-driven: the learning rate and the image size follow elapsed time over `--minutes`, so the
-schedule always ends, on a loaded machine too. Checkpoints every `--checkpoint-seconds`; the same
-command resumes. One thread per process is the fast choice beside other load.
+Time-driven: the learning rate and the image size follow the process's own running time (CPU time
+over `--threads`) over `--minutes`, so a pause or a loaded machine costs nothing but waiting.
+Checkpoints every `--checkpoint-seconds`; the same command resumes, with other `--minutes` too. One
+thread per process is the fast choice beside other load.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from hawkvision.errors import RepositoryError
+from hawkvision.repository import Repository, shipped_repository
 from models.recipes.augment import intact_view, maybe_damaged
 from models.recipes.checkpoints import save_checkpoint
+from models.recipes.ladder.variants import int8_file
 from models.recipes.nets import ResidualNet, count_macs, count_parameters
 from models.recipes.samples import Sample, training_samples
+from models.recipes.shipped import float_net
 from models.recipes.specs import RECIPES, Recipe
 
 
@@ -163,9 +168,9 @@ class Run:
             self.net.train()
             losses: list[float] = []
             for batch in _batches(samples, self.recipe.batch_size, self.rng):
-                start = time.monotonic()
+                start = time.process_time()
                 losses.append(self.step(batch, min(self.elapsed_s / budget_s, 1.0)))
-                self.elapsed_s += time.monotonic() - start
+                self.elapsed_s += (time.process_time() - start) / torch.get_num_threads()
                 if self.elapsed_s - saved >= every_s:
                     self.save(path)
                     saved = self.elapsed_s
@@ -183,16 +188,28 @@ class Run:
 
 
 def load_teacher(recipe: Recipe, classes: int, folder: Path, device: str) -> nn.Module | None:
-    """The rung to learn from, in evaluation mode. Raises UsageError where it is not trained."""
+    """The rung to learn from, in evaluation mode: its checkpoint, or else what is shipped.
+
+    Raises UsageError where there is neither.
+    """
     if recipe.distillation is None:
         return None
     rung = recipe.distillation.teacher
+    spec = RECIPES[recipe.task, rung].net
     path = folder / f"{rung}.pt"
-    if not path.exists():
-        raise click.UsageError(f"{recipe.task}/{recipe.rung} learns from {rung}; train that first")
-    net = ResidualNet(RECIPES[recipe.task, rung].net, classes)
-    net.load_state_dict(torch.load(path, map_location=device, weights_only=False)["net"])
-    return net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    if path.exists():
+        net = ResidualNet(spec, classes)
+        net.load_state_dict(torch.load(path, map_location=device, weights_only=False)["net"])
+        teacher: nn.Module = net
+    else:
+        try:
+            shipped = int8_file(Repository(shipped_repository()).open(recipe.task), rung)
+        except RepositoryError as error:
+            reason = f"{recipe.task}/{recipe.rung} learns from {rung}; train that first"
+            raise click.UsageError(reason) from error
+        teacher = float_net(spec, classes, shipped).to(torch.bfloat16)
+    teacher = teacher.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return teacher.eval().requires_grad_(False)
 
 
 @click.command()
@@ -214,7 +231,7 @@ def main(
     checkpoint_seconds: float,
     out: Path,
 ) -> None:
-    """Train RUNG (edge or dc) of TASK on the task's train split."""
+    """Train RUNG (edge, medium, dc, …) of TASK on the task's train split."""
     torch.set_num_threads(threads)
     recipe = RECIPES[task, rung]
     classes, samples = training_samples(task, data)

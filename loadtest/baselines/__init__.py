@@ -1,0 +1,1 @@
+"""What people would use instead of HawkVision, each behind the same HTTP contract."""

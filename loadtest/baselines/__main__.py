@@ -1,0 +1,85 @@
+"""One baseline as a server: `python -m loadtest.baselines switching --ladder DIR …`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+import uvloop
+
+from hawkvision.errors import HawkVisionError
+from hawkvision.repository import Repository, shipped_repository
+from loadtest.baselines.ladder import Ladder
+from loadtest.baselines.local import Answerer, Ensemble, Switching, names
+from loadtest.baselines.remote import Remote
+from loadtest.baselines.server import Baseline, start
+
+IDEAS = ("switching", "resident", "ensemble", "remote")
+
+
+@click.command()
+@click.argument("idea", type=click.Choice(IDEAS))
+@click.option("--ladder", "folder", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--only", default="", help="Variants with commas between; by default all.")
+@click.option("--budget-mb", type=click.FloatRange(0, min_open=True), help="Of switching.")
+@click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--gateway", help="HOST:PORT of remote.")
+@click.option("--host", default="127.0.0.1")
+@click.option("--port", type=click.IntRange(0, 65535), default=0)
+def main(
+    idea: str,
+    folder: Path,
+    only: str,
+    budget_mb: float | None,
+    threads: int,
+    gateway: str | None,
+    host: str,
+    port: int,
+) -> None:
+    """Serve until SIGTERM; prints where when it is ready.
+
+    switching: variants loaded and evicted under a budget. resident: all of them in memory; with
+    --only one, a single model. ensemble: all answer, averaged. remote: the gateway answers.
+    """
+    if idea == "switching" and budget_mb is None:
+        raise click.UsageError("switching needs --budget-mb")
+    if idea == "remote" and gateway is None:
+        raise click.UsageError("remote needs --gateway")
+    try:
+        ladder = Ladder.read(folder).only(tuple(filter(None, only.split(","))))
+        uvloop.run(_serve(idea, ladder, budget_mb, threads, gateway, host, port))
+    except HawkVisionError as error:
+        raise click.ClickException(f"{error}. {error.hint}") from error
+
+
+async def _serve(
+    idea: str,
+    ladder: Ladder,
+    budget_mb: float | None,
+    threads: int,
+    gateway: str | None,
+    host: str,
+    port: int,
+) -> None:
+    task = Repository(shipped_repository()).open(ladder.task)
+    answerer: Answerer
+    if idea == "remote":
+        answerer = Remote(task, gateway or "")
+    elif idea == "ensemble":
+        answerer = Ensemble(ladder, threads)
+    else:
+        answerer = Switching(ladder, budget_mb or float("inf"), threads)
+    runner, chosen = await start(Baseline(ladder.task, task.kind, answerer), host, port)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    print(f"{idea} ready on {host}:{chosen} ({names(ladder.variants)})", flush=True)
+    await ended.wait()
+    await runner.cleanup()
+    await answerer.close()
+
+
+if __name__ == "__main__":
+    main()

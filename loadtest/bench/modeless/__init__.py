@@ -1,0 +1,1 @@
+"""`hawkvision bench modeless`: confidence scaling against a model for each accuracy target."""

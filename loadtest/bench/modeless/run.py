@@ -1,0 +1,288 @@
+"""Run the blocks one after another, keep each as it ends, and go on where a run was stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hawkvision.datasets import open_labelled
+from hawkvision.errors import HawkVisionError
+from hawkvision.repository import Repository, shipped_repository
+from loadtest.baselines.ladder import Ladder
+from loadtest.bench.modeless import experiment
+from loadtest.bench.modeless.analysis import measured, rows, verdicts
+from loadtest.bench.modeless.experiment import Block, Profile, weights
+from loadtest.bench.modeless.systems import Ground, Running, running
+from models.recipes.held_out import thirds
+
+TASK = "imagenette"
+TARGETS = (0.80, 0.85, 0.90)
+DEADLINE_MS = 250.0
+_REQUEST_MS = 0.5
+"""What a request costs besides the network, roughly: only rates are chosen by it."""
+_PHOTOS = 600
+_CONNECTIONS = 400
+_START_S = 3.5
+_SETTLE_S = 0.3
+
+
+@dataclass(frozen=True)
+class ModelessBench:
+    """`folder` keeps the ladders, the photos and what was measured."""
+
+    quick: bool
+    fp32: bool
+    data: Path
+    folder: Path
+    seed: int
+
+
+def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run it, or what is left of it. Raises HawkVisionError."""
+    ground = prepare(bench, say)
+    profile = experiment.profile(bench.quick, bench.fp32)
+    capacity = {
+        name: 1e3 / (Ladder.read(folder).variants[0].milliseconds + _REQUEST_MS)
+        for name, folder in ground.ladders.items()
+    }
+    todo = experiment.blocks(profile, capacity, bench.seed)
+    kept = _Kept(bench.folder / f"modeless.{profile.name}.jsonl", _fingerprint(ground))
+    left = [block for block in todo if block.key not in kept.done]
+    total_s = experiment.planned_seconds(left, _START_S)
+    say(f"{len(left)} of {len(todo)} blocks to do, about {total_s / 60:.0f} minutes")
+    begun = time.monotonic()
+    for number, block in enumerate(left, 1):
+        share = experiment.planned_seconds(left[:number], _START_S) / total_s
+        kept.add(block, _measure_block(block, ground, bench))
+        spent_s = time.monotonic() - begun
+        rest_s = spent_s / share - spent_s
+        say(
+            f"[{number}/{len(left)}] {block.system} ({block.scenario.name}), "
+            f"{rest_s / 60:.1f} minutes to go"
+        )
+    records = [record for block in todo for record in kept.done[block.key]]
+    return _summary(bench, profile, ground, records)
+
+
+def _measure_block(block: Block, ground: Ground, bench: ModelessBench) -> list[dict[str, Any]]:
+    with running(block.system, block.scenario, ground) as system:
+        system.meter.take_peak()
+        return [_measure(block, rate, system, ground, bench) for rate in block.rates]
+
+
+def _measure(
+    block: Block, rate: float, system: Running, ground: Ground, bench: ModelessBench
+) -> dict[str, Any]:
+    before = system.stats()
+    cpu_s, carried = system.meter.cpu_s(), system.carried()
+    plan = {
+        "host": system.host,
+        "port": system.port,
+        "path": f"/v1/classify?task={TASK}",
+        "images": str(bench.folder / "photos"),
+        "connections": _CONNECTIONS,
+        "rate": rate,
+        "seconds": block.seconds,
+        "deadline_ms": DEADLINE_MS,
+        "targets": weights(block.scenario.mix, TARGETS),
+        "seed": block.seed,
+    }
+    line = ground.inside(
+        ground.other_cores, [sys.executable, "-m", "loadtest.bench.modeless.client"]
+    )
+    dark = _Dark(block.scenario.dark_s, block.seconds, system)
+    done = subprocess.run(line, input=json.dumps(plan), capture_output=True, text=True, check=False)
+    dark.end()
+    if done.returncode != 0:
+        raise HawkVisionError(f"the client failed: {done.stderr.strip()[-300:]}")
+    after = system.stats()
+    time.sleep(_SETTLE_S)
+    return {
+        "system": block.system,
+        "scenario": asdict(block.scenario),
+        "repetition": block.repetition,
+        "rate": rate,
+        **measured(json.loads(done.stdout), DEADLINE_MS, block.seconds),
+        "rss_mb": system.meter.take_peak() / 1e6,
+        "cpu_s": system.meter.cpu_s() - cpu_s,
+        "link_bytes": system.carried() - carried,
+        **{key: after.get(key, 0) - before.get(key, 0) for key in ("loads", "evictions", "load_s")},
+    }
+
+
+class _Dark:
+    """Darkens a link for a while in the middle of a measurement."""
+
+    def __init__(self, dark_s: float, seconds: float, system: Running) -> None:
+        self._system = system
+        self._timers = []
+        if dark_s:
+            start = max(0.0, seconds - dark_s) / 2 + 0.5
+            for after, dark in ((start, True), (start + dark_s, False)):
+                self._timers.append(threading.Timer(after, system.cut, (dark,)))
+        for timer in self._timers:
+            timer.start()
+
+    def end(self) -> None:
+        """Light again, whatever came of it."""
+        for timer in self._timers:
+            timer.cancel()
+        self._system.cut(False)
+
+
+class _Kept:
+    """What was measured, a line for each block; a line that is not whole is measured again."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self._path = path
+        self.done: dict[str, list[dict[str, Any]]] = {}
+        lines = path.read_text().splitlines() if path.exists() else []
+        if not lines or lines[0] != fingerprint:
+            path.write_text(fingerprint + "\n")
+            lines = []
+        for line in lines[1:]:
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            self.done[entry["block"]] = entry["records"]
+
+    def add(self, block: Block, records: list[dict[str, Any]]) -> None:
+        """Keep a block."""
+        self.done[block.key] = records
+        with self._path.open("a") as file:
+            file.write(json.dumps({"block": block.key, "records": records}) + "\n")
+
+
+def _fingerprint(ground: Ground) -> str:
+    """Changes with the networks: what was measured of others is measured again."""
+    digest = hashlib.sha256()
+    for folder in ground.ladders.values():
+        for path in sorted(folder.glob("*.onnx")):
+            digest.update(path.read_bytes())
+    return json.dumps({"ladders": digest.hexdigest()[:16]})
+
+
+def prepare(bench: ModelessBench, say: Callable[[str], None]) -> Ground:
+    """Cores, ladders, photos, and a task of the float ladder. Raises HawkVisionError."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2 or shutil.which("taskset") is None:
+        raise HawkVisionError(
+            "bench modeless needs two cores, and taskset",
+            hint="Run it on Linux, with util-linux installed.",
+        )
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    calibrating, reporting = thirds(open_labelled(bench.data, "val"))
+    _write_photos(bench.folder / "photos", reporting)
+    precisions = ["int8", "fp32"] if bench.fp32 else ["int8"]
+    ladders = {}
+    for precision in precisions:
+        ladders[precision] = folder = bench.folder / f"ladder-{precision}"
+        if not (folder / "ladder.json").exists():
+            say(f"writing the {precision} ladder")
+            _python("models.recipes.ladder", "--out", str(folder), "--precision", precision)
+    repositories = {"int8": shipped_repository()}
+    if bench.fp32:
+        repositories["fp32"] = bench.folder / "repository-fp32"
+        if not repositories["fp32"].exists():
+            say("calibrating a task of float networks")
+            _calibrate(bench.folder, ladders["fp32"], repositories["fp32"], calibrating)
+    return Ground(ladders, repositories, cores[:1], cores[1:2])
+
+
+def _write_photos(folder: Path, photos: Any) -> None:
+    if (folder / "labels.json").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = []
+    aliases = Repository(shipped_repository()).open(TASK).aliases
+    for number, photo in enumerate(photos):
+        if number == _PHOTOS:
+            break
+        name = f"{number:04d}.jpg"
+        (folder / name).write_bytes(photo.data)
+        labels.append([name, aliases.get(photo.label, photo.label)])
+    (folder / "labels.json").write_text(json.dumps(labels))
+
+
+def _calibrate(folder: Path, ladder: Path, out: Path, photos: Any) -> None:
+    """The float networks of the shipped rungs as a task, over the photos that calibrated those."""
+    task = Repository(shipped_repository()).open(TASK)
+    data = folder / "calibrating"
+    for number, photo in enumerate(photos):
+        place = data / "val" / task.aliases.get(photo.label, photo.label).replace(" ", "_")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number:05d}.jpg").write_bytes(photo.data)
+    labels = folder / "labels.txt"
+    labels.write_text("\n".join(task.labels) + "\n")
+    aliases = folder / "aliases.json"
+    aliases.write_text(json.dumps({name.replace(" ", "_"): name for name in task.labels}))
+
+    def model(rung: str) -> str:
+        return (
+            f"{ladder / f'{rung}.fp32.onnx'},labels={labels},normalize=pixels,fit=cover,name={rung}"
+        )
+
+    middle = [rung.name for rung in task.rungs[1:]]
+    words = ["calibrate", "--edge", model(task.rungs[0].name), "--name", TASK]
+    for name in middle:
+        words += ["--dc", model(name)]
+    words += ["--data", str(data), "--split", "val", "--out", str(out), "--loss-levels", "0"]
+    _python("hawkvision.cli", *words, "--aliases", str(aliases))
+    shutil.rmtree(data)
+
+
+def _python(*words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise HawkVisionError(f"{' '.join(words[:2])} failed: {said}")
+
+
+def _summary(
+    bench: ModelessBench, profile: Profile, ground: Ground, records: list[dict[str, Any]]
+) -> dict[str, Any]:
+    made = rows(records)
+    return {
+        "systems": made,
+        "verdicts": verdicts(made),
+        "profile": profile.name,
+        "seconds": profile.seconds,
+        "targets": list(TARGETS),
+        "deadline_ms": DEADLINE_MS,
+        "ladders": {
+            name: json.loads((folder / "ladder.json").read_text())["variants"]
+            for name, folder in ground.ladders.items()
+        },
+        "machine": {
+            "processor": _processor(),
+            "cores": len(ground.edge_cores) + len(ground.other_cores),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+        "command": "hawkvision bench modeless" + (" --quick" if bench.quick else ""),
+        "seed": bench.seed,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

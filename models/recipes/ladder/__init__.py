@@ -1,0 +1,1 @@
+"""A ladder of variants of one task, for systems that switch between models."""
