@@ -17,32 +17,22 @@ from prometheus_client.exposition import generate_latest
 from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
-from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
-from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
 from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader
-from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
 from edge_agent.http.crew_control import LOAD, UNLOAD, CrewControl
-from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.fast_path import FastPath
-from edge_agent.http.gateways import GatewayRoutes
 from edge_agent.http.handing import Handing
-from edge_agent.http.health import HealthRoutes
-from edge_agent.http.inference import InferenceRoutes
 from edge_agent.http.listener import Listener
 from edge_agent.http.log import SERVER_LOG
-from edge_agent.http.power import PowerRoutes
-from edge_agent.http.repository import RepositoryRoutes
 from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.siblings import Siblings
 from edge_agent.http.streams import StreamRoutes
-from edge_agent.http.tasks import TaskRoutes
 from edge_agent.loading import LocalSource, load_tasks
 from edge_agent.local import LocalTask
 from edge_agent.merging import snapshot
@@ -56,8 +46,9 @@ from edge_agent.settings import (
     upstream_settings,
 )
 from edge_agent.streams.registry import StreamRegistry
+from edge_agent.table import routes_of
 from edge_agent.upstream import Call, GrpcUpstream
-from edge_agent.watching import follow, watch
+from edge_agent.watching import export, follow, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
@@ -70,11 +61,9 @@ from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
 from hawkvision.tracking.counts import PROBES
-from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
-from hawkvision.tracking.trust import vouched
 
 _log = logging.getLogger(__name__)
 _EXPORT_S = 5.0
@@ -117,7 +106,7 @@ class Agent:
         self.versions = Reloader(
             self.catalog,
             LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()}),
-            Hooks(self._prepare, partial(follow, self)),
+            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
@@ -198,17 +187,7 @@ class Agent:
         streams = self._of_streams
         if self.siblings is not None:
             streams = self.siblings.of_streams(streams)
-        return [
-            *ClassifyRoutes(self.classifier, self.bodies, self.metrics, self.keys).table(),
-            *TaskRoutes(self.classifier, self.config.delta).table(),
-            *HealthRoutes(self._scrape, self.entrance).table(),
-            *InferenceRoutes(self.classifier, self.bodies, self.keys, self.entrance).table(),
-            *RepositoryRoutes(self._control(), self.bodies, self.entrance).table(),
-            *AccuracyRoutes(self.classifier, self.fleet, self.bodies, self.keys).table(),
-            *PowerRoutes(self.power).table(),
-            *GatewayRoutes(self.upstream).table(),
-            *streams,
-        ]
+        return [*routes_of(self, self._control(), self._scrape), *streams]
 
     # New versions.
 
@@ -217,9 +196,6 @@ class Agent:
         if self.siblings is None or self._place is None:
             return self.versions
         return CrewControl(self.versions, self.siblings, self._place)
-
-    def _prepare(self, local: LocalTask) -> None:
-        self.streams.prepare(local)
 
     def reload(self) -> None:
         """Begin to look for new versions of everything that is served."""
@@ -258,18 +234,6 @@ class Agent:
         priority = Priority.PROBE if what == PROBES else Priority.AUDIT
         found = await self.chain.ask(local, Call(local.task, image, due, what, priority=priority))
         return found.prediction if found.refused is None else None
-
-    async def _export(self) -> None:
-        """Put what the fleet delivered in the last 5 minutes into the gauges."""
-        window = {"5m": WINDOWS["5m"]}
-        for task, local in list(self.tasks.items()):
-            name = local.counted
-            found = await self.fleet.delivered(name, lambda _key: True, window)
-            self.metrics.set_accuracy(task, gauges_of(found))
-            for app in self.keys.apps:
-                counted = vouched(app)
-                found = await self.fleet.delivered(name, partial(_of_app, counted), window, counted)
-                self.metrics.set_accuracy(task, gauges_of(found), app)
 
     @property
     def url(self) -> str:
@@ -315,7 +279,7 @@ class Agent:
         self.power.start()
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
-        self.jobs.repeat("export", self._export, _EXPORT_S)
+        self.jobs.repeat("export", partial(export, self), _EXPORT_S)
         gives_back = memory.GivesBack()
         self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
         for name, local in self.tasks.items():
@@ -416,10 +380,6 @@ class Agent:
             await self._runner.cleanup()
         if self._listener is not None:
             self._listener.close()
-
-
-def _of_app(counted: str, key: CountKey) -> bool:
-    return key.app == counted
 
 
 async def serve(config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
 from edge_agent.classify import Classifier
+from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
+from edge_agent.fleet.gauges import gauges_of
+from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.connections import Book
 from edge_agent.local import LocalTask
@@ -19,6 +23,8 @@ from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.reloading import Reloader
 from hawkvision.serving.upstreams.metrics import UpstreamCollector
 from hawkvision.serving.version_metrics import VersionCollector
+from hawkvision.tracking.records import CountKey
+from hawkvision.tracking.trust import vouched
 
 
 class Parts(Protocol):
@@ -35,6 +41,7 @@ class Parts(Protocol):
     bodies: BodyReader
     connections: Book
     power: PowerSampler
+    keys: AppKeys
 
 
 def watch(agent: Parts, *, whole_machine: bool) -> None:
@@ -110,6 +117,23 @@ def follow(agent: Parts, name: str, old: LocalTask | None, new: LocalTask | None
         agent.fleet.serves(new)
         show(agent.metrics, name, new)
     agent.streams.follow(name, new)
+
+
+async def export(agent: Parts) -> None:
+    """Put what the fleet delivered in the last 5 minutes into the gauges."""
+    window = {"5m": WINDOWS["5m"]}
+    for task, local in list(agent.tasks.items()):
+        name = local.counted
+        found = await agent.fleet.delivered(name, lambda _key: True, window)
+        agent.metrics.set_accuracy(task, gauges_of(found))
+        for app in agent.keys.apps:
+            counted = vouched(app)
+            found = await agent.fleet.delivered(name, partial(_of_app, counted), window, counted)
+            agent.metrics.set_accuracy(task, gauges_of(found), app)
+
+
+def _of_app(counted: str, key: CountKey) -> bool:
+    return key.app == counted
 
 
 def show(metrics: AgentMetrics, name: str, local: LocalTask) -> None:

@@ -56,7 +56,7 @@ def agent_room(module: str) -> str:
     parts = module.split(".")
     if len(parts) == 1:
         return "root"
-    if parts[1] in ("agent", "command", "loading", "settings", "watching", "workers"):
+    if parts[1] in ("agent", "command", "loading", "settings", "table", "watching", "workers"):
         return "agent"
     return parts[1] if parts[1] in AGENT else "root"
 

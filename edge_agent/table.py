@@ -1,0 +1,55 @@
+"""All routes of an agent but those of its streams."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from edge_agent.classify import Classifier
+from edge_agent.config import EdgeConfig
+from edge_agent.fleet.fleet import Fleet
+from edge_agent.http.auth import AppKeys
+from edge_agent.http.bodies import BodyReader
+from edge_agent.http.classify import ClassifyRoutes
+from edge_agent.http.delivered import AccuracyRoutes
+from edge_agent.http.gateways import GatewayRoutes
+from edge_agent.http.health import HealthRoutes
+from edge_agent.http.inference import InferenceRoutes
+from edge_agent.http.power import PowerRoutes
+from edge_agent.http.repository import RepositoryRoutes
+from edge_agent.http.routes import Entrance, Route
+from edge_agent.http.tasks import TaskRoutes
+from edge_agent.metrics import AgentMetrics
+from edge_agent.upstream import GrpcUpstream
+from hawkvision.power import PowerSampler
+from hawkvision.serving.control import ModelControl
+
+
+class Parts(Protocol):
+    """What an agent is made of, as far as routes ask it."""
+
+    config: EdgeConfig
+    classifier: Classifier
+    fleet: Fleet
+    metrics: AgentMetrics
+    upstream: GrpcUpstream
+    bodies: BodyReader
+    keys: AppKeys
+    entrance: Entrance
+    power: PowerSampler
+
+
+def routes_of(
+    agent: Parts, control: ModelControl, scrape: Callable[[], Awaitable[bytes]]
+) -> list[Route]:
+    """`control` is what loads and unloads tasks, `scrape` gives the metrics."""
+    return [
+        *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics, agent.keys).table(),
+        *TaskRoutes(agent.classifier, agent.config.delta).table(),
+        *HealthRoutes(scrape, agent.entrance).table(),
+        *InferenceRoutes(agent.classifier, agent.bodies, agent.keys, agent.entrance).table(),
+        *RepositoryRoutes(control, agent.bodies, agent.entrance).table(),
+        *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.keys).table(),
+        *PowerRoutes(agent.power).table(),
+        *GatewayRoutes(agent.upstream).table(),
+    ]
