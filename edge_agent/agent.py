@@ -106,7 +106,7 @@ class Agent:
         self.versions = Reloader(
             self.catalog,
             LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()}),
-            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
+            Hooks(self._prepare, partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
@@ -196,6 +196,9 @@ class Agent:
         if self.siblings is None or self._place is None:
             return self.versions
         return CrewControl(self.versions, self.siblings, self._place)
+
+    def _prepare(self, local: LocalTask) -> None:
+        self.streams.prepare(local)
 
     def reload(self) -> None:
         """Begin to look for new versions of everything that is served."""

@@ -15,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_agent.agent import Agent
+from edge_agent.watching import export
 from hawkvision.errors import HawkVisionError
 from tests.edge_agent.agents import gateway_of, started
 from tests.models import LABELS, coloured_jpeg
@@ -129,7 +130,7 @@ async def test_a_flood_without_a_key_steers_and_judges_no_app(
         found = await agent.until("/v1/apps/gate/accuracy", counted(180))
         assert found["windows"]["5m"]["requests"] == 180
         assert "0.8" in found["thresholds"] and "+gate/0.8" not in found["thresholds"]
-        await agent.agent._export()
+        await export(agent.agent)
         app = (await agent.samples("hawkvision_app_accuracy"))["gate", "0.8", "threshold"]
         assert app == pytest.approx(report["threshold"], abs=0.02)
         assert (await agent.samples("hawkvision_accuracy"))["0.8", "threshold"] > app
