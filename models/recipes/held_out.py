@@ -17,9 +17,6 @@ from hawkvision.datasets import LabelledImage, LabelledSet, in_memory, open_labe
 
 ROADSIGNS_SEEDS = (2, 3)
 ROADSIGNS_IMAGES = 4000
-TARGETS = (0.80, 0.82, 0.85, 0.88, 0.90, 0.91, 0.92, 0.94, 0.95, 0.96, 0.97)
-"""Accuracies for which a published task says what it gives."""
-
 _SPLITS = {"cifar10": "test"}
 
 Flags = npt.NDArray[np.bool_]
