@@ -26,7 +26,7 @@ from models.recipes.train import Run, load_teacher, to_tensor
 
 def test_a_pause_uses_up_no_training_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(RECIPES["roadsigns", "edge"], 3, "cpu")
-    steps = []
+    steps: list[float] = []
 
     def step(batch: list[Sample], progress: float) -> float:
         if not steps:
