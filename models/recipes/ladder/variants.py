@@ -14,7 +14,7 @@ import onnx
 from hawkvision.errors import RepositoryError
 from hawkvision.repository import Task
 from models.recipes.floats import as_floats
-from models.recipes.mirror import average_with_mirror, without_mirror
+from models.recipes.mirror import without_mirror
 
 TASK = "imagenette"
 FILES = Path(__file__).parent
@@ -38,13 +38,13 @@ def int8_file(task: Task, rung: str) -> Path:
 class Variant:
     """One network, made of the int8 file of `rung`.
 
-    `mirror` says whether it averages each image and its mirror image; None leaves the file as it
-    is. `side` is that of its input in px, where it is another one than the file's.
+    Without `mirror` it does not average mirror images, though the file does. `side` is that of its
+    input in px, where it is another one than the file's.
     """
 
     name: str
     rung: str
-    mirror: bool | None = None
+    mirror: bool = True
     side: int | None = None
 
     def model(self, source: Path, precision: Precision) -> onnx.ModelProto:
@@ -52,14 +52,9 @@ class Variant:
         model = onnx.load(source)
         if self.side is not None:
             model = with_side(model, self.side)
-        if self.mirror is False:
+        if not self.mirror:
             model = without_mirror(model)
-        if precision == "fp32":
-            model = as_floats(model)
-        if self.mirror is True:
-            classes = model.graph.output[0].type.tensor_type.shape.dim[1].dim_value
-            model = average_with_mirror(model, classes)
-        return model
+        return model if precision == "int8" else as_floats(model)
 
 
 def with_side(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
