@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from hawkvision.taskbuild.quantization import quantize
+from models.recipes.mirror import average_with_mirror
 from models.recipes.nets import ResidualNet
 from models.recipes.specs import Recipe
 
@@ -104,38 +105,3 @@ def take_pixels(model: onnx.ModelProto, side: int) -> onnx.ModelProto:
         position, helper.make_node("Transpose", ["image"], [quantize.output[0]], perm=[0, 3, 1, 2])
     )
     return _with_pixel_input(model, side)
-
-
-def average_with_mirror(model: onnx.ModelProto, classes: int) -> onnx.ModelProto:
-    """Run each NHWC image and its mirror image as one batch and average their logits."""
-    graph = model.graph
-    source, output = graph.input[0].name, graph.output[0].name
-    constants = {
-        "mirror_start": [-1],
-        "mirror_end": [np.iinfo(np.int64).min],
-        "mirror_axis": [2],
-        "mirror_step": [-1],
-        "mirror_shape": [2, -1, classes],
-    }
-    graph.initializer.extend(
-        numpy_helper.from_array(np.array(value, np.int64), name)
-        for name, value in constants.items()
-    )
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            if name == source:
-                node.input[index] = "mirror_pair"
-        for index, name in enumerate(node.output):
-            if name == output:
-                node.output[index] = "mirror_logits"
-    slice_inputs = [source, "mirror_start", "mirror_end", "mirror_axis", "mirror_step"]
-    graph.node.insert(0, helper.make_node("Concat", [source, "mirrored"], ["mirror_pair"], axis=0))
-    graph.node.insert(0, helper.make_node("Slice", slice_inputs, ["mirrored"]))
-    graph.node.extend(
-        [
-            helper.make_node("Reshape", ["mirror_logits", "mirror_shape"], ["mirror_split"]),
-            helper.make_node("ReduceMean", ["mirror_split"], [output], axes=[0], keepdims=0),
-        ]
-    )
-    onnx.checker.check_model(model)
-    return model

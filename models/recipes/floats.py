@@ -63,23 +63,7 @@ def as_floats(model: onnx.ModelProto) -> onnx.ModelProto:
     for output in graph.output:
         if output.name in same:
             nodes.append(helper.make_node("Identity", [same[output.name]], [output.name]))
-    return _with(model, nodes, constants)
-
-
-def without_mirror(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a file that averages mirror images (`export`) which takes each image as it is."""
-    graph = model.graph
-    source, output = graph.input[0].name, graph.output[0].name
-    renamed = {"mirror_pair": source, "mirror_logits": output}
-    nodes = []
-    for node in graph.node:
-        if {"mirror_pair", "mirrored", "mirror_split", output} & set(node.output):
-            continue
-        made = onnx.NodeProto.FromString(node.SerializeToString())
-        made.input[:] = [renamed.get(name, name) for name in node.input]
-        made.output[:] = [renamed.get(name, name) for name in node.output]
-        nodes.append(made)
-    return _with(model, nodes, {one.name: numpy_helper.to_array(one) for one in graph.initializer})
+    return rebuilt(model, nodes, constants)
 
 
 def parameters(model: onnx.ModelProto) -> int:
@@ -109,7 +93,7 @@ def _pixels(node: onnx.NodeProto, constants: dict[str, Array]) -> list[onnx.Node
     ]
 
 
-def _with(
+def rebuilt(
     model: onnx.ModelProto, nodes: Iterable[onnx.NodeProto], constants: dict[str, Array]
 ) -> onnx.ModelProto:
     """A copy of a model with these nodes, and of the constants those that they read."""

@@ -66,7 +66,8 @@ def middle_record(path: Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     record: dict[str, Any] = json.loads(beside.read_text()) if beside.exists() else {}
     if "macs" in record:
-        record["mmac"] = round(record["macs"] / 1e6, 1)
+        views = 2 if record.get("mirror_averaging") else 1
+        record["mmac"] = round(views * record["macs"] / 1e6, 1)
     if "int8_fp32_agreement" in record:
         record["agreement"] = record["int8_fp32_agreement"]
     return record

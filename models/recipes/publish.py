@@ -48,11 +48,11 @@ Fit = Literal["cover", "stretch"]
 
 @dataclass(frozen=True)
 class Published:
-    """What a task shows to people, and whether its large rung averages mirror images."""
+    """What a task shows to people, and which of its rungs average mirror images."""
 
     description: str
     fit: Fit
-    mirror_dc: bool
+    mirrored: tuple[str, ...]
     names: dict[str, str]
 
 
@@ -60,7 +60,7 @@ PUBLISHED = {
     "imagenette": Published(
         "Ten classes of real photos (Imagenette).",
         "cover",
-        True,
+        ("medium", "dc"),
         {
             "n01440764": "tench",
             "n02102040": "English springer",
@@ -77,7 +77,7 @@ PUBLISHED = {
     "roadsigns": Published(
         "European road signs as a roadside camera sees them (drawn, not photographed).",
         "stretch",
-        False,
+        (),
         {},
     ),
 }
@@ -111,7 +111,7 @@ def export_rung(
 ) -> Exported:
     """Export and quantize one rung into `folder`."""
     published = PUBLISHED[recipe.task]
-    mirror = published.mirror_dc and recipe.rung == "dc"
+    mirror = recipe.rung in published.mirrored
     net = load_net(recipe, len(labels), checkpoints / recipe.task / f"{recipe.rung}.pt")
     exported = Exported(recipe, folder / f"{recipe.rung}.onnx", net, mirror)
     order = np.random.default_rng(recipe.seed).permutation(len(train))

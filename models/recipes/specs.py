@@ -72,18 +72,6 @@ RECIPES: dict[tuple[str, str], Recipe] = {
         ),
         Recipe(
             "imagenette",
-            "small-plus",
-            NetSpec(24, (24, 48, 96, 160), (1, 2, 2, 1)),
-            input_size=128,
-            sizes=((0.0, 96), (0.4, 112), (0.8, 128)),
-            learning_rate=0.15,
-            weight_decay=1e-4,
-            mixup=0.2,
-            augmentation=Augmentation(min_area=0.35, damage=0.2),
-            distillation=Distillation("medium"),
-        ),
-        Recipe(
-            "imagenette",
             "medium",
             NetSpec(24, (32, 64, 128, 208), (2, 2, 2, 2)),
             input_size=160,

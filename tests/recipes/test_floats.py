@@ -13,7 +13,8 @@ from onnx import numpy_helper
 from hawkvision import roadsigns
 from hawkvision.engines import ModelSpec, open_engine
 from hawkvision.repository import Repository, shipped_repository
-from models.recipes.floats import as_floats, parameters, without_mirror
+from models.recipes.floats import as_floats, parameters
+from models.recipes.mirror import average_with_mirror, without_mirror
 
 
 def shipped(task: str, rung: str) -> onnx.ModelProto:
@@ -77,3 +78,5 @@ def test_an_average_of_mirror_images_is_that_of_the_file_without_it(tmp_path: Pa
     wanted = logits(model, images, tmp_path)
     np.testing.assert_allclose(sum(views) / 2, wanted, atol=1e-5)
     assert not np.allclose(views[0], wanted, atol=1e-3)
+    again = logits(average_with_mirror(single, 10), images, tmp_path)
+    np.testing.assert_array_equal(again, wanted)

@@ -54,6 +54,7 @@ def main(name: str, data: Path, checkpoints: Path, out: Path, tensorrt: Path | N
     trained = json.loads((checkpoints / TASK / f"{name}.json").read_text())
     record = {
         **trained,
+        "mirror_averaging": exported.mirror,
         "recipe": dataclasses.asdict(RECIPES[TASK, name]),
         **accuracies(path, task.kind, calibrating, photos),
         "fp32_accuracy": round(float((exact == truth).mean()), 4),
