@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
@@ -12,6 +13,8 @@ from hawkvision.cli.output import add_numbers, screen, write_json
 from hawkvision.errors import HawkVisionError
 from loadtest.bench.fleet.run import FleetBench, run_fleet_bench
 from loadtest.traffic import TrafficSettings
+
+_SOAKED = ("rss_mb", "descriptors", "threads")
 
 
 @click.command("fleet", context_settings={"show_default": True})
@@ -75,7 +78,17 @@ def command(
             str(row["failed"]),
         )
     console.print(table)
+    console.print(_soak_table(result["soak"]))
     console.print(f"answered {result['answered']}, counted by the store {result['counted']}")
     write_json(json_file, result)
     if result["counted"] != result["answered"] or result["failed"]:
         raise HawkVisionError("the counts differ, or requests failed", hint="See the table.")
+
+
+def _soak_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="early and at the end")
+    add_numbers(table, "process", "MB", "descriptors", "threads")
+    for row in rows:
+        cells = (" → ".join(f"{one:.0f}" for one in row[key]) for key in _SOAKED)
+        table.add_row(row["process"], *cells)
+    return table

@@ -21,7 +21,9 @@ from hawkvision.cli.processes import Child, stop_all
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
 from hawkvision.tracking.store.registry import open_store
+from hawkvision.tracking.versions import counted
 from loadtest.bench.fleet.images import write_images
+from loadtest.bench.fleet.soak import Soak
 from loadtest.traffic import TrafficImage, TrafficSettings, load_traffic
 
 _READY_S = 300.0
@@ -55,7 +57,8 @@ def run_fleet_bench(bench: FleetBench, say: Callable[[str], None]) -> dict[str, 
     with tempfile.TemporaryDirectory() as place, _store(bench.store, Path(place)) as store:
         folder = Path(place) / "images"
         write_images(folder, images)
-        before = asyncio.run(_counted(store, bench.task))
+        name = counted(task.name, task.version)
+        before = asyncio.run(_counted(store, name))
         options = ["--port", "0", "--task", bench.task, "--threads", "1"]
         gateways = [Child("dc", options, echo=False) for _ in range(bench.gateways)]
         started: list[subprocess.Popen[str]] = []
@@ -72,6 +75,9 @@ def run_fleet_bench(bench: FleetBench, say: Callable[[str], None]) -> dict[str, 
                 assert process.stdin is not None
                 process.stdin.write("go\n")
                 process.stdin.flush()
+            pids = {f"gateway {n}": one.process.pid for n, one in enumerate(gateways, 1)}
+            pids |= {f"agents {n}": one.pid for n, one in enumerate(started, 1)}
+            soak = Soak(pids)
             found = [_result(process, bench.seconds) for process in started]
         finally:
             for process in started:
@@ -83,8 +89,8 @@ def run_fleet_bench(bench: FleetBench, say: Callable[[str], None]) -> dict[str, 
             for target, one in counts.items():
                 answered.setdefault(target, Counter()).update(one)
         expected = sum(one["answered"] for one in answered.values())
-        counted = asyncio.run(_settled(store, bench.task, before + expected)) - before
-    return _summary(bench, answered, expected, counted)
+        in_store = asyncio.run(_settled(store, name, before + expected)) - before
+    return {**_summary(bench, answered, expected, in_store), "soak": soak.stop()}
 
 
 def _start(
@@ -181,7 +187,7 @@ async def _settled(url: str, task: str, expected: int) -> int:
 
 
 def _summary(
-    bench: FleetBench, answered: dict[str, Counter[str]], expected: int, counted: int
+    bench: FleetBench, answered: dict[str, Counter[str]], expected: int, in_store: int
 ) -> dict[str, Any]:
     rows = []
     for target, counts in sorted(answered.items()):
@@ -207,6 +213,6 @@ def _summary(
         "seconds": bench.seconds,
         "rate": bench.rate,
         "answered": expected,
-        "counted": counted,
+        "counted": in_store,
         "failed": sum(row["failed"] for row in rows),
     }
