@@ -25,7 +25,7 @@ def preload(config: EdgeConfig) -> dict[str, LocalTask] | None:
         return None
     before = _threads()
     tasks = load_tasks(config)
-    if _threads() > before:
+    if _threads() - before:
         _log.warning("the engine %s has threads; each worker loads its own", config.engine)
         for local in tasks.values():
             local.close()
@@ -44,5 +44,5 @@ def forks_well(engine: str) -> bool:
     return _HARMLESS.issuperset(onnxruntime.get_available_providers())
 
 
-def _threads() -> int:
-    return len(list(_TASKS.iterdir())) if _TASKS.is_dir() else 0
+def _threads() -> set[str]:
+    return {one.name for one in _TASKS.iterdir()} if _TASKS.is_dir() else set()

@@ -163,3 +163,22 @@ async def test_a_new_version_is_seen_by_who_watches(repository: Path) -> None:
 
 def _versions(one: Served) -> dict[str, str]:
     return {row.version: row.state.value for row in one.gateway.versions.index()}
+
+
+@pytest.mark.parametrize("change", ["Load", "Unload"])
+async def test_clients_change_nothing_where_they_may_not(repository: Path, change: str) -> None:
+    request = getattr(messages, f"RepositoryModel{change}Request")(model_name="tiny")
+    async with served(repository, model_control=False) as one:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await getattr(one.stub, f"RepositoryModel{change}")(request, timeout=30)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert "--model-control" in (refused.value.details() or "")
+        index = await one.stub.RepositoryIndex(messages.RepositoryIndexRequest(), timeout=30)
+        assert [row.state for row in index.models] == ["READY"]
+
+
+def test_by_default_clients_change_models_on_loopback_alone() -> None:
+    hosts = {"127.0.0.1": True, "localhost": True, "::1": True, "0.0.0.0": False, "::": False}
+    for host, may in hosts.items():
+        assert GatewayConfig(host=host).changes_models is may
+    assert GatewayConfig(host="0.0.0.0", model_control=True).changes_models

@@ -234,7 +234,7 @@ async def test_an_image_that_only_rung_one_reads_goes_up(local: LocalTask) -> No
 def test_accounts_know_the_chain_s_answer_wherever_it_was_given(local: LocalTask) -> None:
     """The first rung's confidence against the chain's answer, as if it had come over the link."""
     counters = Counters()
-    counting = Counting(counters.add, {"tiny": local.task.kind})
+    counting = Counting(counters.add, {local.counted: local.task.kind})
     over = outcome(local, prediction(0, 0.4), prediction(1, 0.9))
     here = over._replace(over_link=False)
     ids = [counting.answered(one, 1e9) for one in (over, here)]
@@ -246,6 +246,6 @@ def test_accounts_know_the_chain_s_answer_wherever_it_was_given(local: LocalTask
     assert [one.escalated for one in receipts if one is not None] == [True, True, False]
     batch = counters.take(1e9)
     assert batch is not None
-    found = Delivered.read(batch.counts[CountKey("tiny", "", "0.8")])
+    found = Delivered.read(batch.counts[CountKey(local.counted, "", "0.8")])
     assert (found.answered_by("dc"), found.answered_by("edge")) == (2, 1)
     assert found.confidence["edge"] == pytest.approx(0.9)

@@ -88,9 +88,9 @@ async def test_auto_holds_more_the_farther_the_gateway_is(
             far = await asyncio.to_thread(round_trip_ms, f"127.0.0.1:{relay.port}")
             assert far is not None and far >= 600
             settings = {"rungs": "auto", "deadline_ms": 5000.0}
-            at_once = await asyncio.to_thread(held, task, gateway=gateway, **settings)
+            at_once = await asyncio.to_thread(held, task, gateways=(gateway,), **settings)
             later = await asyncio.to_thread(
-                held, task, gateway=f"127.0.0.1:{relay.port}", **settings
+                held, task, gateways=(f"127.0.0.1:{relay.port}",), **settings
             )
     assert at_once == 1
     assert later > 1

@@ -115,10 +115,11 @@ async def test_keys_are_asked_for_as_over_rest(repository: Path, tmp_path: Path)
         anybody = await caller.infer("tiny", images(RED))
         nameless = await refusal(caller.infer("tiny", images(RED), parameters=app))
         load = await refusal(caller.load_model("tiny"))
-        keyed = await refusal(caller.load_model("tiny", headers=ours))
+        await caller.load_model("tiny", headers=ours)
+        strange = await refusal(caller.load_model("none", headers=ours))
     assert anybody.as_numpy("label").tolist() == [b"red"]
     assert nameless == load == ("StatusCode.UNAUTHENTICATED", "unauthorized")
-    assert keyed == ("StatusCode.UNIMPLEMENTED", "not_supported")
+    assert strange == ("StatusCode.NOT_FOUND", "unknown_task")
 
 
 async def test_what_it_says_of_itself_is_what_rest_says(repository: Path) -> None:
@@ -129,8 +130,11 @@ async def test_what_it_says_of_itself_is_what_rest_says(repository: Path) -> Non
         statistics = await caller.get_inference_statistics("tiny", as_json=True)
         index = await caller.get_model_repository_index(as_json=True)
         ready = await caller.is_model_ready("tiny"), await caller.is_model_ready("none")
-        agent.entrance.draining = True
+        assert agent.rpc is not None
+        leaving = asyncio.create_task(agent.rpc.drain(60.0, 0.0))
+        await asyncio.sleep(0)
         drained = await caller.get_model_repository_index(as_json=True)
+        leaving.cancel()
     names = [one["name"] for one in metadata["outputs"]]
     assert [one["name"] for one in config["config"]["output"]] == names
     assert config["config"]["input"][0]["data_type"] == "TYPE_STRING"
