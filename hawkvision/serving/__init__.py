@@ -1,1 +1,1 @@
-"""What both services are built from: workers, queues, breakers, configuration, event loops."""
+"""What both services are built from: workers, queues, versions, upstreams, configuration, loops."""
