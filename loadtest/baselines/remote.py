@@ -19,7 +19,7 @@ class Remote:
 
     def __init__(self, task: Task, gateway: str) -> None:
         self._task = task
-        self._upstream = GrpcUpstream(gateway, _MOST_OPEN)
+        self._upstream = GrpcUpstream([gateway], _MOST_OPEN)
 
     async def answer(self, image: bytes, target: float, deadline: float) -> Said:
         """See Answerer. Raises Overloaded where the gateway gives no answer."""
