@@ -10,7 +10,7 @@ import click
 import uvloop
 
 from hawkvision.errors import HawkVisionError
-from hawkvision.repository import Repository, shipped_repository
+from hawkvision.repository import Repository, Task, shipped_repository
 from loadtest.baselines.ladder import Ladder
 from loadtest.baselines.local import Answerer, Ensemble, Switching, names
 from loadtest.baselines.remote import Remote
@@ -26,6 +26,12 @@ IDEAS = ("switching", "resident", "ensemble", "remote")
 @click.option("--budget-mb", type=click.FloatRange(0, min_open=True), help="Of switching.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--gateway", help="HOST:PORT of remote.")
+@click.option(
+    "--model-repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=shipped_repository(),
+    help="Of the gateway, for remote.",
+)
 @click.option("--host", default="127.0.0.1")
 @click.option("--port", type=click.IntRange(0, 65535), default=0)
 def main(
@@ -35,6 +41,7 @@ def main(
     budget_mb: float | None,
     threads: int,
     gateway: str | None,
+    model_repository: Path,
     host: str,
     port: int,
 ) -> None:
@@ -49,7 +56,8 @@ def main(
         raise click.UsageError("remote needs --gateway")
     try:
         ladder = Ladder.read(folder).only(tuple(filter(None, only.split(","))))
-        uvloop.run(_serve(idea, ladder, budget_mb, threads, gateway, host, port))
+        task = Repository(model_repository).open(ladder.task)
+        uvloop.run(_serve(idea, ladder, task, budget_mb, threads, gateway, host, port))
     except HawkVisionError as error:
         raise click.ClickException(f"{error}. {error.hint}") from error
 
@@ -57,13 +65,13 @@ def main(
 async def _serve(
     idea: str,
     ladder: Ladder,
+    task: Task,
     budget_mb: float | None,
     threads: int,
     gateway: str | None,
     host: str,
     port: int,
 ) -> None:
-    task = Repository(shipped_repository()).open(ladder.task)
     answerer: Answerer
     if idea == "remote":
         answerer = Remote(task, gateway or "")

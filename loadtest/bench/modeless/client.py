@@ -146,9 +146,7 @@ class _Client:
 
     async def run(self) -> None:
         plan = self._plan
-        warm = [await self._ask(n, plan["targets"][0][0], None) for n in range(_WARM_UP)]
-        if not any(status == 200 for status in warm):
-            sys.exit(f"nobody answers: statuses {sorted(set(warm))}")
+        await self._warm_up()
         begun = time.perf_counter()
         loop = asyncio.get_running_loop()
         order = list(range(len(self._images)))
@@ -169,6 +167,17 @@ class _Client:
                 task.add_done_callback(self._open.discard)
         if self._open:
             await asyncio.wait(self._open, timeout=_PATIENCE_S)
+
+    async def _warm_up(self) -> None:
+        """Some answers first: networks are loaded, connections opened. Ends where none comes."""
+        answered, until = 0, time.perf_counter() + _PATIENCE_S
+        while answered < _WARM_UP:
+            status = await self._ask(answered, self._targets.values[-1], None)
+            answered += status == 200
+            if status != 200:
+                if time.perf_counter() > until:
+                    sys.exit(f"nobody answers: status {status}")
+                await asyncio.sleep(0.05)
 
     async def _ask(self, number: int, target: float, due: tuple[float, float] | None) -> int:
         image, wanted = self._images[number]

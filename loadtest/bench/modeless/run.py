@@ -105,7 +105,8 @@ def _measure(
     done = subprocess.run(line, input=json.dumps(plan), capture_output=True, text=True, check=False)
     dark.end()
     if done.returncode != 0:
-        raise HawkVisionError(f"the client failed: {done.stderr.strip()[-300:]}")
+        said = done.stderr.strip()[-300:]
+        raise HawkVisionError(f"{block.system} ({block.scenario.name}): the client failed: {said}")
     after = system.stats()
     time.sleep(_SETTLE_S)
     return {

@@ -191,7 +191,15 @@ def _words(system: str, scenario: Scenario, ground: Ground, gateway: str) -> lis
         experiment.SMALL: [*base, "resident", *at, "--only", variants[0].name],
         experiment.LARGE: [*base, "resident", *at, "--only", variants[-1].name],
         experiment.ENSEMBLE: [*base, "ensemble", *at, "--only", ",".join(_members(ladder))],
-        experiment.REMOTE: [*base, "remote", *at, "--gateway", gateway],
+        experiment.REMOTE: [
+            *base,
+            "remote",
+            *at,
+            "--gateway",
+            gateway,
+            "--model-repository",
+            str(ground.repositories[scenario.ladder]),
+        ],
     }[system]
 
 
