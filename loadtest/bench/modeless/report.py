@@ -98,7 +98,7 @@ def _marks(missed: Sequence[str], stable: bool) -> str:
 
 
 def _plot(rows: Sequence[Mapping[str, Any]], name: str, result: Mapping[str, Any]) -> str:
-    from hawkvision.taskbuild.report.plots import new_figure, to_svg
+    from hawkvision.taskbuild.report.plots import new_figure, themed
 
     figure, (tail, good) = new_figure(9.6, 3.4, 2)
     for system, colour in _COLOURS.items():
@@ -120,8 +120,13 @@ def _plot(rows: Sequence[Mapping[str, Any]], name: str, result: Mapping[str, Any
     good.set(
         xscale="log", yscale="log", xlabel="requests per second", title="right in time, per second"
     )
+    rates = sorted({row["rate"] for row in rows})
+    for axis in (tail, good):
+        axis.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        axis.minorticks_off()
+        axis.yaxis.set_major_formatter("{x:g}")
     good.legend(fontsize=7)
-    return to_svg(figure, name)
+    return themed(figure, name, "P99 and goodput by rate, of the table below")
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
