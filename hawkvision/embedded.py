@@ -6,6 +6,7 @@ The services are found through the entry-point group `hawkvision.services`; this
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -51,6 +52,7 @@ class EmbeddedServices:
     ) -> None:
         self.url = ""
         self.gateway = gateway or ""
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
         self._edge = find_kind("edge")
         self._dc = find_kind("dc") if gateway is None else None
         self._options = {"tasks": tasks, **options}
