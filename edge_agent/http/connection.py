@@ -42,6 +42,16 @@ _LEAST_BODY_S = 1.0
 """Whose body comes for less than this is not sent away to make room."""
 
 
+_INSIDE = (
+    *("_buffer_paused", "_close", "_keepalive_timeout", "_messages", "_next_keepalive_close_time"),
+    *("_parser", "_paused", "_reading_paused", "_waiter"),
+)
+"""What the fast path needs to know of aiohttp's insides, as aiohttp 3.14 has them."""
+
+FITS = all(hasattr(web.RequestHandler, name) for name in _INSIDE)
+"""Whether this aiohttp has them; with another one every request goes its way."""
+
+
 class Fast(Protocol):
     """A way to answer that does without aiohttp, but for its parser."""
 
@@ -93,7 +103,7 @@ class Connection(web.RequestHandler):
         super().__init__(manager, loop=loop, **options)
         self.seat = seat
         self._refused = refused
-        self._fast = fast
+        self._fast = fast if FITS else None
         self._taken = False
         self._line: asyncio.Transport | None = None
         self._busy = False
@@ -134,14 +144,14 @@ class Connection(web.RequestHandler):
                 self._parse(data[start : start + _SLICE])
                 self._weigh(min(_SLICE, len(data) - start))
 
-    def resume_reading(self, resume_parser: bool = True) -> None:
+    def resume_reading(self, *how: bool, **named: bool) -> None:
         """See aiohttp, whose streams ask for it after every body."""
-        if self._reading_paused or self._buffer_paused:
-            super().resume_reading(resume_parser)
+        if not FITS or self._reading_paused or self._buffer_paused:
+            super().resume_reading(*how, **named)
 
     def _parse(self, data: bytes) -> None:
         """Let aiohttp read it; a request that the fast path takes aiohttp's loop never hears of."""
-        waiter = self._waiter
+        waiter = None if self._fast is None else self._waiter
         if self._fast is None or waiter is None or waiter.done():
             super().data_received(data)
             return

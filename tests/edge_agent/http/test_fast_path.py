@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edge_agent.agent import Agent
+from edge_agent.http import connection
 from edge_agent.http.fast_path import FastPath
 from tests.edge_agent.agents import Reply, exchange, read_reply, request, started
 from tests.models import coloured_jpeg
@@ -163,3 +164,13 @@ async def test_a_client_that_goes_leaves_nothing_behind(agent: Agent, short: lis
     while agent.connections.open:
         await asyncio.sleep(0)
     assert agent.bodies.held == 0
+
+
+async def test_another_aiohttp_answers_everything_its_own_way(
+    tiny_repository: Path, monkeypatch: pytest.MonkeyPatch, short: list[str]
+) -> None:
+    assert connection.FITS  # else nothing above tests the short way
+    monkeypatch.setattr(connection, "FITS", False)
+    async with started(tiny_repository) as agent:
+        reply = await exchange(agent, request("POST", PATH, IMAGE))
+    assert reply.status == 200 and reply.json["label"] == "red" and not short
