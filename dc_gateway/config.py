@@ -43,6 +43,12 @@ class GatewayConfig:
     each has at most `max_stream_messages` that are not answered, and ends after `stream_idle_s`
     without any.
 
+    With `tls_cert` and `tls_key` (PEM files) both ports speak TLS; with `tls_client_ca` clients
+    must show a certificate that one of these authorities signed. Its name is then who calls, as
+    limits for one client count it, and with `allow_clients` only these may call. `upstream_ca`,
+    `upstream_cert`, `upstream_key` and `upstream_name` are for upstreams under TLS. Whether such a
+    file has changed is looked at every `watch_certificates`, 0: only when told to.
+
     While `drain_notice_s` lasts, the gateway still answers but says that it is not ready; then
     calls in flight have `drain_grace_s` to finish.
     """
@@ -62,6 +68,10 @@ class GatewayConfig:
     processes: int = 0
     process_grace_s: float = 5.0
     upstreams: tuple[str, ...] = ()
+    upstream_ca: Path | None = None
+    upstream_cert: Path | None = None
+    upstream_key: Path | None = None
+    upstream_name: str | None = None
     max_queue: int = 64
     max_images: int = 64
     batching: bool | None = None
@@ -78,6 +88,11 @@ class GatewayConfig:
     max_streams: int = 16
     max_stream_messages: int = 8
     stream_idle_s: float = 300.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    allow_clients: tuple[str, ...] = ()
+    watch_certificates: float = 10.0
     limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0

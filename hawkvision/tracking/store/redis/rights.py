@@ -1,0 +1,24 @@
+"""What a user of Redis may not do: told apart from a store that is away.
+
+Redis does not undo what a script did before it was refused. So a script that writes what counts
+asks first whether it may do all of it (`scripts.ADD`). Source: redis.io, "ACL", "Redis Lua API
+reference" (redis.acl_check_cmd, from Redis 7 on).
+"""
+
+from __future__ import annotations
+
+from redis.exceptions import AuthenticationError, NoPermissionError
+
+HINT = (
+    "Give its user the rights and the password that docs/operate.md names; counts are kept here "
+    "and delivered then."
+)
+_IN_A_SCRIPT = "can't run this command"
+
+
+def refusal(error: Exception) -> str:
+    """What is refused; nothing where it is not a matter of rights."""
+    if isinstance(error, AuthenticationError) or str(error).startswith("WRONGPASS"):
+        return "its user"
+    denied = isinstance(error, NoPermissionError) or str(error).startswith("NOPERM")
+    return "a command" if denied or _IN_A_SCRIPT in str(error) else ""
