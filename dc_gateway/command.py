@@ -159,6 +159,12 @@ def check_upstreams(
     help="Of queue and buffers.",
 )
 @click.option(
+    "--handshake-timeout-s",
+    default=_DEFAULT.handshake_timeout_s,
+    type=click.FloatRange(0.01, 3600),
+    help="For a connection's handshake, of TLS too.",
+)
+@click.option(
     "--receive-timeout-s", default=_DEFAULT.receive_timeout_s, type=click.FloatRange(0.01, 3600)
 )
 @click.option(

@@ -30,7 +30,8 @@ class GatewayConfig:
     `version_grace_s`. With `model_control` clients may load and unload; None: on loopback alone.
 
     `max_calls` bounds calls whose message is not here yet, of which `max_calls_per_connection` may
-    come over one of `max_connections`; a message must be here within `receive_timeout_s`, and a
+    come over one of `max_connections`, which are counted from the first packet on and have
+    `handshake_timeout_s` until they may call; a message must be here within `receive_timeout_s`, and a
     call is answered within `max_deadline_s`, whatever longer time it allows. `max_message_bytes`
     None stands for one image of the largest size and 64 KiB.
 
@@ -82,6 +83,7 @@ class GatewayConfig:
     max_message_bytes: int | None = None
     max_buffered_bytes: int = 512 * 1024 * 1024
     max_client_share: float = 0.75
+    handshake_timeout_s: float = 10.0
     receive_timeout_s: float = 10.0
     max_deadline_s: float = 60.0
     min_ping_interval_s: float = 5.0

@@ -24,7 +24,14 @@ def door_limits(config: EdgeConfig, *, shared: bool) -> DoorLimits:
     message = config.limits.max_bytes + STRUCTURE_BYTES
     half = config.max_buffered_bytes // 2
     return DoorLimits(
-        TransportLimits(message, _CALLS_PER_CONNECTION, _CONNECTIONS, _PING_S, shared=shared),
+        TransportLimits(
+            message,
+            _CALLS_PER_CONNECTION,
+            _CONNECTIONS,
+            _PING_S,
+            config.head_timeout_s,
+            shared=shared,
+        ),
         calls=_CALLS,
         receiving=max(1, half // message),
         held_bytes=max(half, message),
