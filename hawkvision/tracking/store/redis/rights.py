@@ -16,9 +16,12 @@ HINT = (
 _IN_A_SCRIPT = "can't run this command"
 
 
-def refusal(error: Exception) -> str:
-    """What is refused; nothing where it is not a matter of rights."""
-    if isinstance(error, AuthenticationError) or str(error).startswith("WRONGPASS"):
-        return "its user"
-    denied = isinstance(error, NoPermissionError) or str(error).startswith("NOPERM")
-    return "a command" if denied or _IN_A_SCRIPT in str(error) else ""
+def refusal(error: Exception, said: str) -> str:
+    """In words, from what the server `said`; nothing where it is not a matter of rights."""
+    if isinstance(error, AuthenticationError) or said.startswith("WRONGPASS"):
+        return f"the store refuses its user: {said}"
+    if _IN_A_SCRIPT in said:
+        return "the store refuses a command in a script; ACL LOG at the server names it"
+    if isinstance(error, NoPermissionError) or said.startswith("NOPERM"):
+        return f"the store refuses a command: {said}"
+    return ""

@@ -232,8 +232,8 @@ class Servers:
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         said = self._address.without_secrets(str(error))[:200]
-        if refused := refusal(error):
-            return StoreUnavailable(f"the store refuses {refused}: {said}", hint=HINT)
+        if refused := refusal(error, said):
+            return StoreUnavailable(refused, hint=HINT)
         return StoreUnavailable(
             f"the store does not answer: {type(error).__name__}: {said}",
             hint="Counts are kept here and delivered when it is back.",
