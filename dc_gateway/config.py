@@ -31,9 +31,9 @@ class GatewayConfig:
 
     `max_calls` bounds calls whose message is not here yet, of which `max_calls_per_connection` may
     come over one of `max_connections`, which are counted from the first packet on and have
-    `handshake_timeout_s` until they may call; a message must be here within `receive_timeout_s`, and a
-    call is answered within `max_deadline_s`, whatever longer time it allows. `max_message_bytes`
-    None stands for one image of the largest size and 64 KiB.
+    `handshake_timeout_s` until they may call; a message must be here within `receive_timeout_s`,
+    and a call is answered within `max_deadline_s`, whatever longer time it allows.
+    `max_message_bytes` None stands for one image of the largest size and 64 KiB.
 
     Half of `max_buffered_bytes` is for messages being received, each of which may turn out to be
     the largest, half for those that are here and not answered. `max_client_share` is how much of
