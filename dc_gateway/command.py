@@ -14,6 +14,7 @@ from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
 from hawkvision.serving.tls_options import PEM, client_options, watch_option
+from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = GatewayConfig()
@@ -211,6 +212,7 @@ def check_upstreams(
 )
 @watch_option
 @image_options(_DEFAULT.limits)
+@trace_options
 @logs.log_options
 def command(log_level: str, log_format: str, **options: Any) -> None:
     """Serve the larger models over gRPC, Open Inference Protocol v2."""

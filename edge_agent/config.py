@@ -47,7 +47,9 @@ class EdgeConfig:
     spoken to under TLS, and shown `gateway_cert`; `gateway_name` stands in their certificates where
     their hosts do not. `store_ca`, `store_cert` and `store_key` are for a store under TLS
     (`rediss://`); its user's password may stand in `store_password_file`. Whether such a file has
-    changed is looked at every `watch_certificates`, 0: only when told to.
+    changed is looked at every `watch_certificates`, 0: only when told to. Spans of
+    requests whose clients trace them, and of the share `trace_share` of all others, go to the
+    collector at `otlp_endpoint` (None: nowhere).
     """
 
     host: str = "127.0.0.1"
@@ -106,6 +108,8 @@ class EdgeConfig:
     tls_key: Path | None = None
     watch_certificates: float = 10.0
     probe_every_s: float = 5.0
+    otlp_endpoint: str | None = None
+    trace_share: float = 0.01
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 1.5
 
