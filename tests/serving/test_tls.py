@@ -162,8 +162,10 @@ async def test_alerts_are_words(
     server, port = await _served(context)
     signer = Authority.make(tmp_path) if shown == "stranger" else ours
     one = signer.sign("shown")
-    pair = (None, None) if shown == "none" else (one.certificate, one.key)
-    mine = OurSide(client_context(PemFiles(*pair, ours.ca)), shows=shown != "none")
+    files = PemFiles(one.certificate, one.key, ours.ca)
+    if shown == "none":
+        files = PemFiles(ca=ours.ca)
+    mine = OurSide(client_context(files), shows=shown != "none")
     found = await asyncio.to_thread(fault_of_handshake, "127.0.0.1", port, mine)
     server.close()
     assert found.replace("as we show no", "once it has our") in said
