@@ -173,8 +173,8 @@ def _gateways(
 @click.option(
     "--store-ca",
     type=PEM,
-    show_default="the system's",
-    help="PEM file of the authorities that sign for the store (rediss://).",
+    show_default="the system's alone",
+    help="PEM file of authorities that sign for the store (rediss://).",
 )
 @click.option("--store-cert", type=PEM, help="PEM chain that the store is shown.")
 @click.option("--store-key", type=PEM)
