@@ -17,6 +17,7 @@ from prometheus_client.exposition import generate_latest
 from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
+from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
@@ -48,10 +49,10 @@ from edge_agent.settings import (
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
 from edge_agent.upstream import Call, GrpcUpstream
-from edge_agent.watching import export, follow, watch
+from edge_agent.watching import follow, keep_watch, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
-from hawkvision.serving import memory, service
+from hawkvision.serving import service
 from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.claims import Priority
@@ -66,7 +67,6 @@ from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
 
 _log = logging.getLogger(__name__)
-_EXPORT_S = 5.0
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
@@ -171,6 +171,7 @@ class Agent:
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
         self.power = PowerSampler.of_machine()
+        self.dashboard = Dashboard(self, place) if config.dashboard else None
         self.rpc = door_of(
             config, self.classifier, self._control(), self.keys, self.metrics, place is not None
         )
@@ -282,9 +283,7 @@ class Agent:
         self.power.start()
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
-        self.jobs.repeat("export", partial(export, self), _EXPORT_S)
-        gives_back = memory.GivesBack()
-        self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
+        keep_watch(self)
         for name, local in self.tasks.items():
             for rung in local.rungs:
                 _log.info("task %s, %s", name, rung)

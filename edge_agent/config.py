@@ -9,6 +9,9 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
 
+MOST_PICTURES = 50
+"""Of answered images, on the dashboard."""
+
 AUTO = "auto"
 """In place of a number of rungs: as many as make answers fastest."""
 
@@ -43,7 +46,8 @@ class EdgeConfig:
     have `max_streams_per_peer`, or an app that shows its key `max_streams_per_app`.
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
     that clients of lossy streams are told, where it is not the one they reached HTTP at. With
-    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS.
+    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS. `dashboard` is the page at `/`; of
+    `dashboard_images` answers, the newest, it keeps small pictures in memory.
     """
 
     host: str = "127.0.0.1"
@@ -92,6 +96,8 @@ class EdgeConfig:
     stream_idle_s: float = 60.0
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    dashboard: bool = True
+    dashboard_images: int = 0
     probe_every_s: float = 5.0
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 1.5
