@@ -14,6 +14,7 @@ from edge_agent.dashboard.ticks import Point, Tick
 
 SECONDS = 600
 MINUTES = 1440
+_LAST_S = 60
 _NAMES = tuple(field.name for field in fields(Point))
 
 
@@ -37,13 +38,16 @@ class Spans:
         known, seconds = self._open.get(start, (Tick(), set()))
         self._open[start] = (known + tick, seconds | {second})
 
-    def close(self, now: float) -> None:
-        """Spans that are over become points."""
+    def close(self, now: float) -> list[Tick]:
+        """Spans that are over become points; what was counted in them, oldest first."""
+        closed = []
         for start in sorted(self._open):
             if start + self._length_s + self._grace_s > now:
                 break
             tick, seconds = self._open.pop(start)
             self._over.append((start, tick.point(len(seconds))))
+            closed.append(tick)
+        return closed
 
     def columns(self, after: float) -> dict[str, list[Any]]:
         """Points that began after this time, oldest first: `t`, and a list for each quantity."""
@@ -66,6 +70,7 @@ class History:
     def __init__(self, grace_s: int = 0) -> None:
         self.seconds = Spans(1, SECONDS, grace_s)
         self.minutes = Spans(60, MINUTES, grace_s)
+        self._last: deque[Tick] = deque(maxlen=_LAST_S)
 
     def add(self, second: int, tick: Tick) -> None:
         """What one process counted in a second."""
@@ -74,5 +79,11 @@ class History:
 
     def close(self, now: float) -> None:
         """What is over is final."""
-        self.seconds.close(now)
+        self._last.extend(self.seconds.close(now))
         self.minutes.close(now)
+
+    def last_minute(self) -> Point | None:
+        """The last 60 seconds that are over, together; None before there are any."""
+        if not self._last:
+            return None
+        return sum(self._last, Tick()).point(len(self._last))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge_agent.dashboard.history import History
@@ -87,8 +87,10 @@ class Ledger:
 
     def _since(self, now: float, after: float, minutes_after: float) -> dict[str, Any]:
         self._history.close(now)
+        minute = self._history.last_minute()
         return {
             "now": round(now, 2),
+            "last_minute": None if minute is None else asdict(minute),
             "seconds": self._history.seconds.columns(after),
             "minutes": self._history.minutes.columns(minutes_after),
             "thresholds": self._moves.as_list(after),

@@ -113,4 +113,6 @@ def picture(image: bytes, limits: ImageLimits) -> str | None:
     done, encoded = cv2.imencode(
         ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     )
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode() if done else None
+    return (
+        "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode() if done else None
+    )
