@@ -86,6 +86,7 @@ class Dashboard:
         self._told = asyncio.Event()
         self._tasks: tuple[TaskView, ...] = ()
         self._agents: int | None = None
+        self._asking = asyncio.Lock()
         self._asked_at = float("-inf")
         self.draining: Callable[[], bool] = lambda: False
 
@@ -162,9 +163,10 @@ class Dashboard:
     async def _snapshot(self) -> Snapshot:
         agent = self._agent
         now = self._clock()
-        if now - self._asked_at >= _ACCURACY_S:
-            self._asked_at = now
-            await self._ask()
+        async with self._asking:
+            if now - self._asked_at >= _ACCURACY_S:
+                self._asked_at = now
+                await self._ask()
         return Snapshot(
             uptime_s=now - self._began,
             version=hawkvision.__version__,

@@ -31,10 +31,10 @@ class Spans:
         self._over: deque[tuple[int, Point]] = deque(maxlen=most)
 
     def add(self, second: int, tick: Tick) -> None:
-        """Add what was counted in a second; what comes too late is left out."""
+        """Add what was counted in a second; what comes too late counts for a later one."""
+        if self._over:
+            second = max(second, self._over[-1][0] + self._length_s)
         start = second - second % self._length_s
-        if self._over and start <= self._over[-1][0]:
-            return
         known, seconds = self._open.get(start, (Tick(), set()))
         self._open[start] = (known + tick, seconds | {second})
 

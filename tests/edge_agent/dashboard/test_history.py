@@ -27,13 +27,23 @@ def test_workers_of_one_second_add_up_while_they_may_tell() -> None:
     assert history.seconds.columns(ALWAYS)["rate"] == [12.0]
 
 
-def test_who_tells_too_late_changes_nothing() -> None:
+def test_what_comes_too_late_counts_for_the_next_second() -> None:
     history = History()
     history.add(100, Tick(answers=7))
     history.close(101.0)
     history.add(100, Tick(answers=5))
     history.close(102.0)
-    assert history.seconds.columns(ALWAYS)["rate"] == [7.0]
+    assert history.seconds.columns(ALWAYS)["rate"] == [7.0, 5.0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 60)), max_size=30))
+def test_no_answer_is_lost_however_late_it_is_told(told: list[tuple[int, int]]) -> None:
+    history = History()
+    for second, now in told:
+        history.add(second, Tick(answers=1))
+        history.close(now)
+    history.close(1000.0)
+    assert sum(history.seconds.columns(ALWAYS)["rate"]) == len(told)
 
 
 def test_a_minute_is_the_mean_of_the_seconds_that_there_were() -> None:
