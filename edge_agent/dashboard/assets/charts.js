@@ -38,7 +38,7 @@ class Chart {
       scales: { x: { time: true }, y: { distr: this.log ? 3 : 1, range: (_, low, high) => this.range(low ?? 0, high ?? 1) } },
       axes: [
         { ...axis, grid: { show: false }, space: 56, size: 26, incrs: MINUTES, values: (_, ticks) => ticks.map((t) => clock(t, false)) },
-        { ...axis, grid, size: 52, space: 34, values: (_, ticks) => ticks.map((value) => (value === null ? "" : this.words(value))) },
+        { ...axis, grid, size: 52, space: 34, ...(this.log ? { splits: powers } : {}), values: (_, ticks) => ticks.map((value) => (value === null ? "" : this.words(value))) },
       ],
       series: [{}, ...this.lines.map((line) => ({
         stroke: colour(line.colour),
@@ -120,6 +120,13 @@ class Chart {
 }
 
 const fromZero = (least) => (_, high) => [0, Math.max(least, high * 1.08)];
+/** The powers of ten from `low` to `high`. */
+function powers(_view, _axis, low, high) {
+  const found = [];
+  for (let power = Math.round(Math.log10(low)); power <= Math.round(Math.log10(high)); power += 1) found.push(10 ** power);
+  return found;
+}
+
 const decades = (low, high) => [10 ** Math.floor(Math.log10(low || 1)), 10 ** Math.ceil(Math.log10((high || 1) * 1.001))];
 const shares = (_, high) => [0, Math.min(1, Math.max(0.05, high * 1.15))];
 

@@ -25,7 +25,7 @@ function milliseconds(value) {
   if (value === 0) return "0 ms";
   if (value >= 10000) return `${(value / 1000).toFixed(0)} s`;
   if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
-  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`;
+  return `${value < 10 && value !== 1 ? value.toFixed(1) : value.toFixed(0)} ms`;
 }
 
 function percent(share) {
