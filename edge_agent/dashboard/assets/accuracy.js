@@ -1,5 +1,7 @@
 // Delivered accuracy of each target as an interval on a scale, with the target marked on it.
 
+const STEERED = { steering: "raised", alarm: "raised, not enough", frozen: "held" };
+
 function scaleOf(targets, windowName) {
   const values = targets.flatMap((one) => {
     const view = one.windows[windowName];
@@ -23,7 +25,7 @@ function intervalOf(target, view, from) {
 function targetRow(target, windowName, from) {
   const view = target.windows[windowName];
   const found = judge(target.asked, view);
-  const steered = target.state === "alarm" || target.state === "raised" ? "threshold raised" : "";
+  const steered = STEERED[target.state];
   const got = view && known(view.value)
     ? el("span", { class: "got" }, el("b", {}, view.value.toFixed(3)), el("small", {}, `${lower(view.low)}–${upper(view.high)}, ${sourceWords(view)}`))
     : el("span", { class: "got" }, el("small", {}, view?.requests ? "not known" : "no answers"));

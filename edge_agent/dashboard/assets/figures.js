@@ -19,16 +19,15 @@ function showFigures(now, windowName) {
   const [share, sign = ""] = percent(minute.escalated).split(" ");
   figure("escalated", share, sign && ` ${sign}`);
   say("escalated-more", !known(minute.escalated) ? "no answers" : minute.degraded > 0 ? `${percent(minute.degraded)} weaker than promised` : "to the data center");
-  const judged = now.tasks.flatMap((task) => task.targets.map((one) => judge(one.asked, one.windows[windowName]).level === "none"
-    ? judge(one.asked, one.windows[windowName]).text : judge(one.asked, one.windows[windowName]).level));
+  const judged = now.tasks.flatMap((task) => task.targets.map((one) => judge(one.asked, one.windows[windowName]).text));
   const count = (word) => judged.filter((one) => one === word).length;
-  const all = count("ok") + count("bad") + count("not sure yet");
+  const open = ["below", "not sure yet", "not checked yet"];
+  const all = ["met", ...open].reduce((sum, word) => sum + count(word), 0);
   if (!all) {
     figure("met", NONE);
     say("met-more", now.tracked ? "nothing counted yet" : "not counted (--store off)");
     return;
   }
-  figure("met", String(count("ok")), ` of ${all}`);
-  const rest = [count("bad") ? `${count("bad")} below` : "", count("not sure yet") ? `${count("not sure yet")} not sure yet` : ""].filter(Boolean);
-  say("met-more", rest.join(", ") || WINDOW_WORDS[windowName]);
+  figure("met", String(count("met")), ` of ${all}`);
+  say("met-more", open.filter(count).map((word) => `${count(word)} ${word}`).join(", ") || WINDOW_WORDS[windowName]);
 }

@@ -1,6 +1,6 @@
 // What stands behind the answers: gateways, store, streams, power.
 
-const HEALTHY = { healthy: ["ok", "healthy"], probing: ["warn", "being tried"], suspect: ["warn", "not sure"], draining: ["warn", "stopping"], ejected: ["bad", "left out"] };
+const HEALTHY = { healthy: ["ok", "in use"], probing: ["warn", "being tried"], suspect: ["warn", "not sure"], draining: ["warn", "stopping"], ejected: ["bad", "left out"] };
 
 const entry = (name, ...values) => el("div", {}, el("dt", {}, name), values.flat().map((value) => el("dd", {}, value)));
 const row = (text, level, word) => el("span", { class: "row" }, el("span", {}, text), el("span", { class: "chip", "data-level": level }, word));

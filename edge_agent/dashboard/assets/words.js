@@ -17,7 +17,7 @@ function amount(value) {
   if (!known(value)) return NONE;
   if (value === 0) return "0";
   if (value < 0.1) return "<0.1";
-  return value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
+  return value < 10 ? String(Number(value.toFixed(1))) : Math.round(value).toLocaleString("en");
 }
 
 function milliseconds(value) {
@@ -61,6 +61,7 @@ function judge(asked, view) {
   if (!view || !view.requests) return { level: "none", text: "no answers" };
   if (!known(view.value)) return { level: "none", text: "not known" };
   if (!known(asked)) return { level: "none", text: "no fixed target" };
+  if (view.source === "prediction") return { level: "none", text: "not checked yet" };
   if (view.low >= asked) return { level: "ok", text: "met" };
   if (view.high < asked) return { level: "bad", text: "below" };
   return { level: "none", text: "not sure yet" };
@@ -70,7 +71,7 @@ function sourceWords(view) {
   const n = Math.round(view.n).toLocaleString("en");
   if (view.source === "feedback") return `${n} labels`;
   if (view.source === "audits") return `${n} audits`;
-  return "not checked yet";
+  return "as calibrated";
 }
 
 const away = (gateway) => gateway.health === "ejected" || gateway.health === "suspect" || gateway.reason !== "";
@@ -86,8 +87,9 @@ function verdict(state, windowName) {
     .filter((one) => judge(one.asked, one.windows[windowName]).level === "bad")
     .map((one) => `${task.name} at ${targetWords(one.target)}`));
   if (below.length) return { level: "bad", title: "Less right than asked", text: `Below the target in the ${WINDOW_WORDS[windowName]}: ${below.slice(0, 2).join(", ")}${below.length > 2 ? ` and ${below.length - 2} more` : ""}.` };
-  if (now.gateways.length && now.gateways.every(away)) return { level: "warn", title: "Working alone", text: "No data center can be asked. The edge answers all, without its promise for what it is unsure of." };
-  if (minute.degraded > 0.05) return { level: "warn", title: "Working, weaker", text: `${percent(minute.degraded)} of the last minute's answers are weaker than promised.` };
+  const weaker = `${percent(minute.degraded)} of the last minute's answers are weaker than promised`;
+  if (now.gateways.length && now.gateways.every(away)) return { level: "warn", title: "Working alone", text: `No data center can be asked: the edge answers all.${minute.degraded > 0 ? ` ${weaker}.` : ""}` };
+  if (minute.degraded > 0.05) return { level: "warn", title: "Working, weaker", text: `${weaker}.` };
   if (!now.store.available) return { level: "warn", title: "Working, not counting", text: `The store does not answer; ${now.store.backlog} batches of counts wait for it.` };
   if (!state.everAnswered) return { level: "ok", title: "Ready", text: "No image has come yet. Try one here." };
   if (!minute.rate) return { level: "ok", title: "Working", text: "Idle: no image in the last minute." };

@@ -68,7 +68,7 @@ def test_a_picture_is_small_and_has_the_images_shape() -> None:
     url = picture(encoded, LIMITS)
     assert url is not None
     small = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
-    assert cv2.imdecode(small, cv2.IMREAD_COLOR).shape == (48, 96, 3)
+    assert np.asarray(cv2.imdecode(small, cv2.IMREAD_COLOR)).shape == (48, 96, 3)
 
 
 def test_a_broken_image_has_no_picture() -> None:
