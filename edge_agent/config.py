@@ -47,7 +47,9 @@ class EdgeConfig:
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
     that clients of lossy streams are told, where it is not the one they reached HTTP at. With
     `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS. `dashboard` is the page at `/`; of
-    `dashboard_images` answers, the newest, it keeps small pictures in memory.
+    `dashboard_images` answers, the newest, it keeps small pictures in memory. Spans of requests
+    whose clients trace them, and of the share `trace_share` of all others, go to the collector at
+    `otlp_endpoint` (None: nowhere).
     """
 
     host: str = "127.0.0.1"
@@ -99,6 +101,8 @@ class EdgeConfig:
     dashboard: bool = True
     dashboard_images: int = 0
     probe_every_s: float = 5.0
+    otlp_endpoint: str | None = None
+    trace_share: float = 0.01
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 1.5
 
