@@ -9,7 +9,6 @@ class Answers {
     $("pause").addEventListener("click", () => {
       this.paused = !this.paused;
       $("pause").setAttribute("aria-pressed", String(this.paused));
-      say("pause", this.paused ? "Go on" : "Pause");
       if (!this.paused) this.draw();
     });
   }
@@ -33,7 +32,7 @@ class Answers {
     const head = [["when", "Time"], ["what", "Answer"], ["by", "Answered by"], ["for", "Target"], ["noted", ""], ["ms", "Took"]];
     const pictures = newest.some((one) => one.picture);
     const several = new Set(newest.map((one) => one.task)).size > 1;
-    $("answers").replaceChildren(el("table", { class: "answers", role: "table" },
+    $("answers").replaceChildren(el("table", { class: "answers", role: "table", "aria-labelledby": "answers-title" },
       el("thead", {}, el("tr", { role: "row" }, head.map(([name, text]) => el("th", { class: name, scope: "col", role: "columnheader" }, text || el("span", { class: "unseen" }, "Notes"))))),
       el("tbody", { role: "rowgroup" }, newest.map((one) => this.row(one, several, pictures)))));
   }

@@ -55,29 +55,42 @@ async function readEvents(body, event, heard) {
   }
 }
 
-/** Follow the agent for ever: `event(name, data)`, and `line("live" | "lost")` as it comes and goes. */
+/** What an agent says that answers, but not with what was asked for. */
+async function refusal(reply) {
+  try {
+    const { error } = await reply.json();
+    return [error.message, error.hint].filter(Boolean).join(". ");
+  } catch {
+    return `The agent answers ${reply.status}.`;
+  }
+}
+
+/** Follow the agent for ever: `event(name, data)`, and `line("live" | "lost", why)` as it comes and
+ * goes; `why` is what the agent says itself. */
 async function follow(path, event, line) {
   for (let tries = 0; ; tries += 1) {
     const stop = new AbortController();
     let timer = 0;
+    let why = "";
     const heard = () => {
       clearTimeout(timer);
       timer = setTimeout(() => stop.abort(), SILENT_MS);
     };
     try {
       const reply = await call(path, { signal: stop.signal });
-      if (!reply.ok) throw new Error(String(reply.status));
-      heard();
-      await readEvents(reply.body, (name, data) => {
-        tries = 0;
-        line("live");
-        event(name, data);
-      }, heard);
+      if (reply.ok) {
+        heard();
+        await readEvents(reply.body, (name, data) => {
+          tries = 0;
+          line("live");
+          event(name, data);
+        }, heard);
+      } else why = await refusal(reply);
     } catch (error) {
-      if (error instanceof TypeError || error instanceof DOMException || error instanceof Error) line("lost");
+      console.info("the agent's events ended:", error);
     }
     clearTimeout(timer);
-    line("lost");
+    line("lost", why);
     await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)]));
   }
 }

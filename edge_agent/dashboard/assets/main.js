@@ -57,9 +57,10 @@ function heard(name, data) {
   drawCharts();
 }
 
-function line(what) {
+function line(what, why = "") {
   if (what === "lost" && !state.lineLost) state.lostAt = Date.now();
   state.lineLost = what === "lost";
+  state.why = why;
   $("line").dataset.state = what;
   say("line", what === "live" ? "Live" : "Connecting again");
   if (what === "lost") draw();

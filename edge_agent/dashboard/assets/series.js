@@ -43,8 +43,10 @@ class Columns {
     return smoothed;
   }
 
-  /** [times, ...values] of these names in wall seconds; a gap where something is missing. */
-  rows(names, offset) {
+  /** [times, ...values] of these names in wall seconds, at the end of each span; a gap where something
+   * is missing. */
+  rows(names, toWall) {
+    const offset = toWall + this.step;
     const times = [...this.points.keys()].sort((a, b) => a - b);
     const rows = [[], ...names.map(() => [])];
     let before = null;

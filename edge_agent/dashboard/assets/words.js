@@ -78,7 +78,8 @@ const away = (gateway) => gateway.health === "ejected" || gateway.health === "su
 
 /** The one sentence: what is wrong that matters most, or that nothing is. */
 function verdict(state, windowName) {
-  const { now, lineLost, lostFor } = state;
+  const { now, lineLost, lostFor, why } = state;
+  if (lineLost && why) return { level: "warn", title: "Not shown", text: why };
   if (lineLost) return { level: "bad", title: "Not reachable", text: `No word from the agent for ${duration(lostFor)}. What is below is from before.` };
   if (!now) return { level: "wait", title: "Looking", text: "Waiting for the first figures." };
   if (now.draining) return { level: "warn", title: "Stopping", text: "It finishes what it has begun, and takes nothing new." };

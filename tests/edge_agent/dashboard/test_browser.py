@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import pytest
 
 from edge_agent.agent import Agent
 from edge_agent.config import EdgeConfig
+from edge_agent.dashboard.dashboard import MOST_LISTENERS
 from edge_agent.http.routes import Scope
 from edge_agent.loading import load_tasks
 from hawkvision import roadsigns
 from hawkvision.repository import shipped_repository
 from tests.browser import Browser, browser
 from tests.edge_agent.agents import gateway_of, started
-from tests.edge_agent.dashboard.test_events import send
+from tests.edge_agent.dashboard.test_events import listening, send
 from tests.models import build_tiny_repository
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
@@ -254,8 +255,35 @@ async def test_everything_that_is_worked_has_a_name(tab: Browser, tiny_repositor
             if not node["ignored"] and node.get("role", {}).get("value") in roles
         ]
         assert {"radio", "slider", "button", "heading"} <= {role for role, _ in named}
-        unnamed = {"table", "status"}
+        unnamed = {"status"}
         assert [role for role, name in named if not name and role not in unnamed] == []
+
+
+async def test_who_finds_no_room_is_told_why(tab: Browser, tiny_repository: Path) -> None:
+    async with pair(tiny_repository) as agent, AsyncExitStack() as stack:
+        for _ in range(MOST_LISTENERS):
+            await anext(await stack.enter_async_context(listening(agent.url)))
+        await tab.open(agent.url + "/", width=WIDE)
+        await tab.until(text("#verdict-title") + " === 'Not shown'")
+        assert "Close one of them" in await tab.evaluate(text("#verdict-text"))
+
+
+async def test_a_list_that_is_paused_holds_still(tab: Browser, tiny_repository: Path) -> None:
+    rows = "document.querySelectorAll('.answers tbody tr').length"
+    async with pair(tiny_repository) as agent:
+        await send(agent.url, 2)
+        await open_page(tab, agent)
+        await tab.until(f"{rows} === 2")
+        await tab.evaluate("document.querySelector('#pause').click()")
+        await send(agent.url, 2)
+        await tab.until("parseFloat(document.querySelector('#rate').textContent) > 0")
+        async with listening(agent.url) as told:
+            async for _, data in told:
+                if len(data["answers"]) == 4:
+                    break
+        assert await tab.evaluate(rows) == 2
+        await tab.evaluate("document.querySelector('#pause').click()")
+        await tab.until(f"{rows} === 4")
 
 
 async def test_a_lost_agent_is_said_and_found_again(tab: Browser, tiny_repository: Path) -> None:

@@ -128,6 +128,14 @@ async def test_without_listeners_nothing_is_computed(
         assert asked == ["tiny@1"]
 
 
+async def test_an_agent_that_counts_nothing_says_so(tiny_repository: Path) -> None:
+    async with started(tiny_repository, store="off") as agent:
+        await send(agent.url, 2)
+        data = await until_answers(agent.url, 2)
+    assert (data["tracked"], data["store"]["kind"]) == (False, "off")
+    assert data["tasks"][0]["targets"] == []
+
+
 async def test_listeners_are_bounded(tiny_repository: Path) -> None:
     async with started(tiny_repository) as agent, AsyncExitStack() as stack:
         for _ in range(MOST_LISTENERS):
