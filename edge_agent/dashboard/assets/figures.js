@@ -21,13 +21,13 @@ function showFigures(now, windowName) {
   say("escalated-more", !known(minute.escalated) ? "no answers" : minute.degraded > 0 ? `${percent(minute.degraded)} weaker than promised` : "to the data center");
   const judged = now.tasks.flatMap((task) => task.targets.map((one) => judge(one.asked, one.windows[windowName]).text));
   const count = (word) => judged.filter((one) => one === word).length;
-  const open = ["below", "not sure yet", "not checked yet"];
-  const all = ["met", ...open].reduce((sum, word) => sum + count(word), 0);
+  const others = ["met", "not sure yet", "not checked yet"];
+  const all = ["below", ...others].reduce((sum, word) => sum + count(word), 0);
   if (!all) {
-    figure("met", NONE);
-    say("met-more", now.tracked ? "nothing counted yet" : "not counted (--store off)");
+    figure("missed", NONE);
+    say("missed-more", now.tracked ? "nothing counted yet" : "not counted (--store off)");
     return;
   }
-  figure("met", String(count("met")), ` of ${all}`);
-  say("met-more", open.filter(count).map((word) => `${count(word)} ${word}`).join(", ") || WINDOW_WORDS[windowName]);
+  figure("missed", String(count("below")), ` of ${all}`);
+  say("missed-more", others.filter(count).map((word) => `${count(word)} ${word}`).join(", ") || WINDOW_WORDS[windowName]);
 }
