@@ -7,7 +7,7 @@ What is over is kept as it is drawn; only the newest second and minute still tak
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from edge_agent.dashboard.ticks import Point, Tick
@@ -55,10 +55,10 @@ class Spans:
         for start, point in reversed(self._over):
             if start <= after:
                 break
-            found.append((start, asdict(point)))
+            found.append((start, point))
         found.reverse()
         columns: dict[str, list[Any]] = {"t": [start for start, _ in found]}
-        return columns | {name: [point[name] for _, point in found] for name in _NAMES}
+        return columns | {name: [getattr(point, name) for _, point in found] for name in _NAMES}
 
     def __len__(self) -> int:
         return len(self._over)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 _PER_DECADE = 40
 _LEAST_S = 1e-6
@@ -112,12 +114,15 @@ class Point:
 
 def bucket_of(seconds: float) -> int:
     """The bucket of a time: 40 for each power of ten, counted from a microsecond."""
-    return max(0, math.floor(_PER_DECADE * math.log10(max(seconds, _LEAST_S) / _LEAST_S) + 1e-9))
+    return next(iter(times_of([seconds])))
 
 
-def times_of(seconds: Iterable[float]) -> dict[int, int]:
+def times_of(seconds: Sequence[float]) -> dict[int, int]:
     """How many of these times lie in each bucket."""
-    return dict(Counter(map(bucket_of, seconds)))
+    times = np.maximum(np.asarray(seconds, np.float64), _LEAST_S) / _LEAST_S
+    buckets = np.floor(_PER_DECADE * np.log10(times) + 1e-9).astype(int)
+    names, counts = np.unique(buckets, return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 def quantile_ms(times: Mapping[int, int], share: float) -> float | None:
