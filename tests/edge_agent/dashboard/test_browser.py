@@ -166,6 +166,32 @@ async def test_nothing_but_the_pages_own_script_runs(tab: Browser, tiny_reposito
         assert await tab.evaluate("window.hacked ?? 'safe'") == "safe"
 
 
+_WATCH = """
+window.broken = [];
+addEventListener('securitypolicyviolation', (e) => broken.push(e.violatedDirective));
+addEventListener('error', (e) => broken.push(e.message));
+addEventListener('unhandledrejection', (e) => broken.push(String(e.reason)));
+"""
+
+
+async def test_the_page_breaks_none_of_its_own_rules(
+    tab: Browser, sign: Path, tiny_repository: Path
+) -> None:
+    async with pair(tiny_repository, dashboard_images=4) as agent:
+        await send(agent.url, 4)
+        await tab.call("Page.enable")
+        await tab.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
+        await open_page(tab, agent)
+        await tab.until("document.querySelectorAll('.answers img').length === 4")
+        await tab.until("document.querySelectorAll('.plot canvas').length >= 3")
+        await choose(tab, sign)
+        await tab.until(text("#result h3"))
+        await tab.evaluate("[...document.querySelectorAll('.choice input')].map(e => e.click())")
+        await tab.screen(width=NARROW, dark=True)
+        await tab.until("matchMedia('(prefers-color-scheme: dark)').matches")
+        assert await tab.evaluate("window.broken") == []
+
+
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 async def test_nothing_needs_scrolling_sideways(
     tab: Browser, tiny_repository: Path, width: int
