@@ -15,6 +15,7 @@ from prometheus_client.exposition import generate_latest
 from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
+from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.fleet.fleet import Fleet, Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
@@ -48,10 +49,10 @@ from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
 from edge_agent.tls import AgentTls
 from edge_agent.upstream import GrpcUpstream
-from edge_agent.watching import export, follow, watch
+from edge_agent.watching import follow, keep_watch, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
-from hawkvision.serving import memory, service
+from hawkvision.serving import service
 from hawkvision.serving.address import bracketed
 from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.catalog import Catalog
@@ -64,7 +65,6 @@ from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
 
 _log = logging.getLogger(__name__)
-_EXPORT_S = 5.0
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
@@ -169,6 +169,7 @@ class Agent:
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
         self.power = PowerSampler.of_machine()
+        self.dashboard = Dashboard(self, place) if config.dashboard else None
         self.rpc = door_of(
             config,
             self.classifier,
@@ -274,8 +275,7 @@ class Agent:
         self.power.start()
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, self.config.probe_every_s)
-        self.jobs.repeat("export", partial(export, self), _EXPORT_S)
-        self.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
+        keep_watch(self)
         for name, local in self.tasks.items():
             for rung in local.rungs:
                 _log.info("task %s, %s", name, rung)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edge_agent.config import EdgeConfig
+from edge_agent.config import MOST_PICTURES, EdgeConfig
 from edge_agent.options import megabytes, rungs
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
@@ -232,6 +232,14 @@ def _gateways(
 @click.option("--tls-cert", type=PEM, help="PEM chain; with --tls-key the agent serves HTTPS.")
 @click.option("--tls-key", type=PEM)
 @watch_option
+@click.option("--dashboard/--no-dashboard", default=_DEFAULT.dashboard, help="The page at /.")
+@click.option(
+    "--dashboard-images",
+    default=_DEFAULT.dashboard_images,
+    type=click.IntRange(0, MOST_PICTURES),
+    metavar="N",
+    help="Keep small pictures of the last N images for it, in memory.",
+)
 @click.option("--probe-every-s", default=_DEFAULT.probe_every_s, type=click.FloatRange(0.01))
 @click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)
