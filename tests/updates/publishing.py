@@ -85,15 +85,15 @@ class Cheat:
 @contextlib.contextmanager
 def served(site: Path, cheat: Cheat | None = None) -> Iterator[str]:
     """The address of a server of the site's files."""
-    cheat = cheat or Cheat()
+    told = cheat or Cheat()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            cheat.seen.append(self.path)
+            told.seen.append(self.path)
             path = site / self.path.lstrip("/")
             found = path.read_bytes() if path.is_file() else b""
             with contextlib.suppress(ConnectionError):
-                for end, answer in cheat.answers.items():
+                for end, answer in told.answers.items():
                     if self.path.endswith(end):
                         answer(self, found)
                         return
