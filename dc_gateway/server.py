@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from dc_gateway.batched import BatchedModel
 from dc_gateway.config import GatewayConfig
+from dc_gateway.following import follower_of
 from dc_gateway.limits import door_limits
 from dc_gateway.loading import ModelSource, load_all
 from dc_gateway.metrics import BatchCollector
@@ -84,6 +85,7 @@ class Gateway:
             config.limits,
             self._forward,
         )
+        self._follower = follower_of(config)
         self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
         self.door = Door(self.servicer, models, door_limits(config))
@@ -144,6 +146,8 @@ class Gateway:
             for rung in model.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
+        if self._follower is not None:
+            self._follower.start(self.models, self.versions)
         return self._port
 
     async def _start_metrics(self) -> None:
@@ -173,6 +177,8 @@ class Gateway:
         """Stop at once; calls in flight are cancelled."""
         if self._looking is not None:
             self._looking.cancel()
+        if self._follower is not None:
+            self._follower.close()
         await self.versions.close()
         await self.door.close()
         if self._forward is not None:

@@ -17,7 +17,7 @@ from prometheus_client.exposition import generate_latest
 from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
-from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
+from edge_agent.fleet.fleet import FleetSettings, Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
@@ -47,13 +47,13 @@ from edge_agent.settings import (
 )
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
+from edge_agent.updating import catalog_of, fleet_of, source_of, updates_of
 from edge_agent.upstream import Call, GrpcUpstream
 from edge_agent.watching import export, follow, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.calls import CallsFailed
-from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.claims import Priority
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.pool import WorkerPool
@@ -70,8 +70,7 @@ _EXPORT_S = 5.0
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
-_REFRESH, _COUNT = "refresh", "count"
-METRICS, METRICS_TEXT = "metrics.take", "metrics.text"
+_REFRESH, _COUNT, METRICS, METRICS_TEXT = "refresh", "count", "metrics.take", "metrics.text"
 _ASIDE_S = 2.0
 """So long an audit or a probe waits for the data center, seconds."""
 
@@ -102,11 +101,13 @@ class Agent:
             )
         self.config = config
         self._place = place
-        self.catalog = Catalog[LocalTask]()
+        self.updates = updates_of(config, place)
+        self.catalog = catalog_of(self.updates)
+        source = LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()})
         self.versions = Reloader(
             self.catalog,
-            LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()}),
-            Hooks(self._prepare, partial(follow, self)),
+            source_of(self.updates, source),
+            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
@@ -117,12 +118,12 @@ class Agent:
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
-        self.fleet = Fleet(
+        self.fleet = fleet_of(self.updates)(
             self.tasks,
             open_store(config.store, most_apps=config.max_apps) if place is None else place.store,
             Journal(config.journal),
             self.jobs,
-            self._ask_aside,
+            self.ask_aside,
             FleetSettings(
                 audit_settings(config.audit_share),
                 control=config.control,
@@ -159,7 +160,7 @@ class Agent:
                 lambda: self.classifier.default,
                 labelled,
                 lambda local, image: self.pool.submit(local.answer, image),
-                self._ask_aside,
+                self.ask_aside,
                 self.fleet.counters.add,
                 self.metrics.probed,
             )
@@ -184,9 +185,8 @@ class Agent:
 
     def _table(self) -> list[Route]:
         self._of_streams = StreamRoutes(self.streams, self.bodies, self.keys).table()
-        streams = self._of_streams
-        if self.siblings is not None:
-            streams = self.siblings.of_streams(streams)
+        own, others = self._of_streams, self.siblings
+        streams = own if others is None else others.of_streams(own)
         return [*routes_of(self, self._control(), self._scrape), *streams]
 
     # New versions.
@@ -196,9 +196,6 @@ class Agent:
         if self.siblings is None or self._place is None:
             return self.versions
         return CrewControl(self.versions, self.siblings, self._place)
-
-    def _prepare(self, local: LocalTask) -> None:
-        self.streams.prepare(local)
 
     def reload(self) -> None:
         """Begin to look for new versions of everything that is served."""
@@ -231,7 +228,7 @@ class Agent:
         with contextlib.suppress(StoreUnavailable):
             await self.fleet.read_apps()
 
-    async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
+    async def ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
         """What the chain above the first rung says of an image that no client waits for."""
         due = time.monotonic() + _ASIDE_S
         priority = Priority.PROBE if what == PROBES else Priority.AUDIT
@@ -283,12 +280,13 @@ class Agent:
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
         self.jobs.repeat("export", partial(export, self), _EXPORT_S)
-        gives_back = memory.GivesBack()
-        self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
+        self.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
         for name, local in self.tasks.items():
             for rung in local.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
+        if self.updates is not None:
+            self.updates.start(self, self._control())
         return self._port
 
     async def _listen_at(self, place: Place) -> None:
@@ -376,6 +374,8 @@ class Agent:
         await self.upstream.close()
         self.pool.close()
         self.power.close()
+        if self.updates is not None:
+            self.updates.close()
 
     async def _hang_up(self) -> None:
         """End all connections, after a moment in which clients take the last answers."""

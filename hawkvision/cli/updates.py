@@ -16,14 +16,14 @@ from hawkvision.cli.output import write_json
 from hawkvision.engines import flavour_of
 from hawkvision.errors import HawkVisionError, RepositoryError
 from hawkvision.repository import shipped_repository
-from hawkvision.repository.repository import version_key
 from hawkvision.repository.task import Task
 from hawkvision.updates.checks import computes_as_certified
 from hawkvision.updates.client import UpdateClient
 from hawkvision.updates.keys import DAYS, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, KeyRing
 from hawkvision.updates.publisher import Publisher
-from hawkvision.updates.release import Release, Rollout, Wave
+from hawkvision.updates.release import Rollout, Wave
 from hawkvision.updates.site import Site
+from hawkvision.updates.taking import is_newer, newest_here
 
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _WAVE = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)(%?)(?::(\d{1,9}(?:\.\d{1,9})?)([smhd]?))?")
@@ -210,8 +210,8 @@ def check(
             release = look.release(task)
             if release is None:
                 raise RepositoryError(f"no release of task {task[:80]!r} at this address")
-            here = _newest(repository, task)
-            state = "new" if _is_newer(release, here) else "here"
+            here = newest_here(repository, task)
+            state = "new" if is_newer(release, here) else "here"
             click.echo(f"{task} version {release.version}: {state}; {_told(release.rollout)}")
             rows.append({"task": task, "version": release.version, "here": here, "state": state})
     write_json(json_file, {"releases": rows})
@@ -240,8 +240,8 @@ def pull(
                 release = look.release(task)
                 if release is None:
                     raise RepositoryError(f"no release of task {task[:80]!r} at this address")
-                here = _newest(repository, task)
-                if not _is_newer(release, here):
+                here = newest_here(repository, task)
+                if not is_newer(release, here):
                     state = "already here" if release.version == here else f"older than {here}"
                 else:
                     have = repository / task / here if here else None
@@ -249,7 +249,7 @@ def pull(
                     def checked(found: Task) -> None:
                         computes_as_certified(found.as_flavour(flavour_of(engine)), engine)
 
-                    folder = look.fetch(release, repository, checked, have)
+                    folder = look.fetch(release, repository, checked, have=have)
                     state = f"fetched ({folder})"
             except HawkVisionError as error:
                 faults.append(error)
@@ -260,13 +260,3 @@ def pull(
     write_json(json_file, {"pulled": rows})
     if faults:
         raise faults[0]
-
-
-def _newest(repository: Path, task: str) -> str | None:
-    """The newest version of a task that lies in a repository."""
-    found = [path.parent.name for path in repository.glob(f"{task}/*/task.toml")]
-    return max(found, key=version_key, default=None)
-
-
-def _is_newer(release: Release, here: str | None) -> bool:
-    return here is None or version_key(release.version) > version_key(here)

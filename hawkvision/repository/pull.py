@@ -95,7 +95,7 @@ class Puller:
                     shutil.copyfile(final / file.name, partial / file.name)
         by_name = {file.name: file for file in versions[chosen]}
         self._file(task, chosen, by_name["task.toml"], partial)
-        skipped = _other_rungs(partial / "task.toml", rungs)
+        skipped = other_rungs(partial / "task.toml", rungs)
         wanted = [file for file in versions[chosen] if file.name not in skipped]
         if final.is_dir() and all(_matches(final / file.name, file) for file in wanted):
             shutil.rmtree(partial)
@@ -210,8 +210,11 @@ def _matches(path: Path, file: IndexedFile) -> bool:
     return path.is_file() and path.stat().st_size == file.size and digest(path) == file.sha256
 
 
-def _other_rungs(task_file: Path, rungs: Sequence[str]) -> set[str]:
-    """Model files of rungs that are not wanted; none where all are."""
+def other_rungs(task_file: Path, rungs: Sequence[str] | int) -> set[str]:
+    """Model files of rungs that are not wanted; none where all are.
+
+    `rungs` are the names of those that are, or how many of the first ones.
+    """
     if not rungs:
         return set()
     try:
@@ -224,6 +227,8 @@ def _other_rungs(task_file: Path, rungs: Sequence[str]) -> set[str]:
         }
     except (ValueError, KeyError, TypeError) as error:
         raise RepositoryError(f"the task's task.toml cannot be read: {error}") from error
+    if isinstance(rungs, int):
+        rungs = list(files)[:rungs]
     unknown = sorted(set(rungs) - set(files))
     if unknown:
         raise RepositoryError(

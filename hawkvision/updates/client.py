@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from hawkvision.errors import RepositoryError
 from hawkvision.repository import Repository
 from hawkvision.repository.index import IndexedFile
 from hawkvision.repository.origin import Origin
+from hawkvision.repository.pull import other_rungs
 from hawkvision.repository.task import Task
 from hawkvision.updates.fetching import BoundedFetcher, Pace
 from hawkvision.updates.release import MAX_RELEASE_BYTES, Release, file_path, release_path
@@ -128,24 +129,39 @@ class Look:
             )
         return release
 
-    def fetch(self, release: Release, into: Path, check: Check, have: Path | None = None) -> Path:
+    def fetch(
+        self,
+        release: Release,
+        into: Path,
+        check: Check,
+        *,
+        have: Path | None = None,
+        rungs: int = 0,
+    ) -> Path:
         """The version's folder `into/TASK/VERSION`, which appears only when whole and checked.
 
-        Files that a folder `have` holds already are not fetched again.
+        Files that a folder `have` holds already are not fetched again. With `rungs`, model files of
+        all but so many first rungs are left out.
         """
         partial = self._folder / "partial" / release.task / release.version
         final = into / release.task / release.version
+        known = [final] if have is None else [final, have]
         with _told(self._base):
             self._room_for(release)
             partial.mkdir(parents=True, exist_ok=True)
-            for file in release.files:
-                self._file(release, file, partial, have)
+            files = {file.name: file for file in release.files}
+            self._file(release, files["task.toml"], partial, known)
+            for name in other_rungs(partial / "task.toml", rungs):
+                files.pop(name, None)
+            for file in files.values():
+                self._file(release, file, partial, known)
             for path in partial.iterdir():
-                if path.name not in {file.name for file in release.files}:
+                if path.name not in files:
                     path.unlink()
             task = Repository(partial.parent.parent).good(release.task, release.version)
             for rung in task.every_rung:
-                rung.check_digest()
+                if rung.present:
+                    rung.check_digest()
             check(task)
             final.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(final, ignore_errors=True)
@@ -159,7 +175,9 @@ class Look:
                 f"{release.task}/{release.version} needs {release.size} bytes, {free} are free"
             )
 
-    def _file(self, release: Release, file: IndexedFile, partial: Path, have: Path | None) -> None:
+    def _file(
+        self, release: Release, file: IndexedFile, partial: Path, have: Sequence[Path]
+    ) -> None:
         path = file_path(release.task, release.version, file.name)
         target = self._updater.get_targetinfo(path)
         if target is None or not _same(target, file):
@@ -167,9 +185,10 @@ class Look:
         here = partial / file.name
         if self._updater.find_cached_target(target, str(here)) is not None:
             return
-        if have is not None and self._updater.find_cached_target(target, str(have / file.name)):
-            shutil.copyfile(have / file.name, here)
-            return
+        for folder in have:
+            if self._updater.find_cached_target(target, str(folder / file.name)) is not None:
+                shutil.copyfile(folder / file.name, here)
+                return
         self._updater.download_target(target, str(here))
 
 

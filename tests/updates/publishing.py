@@ -61,6 +61,10 @@ class Shop:
             add_version(self.repository, version)
         for name, content in files.items():
             (folder / name.replace("__", ".")).write_bytes(content)
+        return self.show(folder, rollout)
+
+    def show(self, folder: Path, rollout: Rollout | None = None) -> Release:
+        """Publish a version's folder as it is."""
         found = self.publisher.add(folder, rollout or Rollout(), self.now, trusted)
         self.publisher.publish(self.now)
         return found
