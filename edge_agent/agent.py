@@ -167,7 +167,7 @@ class Agent:
             if labelled is not None and (place is None or place.index == 0)
             else None
         )
-        self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
+        self.streams: StreamRegistry = StreamRegistry(self.classifier, stream_settings(config), place)
         self.bodies = BodyReader(body_limits(config))
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
