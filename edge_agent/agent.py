@@ -49,7 +49,7 @@ from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
 from edge_agent.updating import catalog_of, fleet_of, source_of, updates_of
 from edge_agent.upstream import Call, GrpcUpstream
-from edge_agent.watching import export, follow, watch
+from edge_agent.watching import export, follow, prepare, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
@@ -107,7 +107,7 @@ class Agent:
         self.versions = Reloader(
             self.catalog,
             source_of(self.updates, source),
-            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
+            Hooks(partial(prepare, self), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
@@ -167,7 +167,7 @@ class Agent:
             if labelled is not None and (place is None or place.index == 0)
             else None
         )
-        self.streams: StreamRegistry = StreamRegistry(self.classifier, stream_settings(config), place)
+        self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
         self.bodies = BodyReader(body_limits(config))
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)

@@ -81,10 +81,10 @@ def _between(low: float, high: float) -> Any:
     return read
 
 
-def _count(most: int) -> Any:
+def _count(most: int, least: int = 0) -> Any:
     def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise ValueError(f"{str(value)[:40]!r} is no count from 0 to {most}")
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"{str(value)[:40]!r} is no count from {least} to {most}")
         return value
 
     return read
@@ -116,7 +116,7 @@ _READERS: Mapping[str, Any] = {
     "alpha": _between(1e-6, 0.5),
     "epsilon": _between(1e-4, 0.5),
     "shadow": _between(0.001, 1),
-    "first_pairs": _count(1_000_000),
+    "first_pairs": _count(1_000_000, 1),
     "least_pairs": _count(1_000_000),
     "slower": _between(0, 1000),
     "judges": _judges,

@@ -42,6 +42,28 @@ def mix_up(folder: Path, share: float = 0.5) -> None:
     write_task(read_task(folder))
 
 
+def fail_at_bright(folder: Path) -> None:
+    """The edge cannot compute images that have a bright pixel; a grey one it can."""
+    path = folder / "edge.onnx"
+    model = onnx.load(path)
+    graph = model.graph
+    source, output = graph.input[0].name, graph.output[0].name
+    graph.node[-1].output[0] = "whole"
+    for name, value in (("bright", np.int64(230)), ("table", np.zeros(1, np.float32))):
+        graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    graph.node.extend(
+        [
+            helper.make_node("Cast", [source], ["wide"], to=onnx.TensorProto.INT64),
+            helper.make_node("ReduceMax", ["wide"], ["top"], keepdims=0),
+            helper.make_node("Div", ["top", "bright"], ["place"]),
+            helper.make_node("Gather", ["table", "place"], ["nothing"]),
+            helper.make_node("Add", ["whole", "nothing"], [output]),
+        ]
+    )
+    onnx.save(model, path)
+    write_task(read_task(folder))
+
+
 def certify_wrongly(folder: Path) -> None:
     """Let the certificate's reference answers be those of the network that is there."""
     task = read_task(folder)

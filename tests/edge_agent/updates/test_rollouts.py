@@ -12,7 +12,7 @@ import pytest
 from edge_agent.updates.state import UpdateState
 from hawkvision.errors import InvalidRequest, RepositoryError
 from hawkvision.updates.release import Wave
-from hawkvision.updates.waves import Phase
+from hawkvision.updates.waves import Phase, place_of
 from tests.edge_agent.agents import exchange, gateway_of, request, started
 from tests.edge_agent.updates.rolling import (
     QUICK,
@@ -24,7 +24,9 @@ from tests.edge_agent.updates.rolling import (
     until,
     updating,
 )
-from tests.updates.damage import certify_wrongly, copied, mix_up
+from tests.models import add_version
+from tests.redis_server import RedisServer
+from tests.updates.damage import certify_wrongly, copied, fail_at_bright, mix_up
 from tests.updates.publishing import Cheat, Shop, flipped, served
 
 
@@ -133,6 +135,75 @@ async def test_a_version_that_rolls_back_does_so_within_ten_seconds(
             assert rollouts(agent).ended["refused"] == 1
     assert seen.failed == []
     assert "halted in the fleet: agent another: the version is worse" in "\n".join(caplog.messages)
+
+
+async def test_a_version_that_fails_at_users_images_never_serves(
+    shop: Shop, models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = add_version(shop.repository, "2")
+    fail_at_bright(broken)
+    shop.show(broken, replace(QUICK, first_pairs=1000))
+    with served(shop.site) as url, caplog.at_level(logging.INFO):
+        async with (
+            updating(models, url, shop.root) as agent,
+            traffic(agent, colours(), task="tiny", accuracy=0.5) as seen,
+        ):
+            await until(lambda: rollouts(agent).ended["refused"] == 1)
+            assert agent.tasks["tiny"].version == "1"
+    assert seen.failed == []
+    assert "the version is worse" in "\n".join(caplog.messages)
+
+
+async def test_agents_of_one_store_halt_together(
+    shop: Shop, models: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """One agent finds the version worse by its labels; the other one has no traffic at all."""
+    quiet = repository_of(shop.repository / "tiny" / "1", tmp_path / "quiet")
+    broken = add_version(shop.repository, "2")
+    fail_at_bright(broken)
+    shop.show(broken, replace(QUICK, first_pairs=1000))
+    with served(shop.site) as url:
+        async with (
+            updating(models, url, shop.root, store=redis_server.url) as busy,
+            updating(quiet, url, shop.root, store=redis_server.url) as idle,
+            traffic(busy, colours(), task="tiny", accuracy=0.5),
+        ):
+            await until(lambda: rollouts(busy).ended["refused"] == 1)
+            began = time.monotonic()
+            await until(lambda: rollouts(idle).ended["refused"] == 1)
+            assert time.monotonic() - began < 10
+            assert idle.tasks["tiny"].version == "1"
+    state = UpdateState(quiet / ".updates" / "edge")
+    assert "halted in the fleet: agent" in (state.refused("tiny", "2") or "")
+    state.close()
+
+
+async def test_a_later_wave_follows_once_an_earlier_agent_has_passed(
+    shop: Shop, models: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    second = repository_of(shop.repository / "tiny" / "1", tmp_path / "second")
+    places = {}
+    for folder, agent_id in ((models, "first"), (second, "second")):
+        state = folder / ".updates" / "edge"
+        state.mkdir(parents=True)
+        (state / "agent-id").write_text(agent_id)
+        places[agent_id] = place_of(agent_id, "tiny", "2")
+    early, late = sorted(places, key=places.__getitem__)
+    border = (places[early] + places[late]) / 2
+    shop.release("2", replace(QUICK, waves=(Wave(border), Wave(1.0))))
+    folders = {"first": models, "second": second}
+    url_of_store = {"store": redis_server.url}
+    with served(shop.site) as url:
+        async with (
+            updating(folders[early], url, shop.root, **url_of_store) as one,
+            updating(folders[late], url, shop.root, **url_of_store) as other,
+        ):
+            await until(lambda: "tiny" in rollouts(one).active and "tiny" in rollouts(other).active)
+            await until(lambda: rollouts(one).active["tiny"].noted == "trial")
+            assert rollouts(other).active["tiny"].course.phase is Phase.WAITING
+            async with traffic(one, colours(), task="tiny", accuracy=0.5):
+                await until(lambda: rollouts(one).ended["accepted"] == 1)
+            await until(lambda: rollouts(other).active["tiny"].course.phase is Phase.TRIAL)
 
 
 async def test_an_agent_of_a_later_wave_waits(shop: Shop, models: Path) -> None:
