@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from hawkvision.updates.release import Rollout
 from hawkvision.updates.verdict import Evidence, Pair, Verdict
+from tests.updates.pairs import main as simulated_pairs
 
 WORSE, BETTER = Pair(0.0, 1.0), Pair(1.0, 0.0)
 RUNS = 400
@@ -132,3 +135,15 @@ def test_worse_pairs_never_look_better(pairs: list[Pair]) -> None:
 def test_a_loss_outside_its_range_is_an_error(loss: float) -> None:
     with pytest.raises(ValueError, match="not in"):
         Evidence(Rollout()).see(Pair(0.0, loss))
+
+
+def test_the_documents_figures_are_those_of_the_simulation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "updates.md").read_text("utf-8")
+    written = re.findall(r"^\| [^|]+ \| (passes|worse) \| (\d+) \|$", page, re.MULTILINE)
+    simulated_pairs()
+    said = re.findall(r": 40 (\w+); ([\d.]+) pairs", capsys.readouterr().out)
+    assert [(verdict, round(float(pairs) + 1e-9)) for verdict, pairs in said] == [
+        (verdict, int(pairs)) for verdict, pairs in written
+    ]
