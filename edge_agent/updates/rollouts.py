@@ -48,6 +48,7 @@ class Rollout:
     course: Course
     folder: Path
     trial: Trial | None = None
+    loading: asyncio.Task[None] | None = None
     fleet: Fleet = ALONE
     read_at: float = -1e9
     noted: str = ""
@@ -172,6 +173,11 @@ class Rollouts:
     async def _step(self, name: str, rollout: Rollout) -> None:
         now = self._clock()
         await self._hear(rollout, now)
+        if rollout.loading is not None and rollout.fleet.halt is None:
+            if not rollout.loading.done():
+                return
+            loading, rollout.loading = rollout.loading, None
+            await loading  # raises what it did
         trial, before = rollout.trial, rollout.course
         if trial is not None:
             if self._catalog.serving.get(name) not in (trial.old, trial.new):
@@ -197,7 +203,7 @@ class Rollouts:
     async def _enter(self, name: str, rollout: Rollout, course: Course) -> None:
         """Do what a phase begins with. Raises HawkVisionError where the version cannot."""
         if course.phase is Phase.TRIAL:
-            await self._try(name, rollout)
+            rollout.loading = asyncio.create_task(self._try(name, rollout), name="trial")
             return
         trial = rollout.trial
         assert trial is not None
@@ -223,6 +229,9 @@ class Rollouts:
         if old is None:
             raise UnknownTask(f"task {name!r} serves no more")
         new = await asyncio.to_thread(self._load, rollout.folder)
+        if self.active.get(name) is not rollout:
+            new.close()
+            return
         if old.agrees and not new.agrees:
             new.close()
             raise HawkVisionError("its answers to its reference images are not the certified ones")
@@ -231,9 +240,9 @@ class Rollouts:
             raise HawkVisionError(
                 f"its labels are not those of version {old.version}: pull it by hand"
             )
-        agents = await self._agents()
-        rollout.trial = Trial(old, new, rollout.release.rollout, agents)
-        self._shadow.trials[name] = rollout.trial
+        trial = Trial(old, new, rollout.release.rollout, await self._agents())
+        if self.active.get(name) is rollout:
+            rollout.trial = self._shadow.trials[name] = trial
         _log.info("update: task %s version %s is compared with %s", name, new.version, old.version)
 
     async def _agents(self) -> int:
@@ -286,8 +295,16 @@ class Rollouts:
         if trial is not None and self._catalog.serving.get(name) is trial.new:
             await self._versions.load(name)
 
+    def close(self) -> None:
+        """Leave everything as it is."""
+        for name in list(self.active):
+            self._end(name)
+
     def _end(self, name: str) -> None:
-        self.active.pop(name, None)
+        rollout = self.active.pop(name, None)
+        if rollout is not None and rollout.loading is not None:
+            rollout.loading.cancel()
+            rollout.loading.add_done_callback(_unheard)
         self._shadow.trials.pop(name, None)
 
     def _keep(self, folder: Path, name: str, version: str) -> None:
@@ -316,7 +333,7 @@ class Rollouts:
             notes = await self._store.notes(_subject(_NOTES, rollout.release)) if waits else {}
         except StoreUnavailable:
             return
-        halt = next((f"agent {agent}: {text}" for agent, text in halts.items()), None)
+        halt = next((f"agent {by[:64]}: {text[:300]}" for by, text in halts.items()), None)
         rollout.fleet = Fleet(notes or rollout.fleet.notes, halt)
 
     async def _say(self, rollout: Rollout) -> None:
@@ -344,3 +361,9 @@ def _subject(what: str, release: Release) -> str:
 
 def _as_it_is(_task: Task) -> None:
     """What an agent checks of a version beyond its digests it checks when it loads it."""
+
+
+def _unheard(loading: asyncio.Task[None]) -> None:
+    """Nobody waits for it any more, nor for what it raised."""
+    if not loading.cancelled():
+        loading.exception()

@@ -70,12 +70,13 @@ class Updates:
                 hint="The root is the publisher's metadata/root.json.",
             )
         self._config = config
-        self._state = UpdateState(config.model_repository / FOLDER / "edge")
+        folder = config.model_repository / FOLDER / "edge"
         try:
             root = config.updates_root.read_bytes()
-            self._client = UpdateClient(config.updates, root, self._state.folder)
         except OSError as error:
             raise InvalidRequest(f"{config.updates_root}: {error.strerror or error}") from error
+        self._client = UpdateClient(config.updates, root, folder)
+        self._state = UpdateState(folder)
         self._opened = opened
         self._source: TrialSource | None = None
         self._wake = asyncio.Event()
@@ -131,4 +132,6 @@ class Updates:
 
     def close(self) -> None:
         """Let another agent have the folder."""
+        if self.rollouts is not None:
+            self.rollouts.close()
         self._state.close()
