@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hawkvision.cli.models import command as models
+from hawkvision.cli.up import command as up
 from hawkvision.cli.updates import command as updates
 from hawkvision.errors import HawkVisionError
 from hawkvision.updates import signatures
@@ -138,3 +139,9 @@ def test_without_the_library_a_line_says_so(
     done = verify(*signed)
     assert "signature: skipped: model-signing is not installed" in done.output
     assert done.exit_code == 0
+
+
+def test_up_takes_no_updates() -> None:
+    done = run("--updates", "http://127.0.0.1:1", command=up)
+    assert "both sides of up share one model repository" in done.output
+    assert done.exit_code != 0
