@@ -77,7 +77,12 @@ class Traffic:
 
 @asynccontextmanager
 async def traffic(
-    agent: Agent, images: Iterator[tuple[bytes, str]], *, labels: bool = True, **asked: Any
+    agent: Agent,
+    images: Iterator[tuple[bytes, str]],
+    *,
+    labels: bool = True,
+    pause_s: float = 0.002,
+    **asked: Any,
 ) -> AsyncIterator[Traffic]:
     """Requests one after another, each followed by its label."""
     seen, stop = Traffic(), asyncio.Event()
@@ -93,7 +98,7 @@ async def traffic(
                         await one.feedback(answer.request_id, label)
                 except HawkVisionError as error:
                     seen.failed.append(error)
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(pause_s)
 
     task = asyncio.create_task(client())
     try:
