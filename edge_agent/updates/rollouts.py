@@ -151,8 +151,8 @@ class Rollouts:
     async def _begin(self, release: Release, folder: Path) -> None:
         """A release of which nothing serves yet; one of the same task before it ends."""
         name = release.task
-        if name in self.active:
-            await self._leave(name)
+        if (before := self.active.get(name)) is not None:
+            await self._leave(before)
         course = Course.of(release, self._state.agent_id)
         self.active[name] = Rollout(course, folder)
         _log.info(
@@ -168,7 +168,11 @@ class Rollouts:
             try:
                 await self._step(name, rollout)
             except HawkVisionError as error:
-                await self._refuse(name, rollout, error.message)
+                await self._refuse(name, rollout, error.message, here_alone=True)
+            except Exception as error:
+                _log.exception("update: task %s", name)
+                reason = f"unexpected {type(error).__name__}"
+                await self._refuse(name, rollout, reason, here_alone=True)
 
     async def _step(self, name: str, rollout: Rollout) -> None:
         now = self._clock()
@@ -181,7 +185,7 @@ class Rollouts:
         trial, before = rollout.trial, rollout.course
         if trial is not None:
             if self._catalog.serving.get(name) not in (trial.old, trial.new):
-                await self._leave(name)  # a person has loaded another version, or unloaded it
+                await self._leave(rollout)  # a person has loaded another version, or unloaded it
                 return
             self._catalog.find(name, trial.old.version, time.monotonic())
             trial.settle(time.monotonic())
@@ -214,7 +218,7 @@ class Rollouts:
             _log.info("update: task %s version %s serves on trial", name, version)
         elif course.phase is Phase.ACCEPTED:
             await asyncio.to_thread(self._keep, rollout.folder, name, version)
-            self._end(name)
+            self._end(rollout)
             self._source.drop(name)
             self.ended["accepted"] += 1
             _log.info("update: task %s version %s is accepted: %s", name, version, trial.evidence)
@@ -269,11 +273,16 @@ class Rollouts:
 
     # Its end.
 
-    async def _refuse(self, name: str, rollout: Rollout, reason: str) -> None:
-        """Back to the old version at once; then remember, and tell the fleet."""
+    async def _refuse(
+        self, name: str, rollout: Rollout, reason: str, *, here_alone: bool = False
+    ) -> None:
+        """Back to the old version at once; then remember, and tell the fleet.
+
+        What cannot be loaded `here_alone` says nothing of other machines.
+        """
         began, version = time.monotonic(), rollout.release.version
         evidence = "" if rollout.trial is None else f": {rollout.trial.evidence}"
-        await self._leave(name)
+        await self._leave(rollout)
         took = time.monotonic() - began
         serves = self._catalog.version(name)
         _log.warning(
@@ -283,29 +292,31 @@ class Rollouts:
         self.ended["refused"] += 1
         self._state.refuse(name, version, reason)
         await asyncio.to_thread(shutil.rmtree, rollout.folder, ignore_errors=True)
-        if rollout.fleet.halt is None:
+        if rollout.fleet.halt is None and not here_alone:
             await self._halt(rollout, reason)
 
-    async def _leave(self, name: str) -> None:
-        """Whatever is on trial of a task serves no more."""
-        rollout = self.active[name]
-        self._end(name)
+    async def _leave(self, rollout: Rollout) -> None:
+        """What is on trial serves no more."""
+        name, trial = rollout.release.task, rollout.trial
+        self._end(rollout)
         self._source.drop(name)
-        trial = rollout.trial
         if trial is not None and self._catalog.serving.get(name) is trial.new:
             await self._versions.load(name)
 
     def close(self) -> None:
         """Leave everything as it is."""
-        for name in list(self.active):
-            self._end(name)
+        for rollout in list(self.active.values()):
+            self._end(rollout)
 
-    def _end(self, name: str) -> None:
-        rollout = self.active.pop(name, None)
-        if rollout is not None and rollout.loading is not None:
+    def _end(self, rollout: Rollout) -> None:
+        name = rollout.release.task
+        if self.active.get(name) is rollout:
+            del self.active[name]
+        if rollout.loading is not None:
             rollout.loading.cancel()
             rollout.loading.add_done_callback(_unheard)
-        self._shadow.trials.pop(name, None)
+        if self._shadow.trials.get(name) is rollout.trial:
+            self._shadow.trials.pop(name, None)
 
     def _keep(self, folder: Path, name: str, version: str) -> None:
         """Put an accepted version into the repository; its files stay the same ones."""
