@@ -17,7 +17,7 @@ MAX_BUNDLE_BYTES = 64 * 1024**2
 
 def available() -> bool:
     """Whether what verifies such signatures is installed."""
-    return find_spec("model_signing") is not None
+    return all(find_spec(name) is not None for name in ("model_signing", "OpenSSL"))
 
 
 def verify_folder(folder: Path, bundle: Path, public_key: Path) -> None:
