@@ -1,6 +1,6 @@
 """How long a worse version serves: `python -m tests.edge_agent.updates.way_back`.
 
-Under labelled traffic. Half of its edge's classes are named wrongly. One client asks without a pause, and labels every
+Half of its edge's classes are named wrongly. One client asks without a pause and labels every
 answer; a tenth of the requests is compared, as it is by default.
 """
 
