@@ -29,7 +29,7 @@ from hawkvision.tracking.store.base import Store
 from hawkvision.updates.client import UpdateClient
 from hawkvision.updates.release import Release
 from hawkvision.updates.taking import is_newer
-from hawkvision.updates.waves import ALONE, Course, Fleet, Phase
+from hawkvision.updates.waves import Course, Fleet, Phase
 
 _log = logging.getLogger(__name__)
 _STORE_S = 2.0
@@ -39,6 +39,7 @@ _PROBE_S = 1.0
 _PROBE_WITHIN_S = 2.0
 _MOST_PROBES_FAILED = 3
 _HALTS, _NOTES = "halt", "update"
+UNHEARD = Fleet({}, settled=False)
 
 
 @dataclass
@@ -47,9 +48,10 @@ class Rollout:
 
     course: Course
     folder: Path
+    known_at: float
     trial: Trial | None = None
     loading: asyncio.Task[None] | None = None
-    fleet: Fleet = ALONE
+    fleet: Fleet = UNHEARD
     read_at: float = -1e9
     noted: str = ""
     probed_at: float = -1e9
@@ -64,7 +66,8 @@ class Rollout:
 class Rollouts:
     """`load` opens a version's folder as this agent serves it, on any thread.
 
-    `versions` are those of this worker, `control` those of all workers of the service.
+    `versions` are those of this worker, `control` those of all workers of the service. Within
+    `patience_s` seconds all agents that share the store have seen a release.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Rollouts:
         versions: ModelControl,
         control: ModelControl,
         load: Callable[[Path], LocalTask],
+        patience_s: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.active: dict[str, Rollout] = {}
@@ -96,6 +100,7 @@ class Rollouts:
         self._versions = versions
         self._control = control
         self._load = load
+        self._patience_s = patience_s
         self._clock = clock
 
     # Looking for releases.
@@ -154,7 +159,7 @@ class Rollouts:
         if (before := self.active.get(name)) is not None:
             await self._leave(before)
         course = Course.of(release, self._state.agent_id)
-        self.active[name] = Rollout(course, folder)
+        self.active[name] = Rollout(course, folder, self._clock())
         _log.info(
             "update: task %s version %s is here, for wave %d of %d",
             *(name, release.version, course.wave + 1, len(release.rollout.waves)),
@@ -292,6 +297,8 @@ class Rollouts:
         self.ended["refused"] += 1
         self._state.refuse(name, version, reason)
         await asyncio.to_thread(shutil.rmtree, rollout.folder, ignore_errors=True)
+        rollout.course = rollout.course.refused(reason)
+        await self._say(rollout)
         if rollout.fleet.halt is None and not here_alone:
             await self._halt(rollout, reason)
 
@@ -345,7 +352,8 @@ class Rollouts:
         except StoreUnavailable:
             return
         halt = next((f"agent {by[:64]}: {text[:300]}" for by, text in halts.items()), None)
-        rollout.fleet = Fleet(notes or rollout.fleet.notes, halt)
+        settled = now - rollout.known_at >= self._patience_s
+        rollout.fleet = Fleet(notes or rollout.fleet.notes, halt, settled)
 
     async def _say(self, rollout: Rollout) -> None:
         note = rollout.course.note

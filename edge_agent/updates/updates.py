@@ -25,6 +25,7 @@ from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.reloading import Reloader, Source
+from hawkvision.tracking.store.registry import ALONE
 from hawkvision.updates.client import UpdateClient
 from hawkvision.updates.verdict import Verdict
 
@@ -37,6 +38,8 @@ _KEPT = 2
 """Versions of a task: the one that serves, and the one that it may go back to."""
 
 _GRACE_S = 60.0
+_LOOKS = 2.0
+"""After so many looks everybody has seen a release."""
 
 
 class Parts(Protocol):
@@ -118,6 +121,7 @@ class Updates:
             agent.versions,
             control,
             load,
+            0.0 if config.store in ALONE else _LOOKS * config.updates_every_s,
         )
         agent.metrics.registry.register(UpdateCollector(self.rollouts))
         agent.jobs.repeat("updates", self.rollouts.look, config.updates_every_s)

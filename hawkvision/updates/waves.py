@@ -57,19 +57,24 @@ def opens_at(release: Release, wave: int) -> float:
 class Fleet:
     """What an agent knows of the others: what each notes of a version, by agent, and a halt.
 
-    An agent that takes part has a note as soon as it knows of the version.
+    An agent that takes part has a note as soon as it knows of the version; `settled` where all of
+    them have had the time to.
     """
 
     notes: Mapping[str, str]
     halt: str | None = None
+    settled: bool = True
 
     def earlier_waves_passed(self, release: Release, wave: int) -> bool:
         """Whether enough agents of earlier waves passed the version, or all that there are."""
         earlier = [
             note
             for agent, note in self.notes.items()
-            if wave_of(release.rollout, place_of(agent, release.task, release.version)) < wave
+            if note != Phase.REFUSED
+            and wave_of(release.rollout, place_of(agent, release.task, release.version)) < wave
         ]
+        if wave and not earlier:
+            return self.settled
         passed = sum(note == PASSED for note in earlier)
         return passed >= min(release.rollout.passes, len(earlier))
 

@@ -90,6 +90,21 @@ def test_where_earlier_waves_have_fewer_agents_all_of_them_are_waited_for() -> N
     assert course(2).step(late, ALONE).phase is Phase.TRIAL
 
 
+def test_an_earlier_agent_that_cannot_load_the_version_is_not_waited_for() -> None:
+    first, second = agents_in(0, 2)
+    late = NOW + 1e6
+    assert course(1).step(late, Fleet({first: "refused", second: "trial"})).phase is Phase.WAITING
+    assert course(1).step(late, Fleet({first: "refused", second: PASSED})).phase is Phase.TRIAL
+    assert course(1).step(late, Fleet({first: "refused"})).phase is Phase.TRIAL
+
+
+def test_agents_of_earlier_waves_have_time_to_say_that_they_are_there() -> None:
+    late = NOW + 1e6
+    assert course(2).step(late, Fleet({}, settled=False)).phase is Phase.WAITING
+    assert course(2).step(late, Fleet({}, settled=True)).phase is Phase.TRIAL
+    assert course(0).step(late, Fleet({}, settled=False)).phase is Phase.TRIAL
+
+
 def test_the_new_version_serves_after_the_first_pairs() -> None:
     trial = course(phase=Phase.TRIAL)
     assert trial.step(NOW, pairs=9).phase is Phase.TRIAL

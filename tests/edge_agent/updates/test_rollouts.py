@@ -198,16 +198,15 @@ async def test_a_later_wave_follows_once_an_earlier_agent_has_passed(
     folders = {"first": models, "second": second}
     url_of_store = {"store": redis_server.url}
     with served(shop.site) as url:
-        async with (
-            updating(folders[early], url, shop.root, **url_of_store) as one,
-            updating(folders[late], url, shop.root, **url_of_store) as other,
-        ):
-            await until(lambda: "tiny" in rollouts(one).active and "tiny" in rollouts(other).active)
+        async with updating(folders[early], url, shop.root, **url_of_store) as one:
+            await until(lambda: "tiny" in rollouts(one).active)
             await until(lambda: rollouts(one).active["tiny"].noted == "trial")
-            assert rollouts(other).active["tiny"].course.phase is Phase.WAITING
-            async with traffic(one, colours(), task="tiny", accuracy=0.5):
-                await until(lambda: rollouts(one).ended["accepted"] == 1)
-            await until(lambda: rollouts(other).active["tiny"].course.phase is Phase.TRIAL)
+            async with updating(folders[late], url, shop.root, **url_of_store) as other:
+                await until(lambda: rollouts(other).looks["ok"] >= 3)
+                assert rollouts(other).active["tiny"].course.phase is Phase.WAITING
+                async with traffic(one, colours(), task="tiny", accuracy=0.5):
+                    await until(lambda: rollouts(one).ended["accepted"] == 1)
+                await until(lambda: rollouts(other).active["tiny"].course.phase is Phase.TRIAL)
 
 
 async def test_an_agent_of_a_later_wave_waits(shop: Shop, models: Path) -> None:
