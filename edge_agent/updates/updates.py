@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from edge_agent.chain import Chain
 from edge_agent.config import EdgeConfig
@@ -53,10 +53,6 @@ class Parts(Protocol):
     jobs: Jobs
     metrics: AgentMetrics
 
-    async def ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
-        """What the data center says of an image that no client waits for."""
-        ...
-
 
 class Updates:
     """Of one agent, or of the first of several workers. Raises RepositoryError, InvalidRequest.
@@ -100,7 +96,12 @@ class Updates:
         assert self._source is not None and isinstance(agent.fleet, UpdatingFleet)
         fleet, config, source = agent.fleet, self._config, self._source
         self.shadow = Shadow(
-            agent.pool, agent.chain, agent.ask_aside, agent.jobs.start, fleet.receipt, self._notice
+            agent.pool,
+            agent.chain,
+            agent.chain.aside,
+            agent.jobs.start,
+            fleet.receipt,
+            self._notice,
         )
         fleet.shadow = self.shadow
         fleet.only_vouched = config.app_keys is not None
