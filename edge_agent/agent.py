@@ -16,7 +16,7 @@ from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.dashboard.dashboard import Dashboard
-from edge_agent.fleet.fleet import Fleet, Membership
+from edge_agent.fleet.fleet import Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
@@ -48,14 +48,14 @@ from edge_agent.settings import (
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
 from edge_agent.tls import AgentTls
+from edge_agent.updating import catalog_of, fleet_of, source_of, updates_of
 from edge_agent.upstream import GrpcUpstream
-from edge_agent.watching import follow, keep_watch, watch
+from edge_agent.watching import follow, keep_watch, prepare, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import service
 from hawkvision.serving.address import bracketed
 from hawkvision.serving.calls import CallsFailed
-from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.reloading import Hooks, Reloader
@@ -68,8 +68,7 @@ _log = logging.getLogger(__name__)
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
-_REFRESH, _COUNT = "refresh", "count"
-METRICS, METRICS_TEXT = "metrics.take", "metrics.text"
+_REFRESH, _COUNT, METRICS, METRICS_TEXT = "refresh", "count", "metrics.take", "metrics.text"
 _ACCEPTED_S = 0.1
 """How long connections accepted last have to send their request, seconds."""
 
@@ -97,12 +96,13 @@ class Agent:
             )
         self.config = config
         self._place = place
-        self.streams: StreamRegistry
-        self.catalog = Catalog[LocalTask]()
+        self.updates = updates_of(config, place)
+        self.catalog = catalog_of(self.updates)
+        source = LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()})
         self.versions = Reloader(
             self.catalog,
-            LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()}),
-            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
+            source_of(self.updates, source),
+            Hooks(partial(prepare, self), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
@@ -118,7 +118,7 @@ class Agent:
             config.gateways, config.max_escalations, upstream_settings(config), self.tls.dialer
         )
         self.chain = Chain(self.pool, self.upstream)
-        self.fleet = Fleet(
+        self.fleet = fleet_of(self.updates)(
             self.tasks,
             self.tls.renews(open_the_store(config) if place is None else place.store),
             Journal(config.journal),
@@ -189,9 +189,8 @@ class Agent:
 
     def _table(self) -> list[Route]:
         self._of_streams = StreamRoutes(self.streams, self.bodies, self.keys).table()
-        streams = self._of_streams
-        if self.siblings is not None:
-            streams = self.siblings.of_streams(streams)
+        own, others = self._of_streams, self.siblings
+        streams = own if others is None else others.of_streams(own)
         return [*routes_of(self, self._control(), self._scrape), *streams]
 
     # New versions.
@@ -281,6 +280,8 @@ class Agent:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
         self.tls.renewal.start()
+        if self.updates is not None:
+            self.updates.start(self, self._control())
         return self._port
 
     async def _listen_at(self, place: Place) -> None:
@@ -369,6 +370,8 @@ class Agent:
         await self.upstream.close()
         self.pool.close()
         self.power.close()
+        if self.updates is not None:
+            self.updates.close()
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
 

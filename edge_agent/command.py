@@ -85,6 +85,25 @@ def _gateways(
     type=click.FloatRange(0, 86_400),
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
 )
+@click.option(
+    "--updates",
+    default=_DEFAULT.updates,
+    metavar="URL",
+    show_default="none",
+    help="Take new versions from here, in waves, as they are signed.",
+)
+@click.option(
+    "--updates-root",
+    default=_DEFAULT.updates_root,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's root.json: whose signatures are trusted.",
+)
+@click.option(
+    "--updates-every-s",
+    default=_DEFAULT.updates_every_s,
+    type=click.FloatRange(0.1, 86_400),
+    help="Between two looks at --updates.",
+)
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
     "--rungs",

@@ -40,6 +40,7 @@ class EdgeConfig:
     `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
     any), where they are not those of `engine`.
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to.
+    `updates` is the address of signed releases, `updates_root` the root that they are trusted by.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `app_keys` is a JSON file of apps and their keys;
     `max_apps` targets of apps are stored at most. Of `max_streams` lossy streams one address may
@@ -69,6 +70,9 @@ class EdgeConfig:
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     watch_repository: float = 0.0
+    updates: str | None = None
+    updates_root: Path | None = None
+    updates_every_s: float = 300.0
     engine: str = "onnx"
     rungs: int | str | None = None
     memory_mb: float | None = None

@@ -146,6 +146,11 @@ def edge_settings(options: Sequence[str]) -> Mapping[str, Any]:
             raise click.UsageError(
                 "up starts a gateway of its own; with another one, run `hawkvision edge --gateway`"
             )
+        if context.params["updates"] is not None:
+            raise click.UsageError(
+                "both sides of up share one model repository; for --updates run `hawkvision edge` "
+                "and `hawkvision dc` with one each"
+            )
         return dict(context.params)
 
 
