@@ -115,7 +115,7 @@ class _Use:
 
     def read(self) -> dict[str, Any]:
         """Until now: `redis` None where the store is another, gateways' CPU together, 1/s."""
-        seconds = time.monotonic() - self._began
+        seconds, drawn = time.monotonic() - self._began, self._bench.traffic
         redis = RedisUse.read(self._store)
         used = None
         if redis is not None and self._redis is not None:
@@ -124,6 +124,7 @@ class _Use:
             "task": self._bench.task,
             "targets": list(self._bench.targets),
             "seed": self._bench.seed,
+            "images": None if drawn.data else {"images": drawn.images, "seed": drawn.seed},
             "redis": used,
             "gateway_cpu": (self._gateway_cpu_s() - self._cpu_s) / seconds,
         }

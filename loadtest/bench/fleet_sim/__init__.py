@@ -1,1 +1,1 @@
-"""`hawkvision bench fleet-sim`: a fleet of any size on a virtual clock, by the product's own rules."""
+"""`hawkvision bench fleet-sim`: a fleet of any size, on a virtual clock."""

@@ -1,22 +1,24 @@
-"""A simulated fleet from its first request to its last: requests by the tick, calls by the event."""
+"""A simulated fleet, first request to last: requests by the tick, calls by the event."""
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from edge_agent.fleet.leading import Leading
 from hawkvision.cascade import CascadePolicy
 from hawkvision.repository import Repository, shipped_repository
 from hawkvision.tracking.versions import counted
 from loadtest.bench.fleet_sim.gateway import SimulatedGateway
-from loadtest.bench.fleet_sim.jobs import Jobs, answers_of
+from loadtest.bench.fleet_sim.jobs import Jobs
 from loadtest.bench.fleet_sim.members import Members
 from loadtest.bench.fleet_sim.record import EXPECTED, Record
 from loadtest.bench.fleet_sim.settings import Simulation
-from loadtest.bench.fleet_sim.store import SimulatedRedis
+from loadtest.bench.fleet_sim.store import SimulatedRedis, answers_of
 from loadtest.bench.fleet_sim.timeline import Timeline
 from loadtest.bench.fleet_sim.traffic import Floats, Integers, Traffic
 
@@ -42,12 +44,15 @@ class Ran:
 
 
 class SimulatedFleet:
-    """One fleet. `run` it once. Raises HawkVisionError for a task or targets that cannot be."""
+    """One fleet. `run` it once. `traffic` None: the task's calibration.
 
-    def __init__(self, plan: Simulation) -> None:
+    Raises HawkVisionError for a task or targets that cannot be.
+    """
+
+    def __init__(self, plan: Simulation, traffic: Traffic | None = None) -> None:
         task = Repository(shipped_repository()).open(plan.task)
         self.plan = plan
-        self.traffic = Traffic.of(task, plan.drift)
+        self.traffic = traffic or Traffic.of(task, plan.drift)
         self.policy = CascadePolicy(task.scores(), task.default_accuracy, tiers=task.tiers)
         self.timeline = Timeline()
         self.record = Record.of(plan.seconds + _LAST_S, len(plan.targets))
@@ -81,6 +86,15 @@ class SimulatedFleet:
 
     def run(self, progress: Callable[[float], None] = lambda _: None) -> Ran:
         """All of it; `progress` is told each virtual second that has passed."""
+        log = logging.getLogger(Leading.__module__)
+        level = log.level
+        log.setLevel(logging.CRITICAL)  # thresholds that move are the result, and no news
+        try:
+            return self._run(progress)
+        finally:
+            log.setLevel(level)
+
+    def _run(self, progress: Callable[[float], None]) -> Ran:
         plan, timeline = self.plan, self.timeline
         ticks = round(plan.seconds / TICK_S)
         each_second = round(1 / TICK_S)
@@ -158,6 +172,14 @@ class SimulatedFleet:
         record.busy_s.append(store.busy_s)
         record.publications.append(store.publications)
         record.waiting.append(sum(len(one) for one in self.members.backlogs.values()))
+        record.counted_by.append(store.answers)
+        record.work.append(
+            (
+                sum(one.totals.calls for one in self.gateways),
+                sum(one.totals.busy_s for one in self.gateways),
+                sum(one.totals.front_s for one in self.gateways),
+            )
+        )
 
     def _close(self) -> None:
         """Where every answer's count is in the end."""
@@ -165,8 +187,6 @@ class SimulatedFleet:
         self.store.settle()
         found = self.store.everything
         record.counted = answers_of(found)
-        record.kept = sum(
-            answers_of(batch.counts)
-            for backlog in self.members.backlogs.values()
-            for batch in backlog.all()
-        )
+        for backlog in self.members.backlogs.values():
+            record.kept += sum(answers_of(batch.counts) for batch in backlog.all())
+            record.dropped += sum(answers_of(batch.counts) for batch in backlog.dropped)

@@ -226,9 +226,7 @@ class SimulatedGateway:
         if self._running >= self._costs.slots or not batcher.images:
             return None
         coming = len(self._lane.waiting) if batcher.cost.setup_s > 0 else 0
-        batch, turned = batcher.take(
-            self._clock(), coming=coming, coming_s=self._costs.prepare_s
-        )
+        batch, turned = batcher.take(self._clock(), coming=coming, coming_s=self._costs.prepare_s)
         self._tell(turned)
         if batch is None and batcher.images:
             latest = batcher.latest()

@@ -14,13 +14,13 @@ import numpy.typing as npt
 from edge_agent.fleet.leading import Leading
 from hawkvision.cascade import Accuracy, AccuracyTarget, CascadePolicy
 from hawkvision.errors import StoreUnavailable
-from hawkvision.tracking.records import AgentInfo, Batch, Counts
+from hawkvision.tracking.records import AgentInfo, Batch
 from loadtest.bench.fleet_sim.backlog import Backlog
 from loadtest.bench.fleet_sim.ledger import Cost
 from loadtest.bench.fleet_sim.members import Members
 from loadtest.bench.fleet_sim.record import Record
 from loadtest.bench.fleet_sim.settings import Simulation
-from loadtest.bench.fleet_sim.store import SimulatedRedis
+from loadtest.bench.fleet_sim.store import SimulatedRedis, answers_of
 from loadtest.bench.fleet_sim.timeline import Timeline, at_once
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +28,9 @@ Integers = npt.NDArray[np.int64]
 
 _LEAST_PAUSE_S = 0.05
 _HEARTBEAT_S = 5.0
+BEAT_EVERY_S = _HEARTBEAT_S / 3 + _LEAST_PAUSE_S
+"""Between the end of one heartbeat and the begin of the next."""
+
 _QUIET_S = 5.0
 _EXPORT_S = 5.0
 _WINDOW_S = 300.0
@@ -36,17 +39,13 @@ _LONGEST_PAUSE_S = 5.0
 _ROUND_TRIPS = 4
 """Of a refresh: apps, secret, lead, thresholds."""
 
+_LEADS_TRIPS = 6
+"""Of who leads: what is fresh, and thresholds once more; publishing is a seventh."""
+
+_FLUSH_S = 60.0
+"""At the end; longer than agents have, for the simulation's books to be closed."""
+
 _NOTHING = Cost({}, 0, 0, 0)
-
-
-def answers_of(counted: Counts) -> float:
-    """How many answers there are in counts."""
-    return sum(
-        amount
-        for sums in counted.values()
-        for name, amount in sums.items()
-        if name.startswith("answers/")
-    )
 
 
 class Jobs:
@@ -79,9 +78,9 @@ class Jobs:
         self._refresh_at = seed.random(agents) * (self._every_s + _LEAST_PAUSE_S)
         self._refreshed = np.zeros(agents)
         self._deliver_at = seed.random(agents) * self._every_s
-        self._beat_every_s = _HEARTBEAT_S / 3 + _LEAST_PAUSE_S
+        self._beat_every_s = BEAT_EVERY_S + plan.agent.store_s
         self._beat_at = seed.random(agents) * self._beat_every_s
-        self._export_every_s = _EXPORT_S + _LEAST_PAUSE_S
+        self._export_every_s = _EXPORT_S + _LEAST_PAUSE_S + plan.agent.store_s
         self._export_at = seed.random(agents) * self._export_every_s
         self._pause_s = np.full(agents, _FIRST_PAUSE_S)
         self.away = np.zeros(agents, np.bool_)
@@ -156,7 +155,8 @@ class Jobs:
             self.table = np.vstack([self.table, row])
             self._record.thresholds.append((time_s, row))
         self._members.version[agent] = len(self.table) - 1
-        self._next(np.array([agent]), np.array([done]))
+        trips = _LEADS_TRIPS + (self._published_at is not None)
+        self._next(np.array([agent]), np.array([done]), trips)
 
     def _in_force(self, leading: Leading, target: AccuracyTarget) -> float:
         return leading.in_force(self._task, target, "").threshold
@@ -175,13 +175,14 @@ class Jobs:
         members.look(read[members.seen[read] > 0].tolist())
         self._next(due, done)
 
-    def _next(self, agents: Integers, done: Floats) -> None:
-        done = done + _ROUND_TRIPS * self._plan.agent.store_s
+    def _next(self, agents: Integers, done: Floats, trips: int = _ROUND_TRIPS) -> None:
+        done = done + trips * self._plan.agent.store_s
         self._refreshed[agents] = done
         self._refresh_at[agents] = done + _LEAST_PAUSE_S + self._every_s
 
     def _published(self) -> None:
-        self._published_at = self._heard = self._timeline.now
+        self._heard = self._timeline.now
+        self._published_at = self._heard + _LEADS_TRIPS * self._plan.agent.store_s
 
     def _wake(self, time_s: float) -> None:
         """Who hears of a change refreshes at once, or as soon as it may again."""
@@ -202,56 +203,72 @@ class Jobs:
             self._deliver(agent)
 
     def _deliver(self, agent: int) -> None:
+        """One round: what was counted goes to the store, after what waited before."""
         members, now = self._members, self._timeline.now
         batch = members.counters[agent].take(now)
         members.counted[agent] = False
         backlog = members.backlogs.get(agent)
-        try:
-            done = now
-            if batch is not None and backlog is None and not self._store.out(now):
-                done = self._send(agent, batch, now)
-                batch = None
-            elif batch is not None:
-                backlog = members.backlogs.setdefault(agent, Backlog())
-                backlog.append(batch)
-            while backlog is not None and (oldest := backlog.oldest()) is not None:
-                self._timeline.now = done
-                done = self._send(agent, oldest, done)
-                backlog.remove()
-            if self.away[agent]:
-                self._timeline.now = done
-                done = self._store.serve(self._store.costs.apps)
-        except StoreUnavailable:
-            if batch is not None and agent not in members.backlogs:
-                members.backlogs.setdefault(agent, Backlog()).append(batch)
-            self.away[agent] = True
-            pause = self._pause_s[agent]
-            self._deliver_at[agent] = now + pause * self._chance.uniform(0.8, 1.2)
-            self._pause_s[agent] = min(2 * pause, _LONGEST_PAUSE_S)
+        if batch is not None and backlog is None:
+            try:
+                done = self._send(agent, batch)
+            except StoreUnavailable:
+                members.backlogs[agent] = Backlog()
+                members.backlogs[agent].append(batch)
+                self._no_answer(agent)
+            else:
+                self._back(agent, done)
             return
-        if backlog is not None:
-            self._forget(agent, backlog)
+        if batch is not None and backlog is not None:
+            backlog.append(batch)
+        self._go_on(agent)
+
+    def _go_on(self, agent: int) -> None:
+        """The oldest batch that waits, one call after the other, until none does."""
+        self._deliver_at[agent] = np.inf
+        backlog = self._members.backlogs.get(agent)
+        oldest = None if backlog is None else backlog.oldest()
+        try:
+            if backlog is None or oldest is None:
+                if self.away[agent]:  # nothing waits that would show whether it is back
+                    self._store.serve(self._store.costs.apps)
+                self._back(agent, self._timeline.now)
+                return
+            done = self._send(agent, oldest)
+        except StoreUnavailable:
+            self._no_answer(agent)
+            return
+        self.away[agent] = False
+        backlog.remove()
+        if not backlog:
+            self._record.dropped += sum(answers_of(one.counts) for one in backlog.dropped)
+            del self._members.backlogs[agent]
+        self._timeline.at(done, self._go_on, agent)
+
+    def _send(self, agent: int, batch: Batch) -> float:
+        if not self._knew_clock[agent]:
+            self._store.serve(self._store.costs.now)
+            self._knew_clock[agent] = True
+        done = self._store.deliver(batch, self._timeline.now - batch.time_s)
+        return done + self._plan.agent.store_s
+
+    def _back(self, agent: int, done: float) -> None:
+        """All is delivered."""
         self.away[agent] = False
         self._pause_s[agent] = _FIRST_PAUSE_S
         self._deliver_at[agent] = done + self._every_s
 
-    def _forget(self, agent: int, backlog: Backlog) -> None:
-        self._record.dropped += sum(answers_of(batch.counts) for batch in backlog.dropped)
-        del self._members.backlogs[agent]
-
-    def _send(self, agent: int, batch: Batch, now: float) -> float:
-        if not self._knew_clock[agent]:
-            self._store.serve(self._store.costs.now)
-            self._knew_clock[agent] = True
-        done = self._store.deliver(batch, now - batch.time_s)
-        return done + self._plan.agent.store_s
+    def _no_answer(self, agent: int) -> None:
+        self.away[agent] = True
+        pause = self._pause_s[agent]
+        self._deliver_at[agent] = self._timeline.now + pause * self._chance.uniform(0.8, 1.2)
+        self._pause_s[agent] = min(2 * pause, _LONGEST_PAUSE_S)
 
     def flush(self) -> None:
         """At the end, as agents close: everything to the store, if it is there."""
         for agent in range(self._plan.agents):
             if self._members.counted[agent] or agent in self._members.backlogs:
-                self._timeline.now = max(self._timeline.now, float(self._deliver_at[agent]))
                 self._deliver(agent)
+        self._timeline.run(self._timeline.now + _FLUSH_S)
 
     # Being alive, gauges, and listening.
 

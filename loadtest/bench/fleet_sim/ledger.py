@@ -182,7 +182,7 @@ class Costs:
         return [self._key("fresh"), *(self._key("fresh", page) for page in range(PAGES))]
 
     def add(self, batch: Batch, age_s: float, now: float, new_keys: int, begins: bool) -> Cost:
-        """A batch of this task; `new_keys` were not counted before, `begins` is the first of all."""
+        """A batch of the task; `new_keys` were not counted before, `begins`: it is the first."""
         rows = []
         measures = keys = 0
         for key, sums in batch.counts.items():
@@ -215,9 +215,7 @@ class Costs:
 
     def since(self, fresh: Counts, *, behind: bool, turned: bool) -> Cost:
         """Reading what is fresh, all on one page."""
-        sent = request(
-            "EVAL", scripts.SINCE, 1 + PAGES, *self._pages(), _EPOCH, 1, _EPOCH, _KEPT_S
-        )
+        sent = request("EVAL", scripts.SINCE, 1 + PAGES, *self._pages(), _EPOCH, 1, _EPOCH, _KEPT_S)
         out = 4 + _bulk(len(_EPOCH)) + 2 * _INTEGER
         hashed = hash_of(fresh)
         commands = {

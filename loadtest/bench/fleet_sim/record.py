@@ -19,8 +19,10 @@ class Record:
     """`sums` float64 [5, seconds, targets]: answers by when they came, those that were right,
     escalated or degraded, and how many would be right at the certified thresholds.
 
-    Of each second `waiting` are batches that wait in agents, `ledgers` what the Redis had done
-    until then, `busy_s` the time that it took. `thresholds` are (time, [targets]) as published.
+    Of each second `waiting` are batches that wait in agents, `counted_by` answers that the store
+    has, `ledgers` what the Redis had done until then, `busy_s` the time that it took, `work` the
+    gateways' calls, seconds of threads and of loops. `thresholds` are (time,
+    [targets]) as published.
     """
 
     sums: Floats
@@ -33,6 +35,8 @@ class Record:
     thresholds: list[tuple[float, Floats]] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
     ledgers: list[Ledger] = field(default_factory=list)
+    counted_by: list[float] = field(default_factory=list)
+    work: list[tuple[int, float, float]] = field(default_factory=list)
     busy_s: list[float] = field(default_factory=list)
     publications: list[int] = field(default_factory=list)
     refreshes: int = 0

@@ -18,10 +18,10 @@ class GatewayCosts:
     threads: int = 2
     batching: bool = False
     slots: int = 2
-    front_s: float = 0.0005
-    prepare_s: float = 0.0002
+    front_s: float = 0.00058
+    prepare_s: float = 0.00011
     setup_s: float = 0.0
-    each_s: float = 0.0003
+    each_s: float = 0.00033
     spread: float = 0.05
     max_queue: int = 64
     max_batch: int = 32
@@ -71,7 +71,7 @@ class Simulation:
     known: int
     phases: tuple[Phase, ...]
     server: Server
-    drift: float = 0.1
+    drift: float = 0.2
     outage: tuple[float, float] | None = None
     costs: GatewayCosts = field(default_factory=GatewayCosts)
     agent: AgentSettings = field(default_factory=AgentSettings)

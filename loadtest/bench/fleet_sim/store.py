@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hawkvision.errors import StoreUnavailable
-from hawkvision.tracking.records import Batch, CountKey, Fresh, ThresholdState, merge
+from hawkvision.tracking.records import Batch, CountKey, Counts, Fresh, ThresholdState, merge
 from hawkvision.tracking.store.bound import bounded
 from hawkvision.tracking.store.buckets import finest
 from hawkvision.tracking.store.memory import MemoryStore
@@ -38,9 +38,7 @@ class Server:
 
     def of(self, cost: Cost) -> float:
         """What a call takes."""
-        return (
-            cost.sent * self.sent_s + cost.inner * self.inner_s + cost.fields * self.field_s
-        )
+        return cost.sent * self.sent_s + cost.inner * self.inner_s + cost.fields * self.field_s
 
 
 class SimulatedRedis(MemoryStore):
@@ -58,8 +56,10 @@ class SimulatedRedis(MemoryStore):
         self.ledger = Ledger()
         self.costs = Costs(task)
         self.busy_s = 0.0
+        self.calls = 0
         self.timeouts = 0
         self.publications = 0
+        self.answers = 0.0
         self.on_publish: Callable[[], None] = lambda: None
         self._server = server
         self._timeline = timeline
@@ -111,6 +111,7 @@ class SimulatedRedis(MemoryStore):
         if len(times):
             self._free_at = float(begins[-1]) + took
         late = begins - times > self._server.timeout_s
+        self.calls += len(times)
         self.timeouts += int(late.sum())
         return np.where(late, np.nan, begins + took)
 
@@ -125,6 +126,7 @@ class SimulatedRedis(MemoryStore):
         done = self.serve(cost)
         self._seen |= new
         self._begin()
+        self.answers += answers_of(batch.counts)
         merge(self._gathered.setdefault(int(age_s // _AGES_S), {}), batch.counts)
         return done
 
@@ -239,3 +241,13 @@ class SimulatedRedis(MemoryStore):
         """Who leads, and until what time of the timeline unless the lead is renewed."""
         holder, until = self._leads.get(task, ("", 0.0))
         return holder, until - _EPOCH_S
+
+
+def answers_of(counted: Counts) -> float:
+    """How many answers there are in counts."""
+    return sum(
+        amount
+        for sums in counted.values()
+        for name, amount in sums.items()
+        if name.startswith("answers/")
+    )

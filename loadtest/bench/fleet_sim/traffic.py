@@ -6,6 +6,7 @@ every rung's answers to these too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,10 @@ import numpy.typing as npt
 from hawkvision.calibration import CalibrationScores
 from hawkvision.cascade.chain import of_chain
 from hawkvision.errors import InvalidRequest
+from hawkvision.images import decode
 from hawkvision.repository import Task
+from hawkvision.rungs import LoadedRung
+from loadtest.traffic import TrafficImage
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -57,6 +61,35 @@ class Traffic:
             dc_confidence.astype(np.float64),
         )
 
+    @classmethod
+    def of_images(cls, task: Task, images: Sequence[TrafficImage]) -> Traffic:
+        """What a task's rungs say of these images, which are not damaged: each is asked here.
+
+        Raises EngineError, and DatasetError for a label that is not the task's.
+        """
+        kind = task.kind
+        truths = [kind.truth(task.aliases.get(image.label, image.label)) for image in images]
+        said = []
+        for rung in task.rungs:
+            loaded = LoadedRung.open(rung, kind)
+            said.append([loaded.predict([loaded.fit(decode(one.data))])[0] for one in images])
+            loaded.close()
+        sure = np.array([[one.confidence for one in rung] for rung in said], np.float32)
+        places = np.zeros(len(images), np.int64) + len(said) - 1
+        for place in range(len(said) - 2, 0, -1):
+            places[sure[place] >= task.thresholds[place]] = place
+        dc = [said[place][number] for number, place in enumerate(places.tolist())]
+        edge = said[0]
+        rows = [
+            sure[0],
+            [kind.loss(one, truth) for one, truth in zip(edge, truths, strict=True)],
+            [kind.loss(one, truth) for one, truth in zip(dc, truths, strict=True)],
+            [kind.soft_loss(one, two) for one, two in zip(edge, dc, strict=True)],
+            [kind.soft_loss(one, one) for one in dc],
+            [one.confidence for one in dc],
+        ]
+        return cls(*(np.stack([np.array(row, np.float64)] * 2) for row in rows))
+
     def draw(self, rng: np.random.Generator, count: int, share: float) -> Integers:
         """Numbers of `count` images, of which each is a drifted one with probability `share`."""
         images = self.confidence.shape[1]
@@ -71,6 +104,14 @@ class Traffic:
         weights = np.array([1 - share, share])
         return 1.0 - float(weights @ error), float(weights @ escalated)
 
+    def needed(self, target: float, share: float) -> tuple[float, float]:
+        """(accuracy, escalation rate) at the lowest threshold that keeps a target with so many
+        drifted images; where none does, at the best."""
+        grid = [*np.linspace(0.0, 1.0, 101), 1.01]
+        found = [self.expected(threshold, share) for threshold in grid]
+        kept = [one for one in found if one[0] >= target]
+        return kept[0] if kept else max(found)
+
 
 def _same(scores: CalibrationScores) -> npt.NDArray[np.bool_]:
     """[L, N]: whether both sides give the same answer, as far as the scores say."""
@@ -79,7 +120,9 @@ def _same(scores: CalibrationScores) -> npt.NDArray[np.bool_]:
     return np.asarray(scores.items.rung_class[:, 0] == scores.items.dc_class)
 
 
-def _believed(dc: Floats, same: npt.NDArray[np.bool_], edge_right: npt.NDArray[np.float32]) -> Floats:
+def _believed(
+    dc: Floats, same: npt.NDArray[np.bool_], edge_right: npt.NDArray[np.float32]
+) -> Floats:
     """The edge's error if the data center is believed, which erred by `dc` in its own opinion.
 
     The scores do not keep what probability the data center gives the edge's answer. Where both
