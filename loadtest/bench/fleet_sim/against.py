@@ -30,7 +30,7 @@ def read_real(path: Path) -> dict[str, Any]:
         real: dict[str, Any] = json.loads(path.read_text("utf-8"))
         for name in ("agents", "gateways", "rate", "seconds", "task", "targets", "redis", "seed"):
             real[name]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidRequest(
             f"{path} is no result of hawkvision bench fleet: {error!r}",
             hint="Write one with hawkvision bench fleet --json FILE.",

@@ -180,7 +180,8 @@ def _progress() -> Iterator[Progress]:
         line = bar.add_task("virtual seconds", total=1.0)
 
         def passed(seconds: float, whole: float) -> None:
-            if bar.tasks[0].completed >= bar.tasks[0].total or bar.tasks[0].total != whole:
+            shown = bar.tasks[0]
+            if shown.total != whole or shown.completed >= whole:
                 bar.reset(line, total=whole)
             bar.advance(line, seconds)
 

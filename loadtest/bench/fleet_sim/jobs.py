@@ -131,8 +131,8 @@ class Jobs:
         holder, until = self._store.leader(self._task)
         for place in np.flatnonzero(times >= until):
             return int(place)
-        found = np.flatnonzero(due == int(holder)) if holder else []
-        return int(found[0]) if len(found) else None
+        mine = due == int(holder) if holder else np.zeros(len(due), np.bool_)
+        return int(mine.argmax()) if mine.any() else None
 
     def _lead(self, agent: int, time_s: float) -> None:
         self._timeline.now = time_s
@@ -140,7 +140,7 @@ class Jobs:
         if leading is None:
             policies = {self._task: self._policy}
             leading = Leading(policies, self._store, str(agent), control=True)
-            self._leaders = {agent: leading}
+            self._leaders[agent] = leading
         store, costs = self._store, self._store.costs
         try:
             store.serve(costs.apps + costs.secret)

@@ -122,7 +122,7 @@ def _series(ran: Ran) -> Floats:
     out = np.tile(np.array(first), (seconds, 1))
     for time_s, row in ran.record.thresholds:
         out[min(seconds, int(np.ceil(time_s))) :] = row
-    return np.minimum(out, 1.0)
+    return np.asarray(np.minimum(out, 1.0))
 
 
 def _recovered(ran: Ran, begin: int, end: int, place: int, wanted: float) -> int | None:

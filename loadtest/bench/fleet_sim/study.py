@@ -99,10 +99,11 @@ def _run(plan: Simulation, progress: Progress) -> Ran:
 
 def _row(study: Study, ran: Ran) -> dict[str, Any]:
     (calm, begin), (_, end) = results.spans(ran.plan.phases)
+    unanswered = ran.store.timeouts / max(1, ran.store.calls)
     redis = {
         "calm": ran.record.rates(begin / 2, begin),
         "drifted": ran.record.rates(begin, end),
-        "unanswered": ran.store.timeouts / max(1, ran.store.calls),
+        "unanswered": unanswered,
     }
     return {
         "agents": ran.plan.agents,
@@ -110,7 +111,7 @@ def _row(study: Study, ran: Ran) -> dict[str, Any]:
         "seconds": ran.plan.seconds,
         "gateway": results.gateways(ran),
         "redis": redis,
-        "redis_holds": redis["unanswered"] < FULL,
+        "redis_holds": unanswered < FULL,
         "calm": results.accuracy(ran, calm, begin),
         "thresholds": results.thresholds(ran, begin, end, study.within),
         "known_gateways": min(ran.plan.known, ran.plan.gateways, MOST),

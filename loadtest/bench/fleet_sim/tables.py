@@ -36,14 +36,14 @@ def gateways(rows: Rows) -> Table:
 def redis(rows: Rows) -> Table:
     """What one Redis is asked, calm and drifted."""
     table = Table(title="Redis: calm → drifted")
-    add_numbers(table, "agents", "calls\n1/s", "commands\n1/s", "MB/s\nin", "MB/s\nout")
+    add_numbers(table, "agents", "calls\nk/s", "commands\nk/s", "MB/s\nin", "MB/s\nout")
     add_numbers(table, "core\nbusy", "published\n1/s", "un-\nanswered")
     for row in rows:
         both = [row["redis"]["calm"], row["redis"]["drifted"]]
         table.add_row(
             f"{row['agents']:,}",
-            _arrow([one["sent_per_s"] for one in both], ",.0f"),
-            _arrow([sum(one["commands_per_s"].values()) for one in both], ",.0f"),
+            _arrow([one["sent_per_s"] / 1e3 for one in both], ".1f"),
+            _arrow([sum(one["commands_per_s"].values()) / 1e3 for one in both], ".1f"),
             _arrow([one["bytes_in_per_s"] / 1e6 for one in both], ".1f"),
             _arrow([one["bytes_out_per_s"] / 1e6 for one in both], ".1f"),
             _arrow([one["busy"] for one in both], ".0%"),
@@ -60,7 +60,7 @@ def _arrow(values: list[float], form: str) -> str:
 def thresholds(rows: Rows, within: float) -> Table:
     """How soon they followed the drift."""
     table = Table(title=f"after the drift began: thresholds within {within:g}, accuracy back")
-    add_numbers(table, "agents", "target", "before", "fixed", "steered", "best")
+    add_numbers(table, "agents", "target", "before", "fixed", "steered")
     add_numbers(table, "threshold", "within\ns", "back\ns")
     for row in rows:
         for place, one in enumerate(row["thresholds"]):
@@ -70,7 +70,6 @@ def thresholds(rows: Rows, within: float) -> Table:
                 f"{one['before']:.3f}",
                 f"{one['fixed']:.3f}",
                 f"{one['settled']:.3f}",
-                f"{one['best_reachable']:.3f}",
                 f"{one['certified_threshold']:.2f} → {one['settled_threshold']:.2f}",
                 _seconds(one["threshold_s"]),
                 _seconds(one["accuracy_s"]),

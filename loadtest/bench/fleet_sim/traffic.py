@@ -94,7 +94,7 @@ class Traffic:
         """Numbers of `count` images, of which each is a drifted one with probability `share`."""
         images = self.confidence.shape[1]
         drifted = rng.random(count) < share
-        return rng.integers(images, size=count) + images * drifted
+        return np.asarray(rng.integers(images, size=count) + images * drifted)
 
     def expected(self, threshold: float, share: float) -> tuple[float, float]:
         """(accuracy, escalation rate) at a threshold, with so many drifted images."""
