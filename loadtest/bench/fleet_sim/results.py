@@ -86,16 +86,18 @@ def thresholds(ran: Ran, begin: float, end: float, within: float) -> list[dict[s
     """A row for each target: how soon after `begin` thresholds and accuracy were where they stay.
 
     `threshold_s` until the threshold is first `within` of its mean over the last part of the time,
-    `accuracy_s` until the answers that follow are right as often as they can be; None: never.
+    `accuracy_s` until the answers that follow are right as often as they can be; None: never, or
+    nothing was published.
     """
     series = _series(ran)[int(begin) : int(end)]
     settled = series[-max(1, int(_LAST * len(series))) :].mean(axis=0)
+    moved = any(begin <= time_s < end for time_s, _ in ran.record.thresholds)
     share = ran.plan.drifted(begin)
     before = accuracy(ran, begin / 2, begin)
     late = accuracy(ran, end - _LAST * (end - begin), end)
     rows = []
     for place, target in enumerate(ran.plan.targets):
-        near = np.flatnonzero(np.abs(series[:, place] - settled[place]) <= within)
+        near = np.flatnonzero(moved & (np.abs(series[:, place] - settled[place]) <= within))
         best = max(ran.traffic.expected(one / 100, share)[0] for one in range(102))
         wanted = min(target, best) - TOLERANCE
         rows.append(

@@ -18,7 +18,6 @@ SERVER = Server(sent_s=7e-6, inner_s=2e-6, field_s=0.24e-6, told_s=1.4e-6)
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path / "redis")
-    server.start()
     yield server
     server.kill()
 
