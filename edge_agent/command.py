@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from edge_agent.config import EdgeConfig
-from edge_agent.options import megabytes, rungs
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.rung_options import megabytes, rungs
 from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = EdgeConfig()

@@ -9,9 +9,6 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
 
-AUTO = "auto"
-"""In place of a number of rungs: as many as make answers fastest."""
-
 
 @dataclass(frozen=True)
 class EdgeConfig:
