@@ -164,7 +164,7 @@ def costs_of(
     up_warm: _Phase,
 ) -> tuple[EdgeCosts, GatewayCosts]:
     """Pure. What a call takes is shared out among its parts as `gateway_costs` has them."""
-    source = f"measured here at {wanted.rate:.3g} requests/s, {wanted.call_rate:.3g} calls/s"
+    source = f"measured, {wanted.rate:.3g} requests/s and {wanted.call_rate:.3g} calls/s"
     escalate_ms = max(0.0, up_warm.edge_ms - local_warm.edge_ms)
     first = replace(
         of_times(list(local.times), local.edge_ms), warm=_share(local_warm.edge_ms, local.edge_ms)

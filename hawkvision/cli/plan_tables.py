@@ -24,14 +24,15 @@ def show(out: Screen, plan: Plan, edge: EdgeCosts, gateway: GatewayCosts) -> Non
     out.print(_cuts(plan))
     for line in verdict(plan):
         out.print(line)
-    out.print(f"costs at the edge: {edge.source}; at the gateway: {gateway.source}")
+    for side, source in (("edge", edge.source), ("gateway", gateway.source)):
+        out.print(f"costs at the {side}: {source}")
 
 
 def verdict(plan: Plan) -> list[str]:
     """Whether the rate is carried, what ends first, and what could be done."""
     asked, end = plan.asked, plan.saturates
     each = " at each agent" if asked.agents > 1 else ""
-    most = f"at most {plan.largest_rate:.3g} images/s{each}"
+    most = f"at most {number(plan.largest_rate)} images/s{each}"
     first = f"{end.name} is used up first, at {number(end.saturates_at)}/s"
     if plan.carried:
         lines = [f"carried: {asked.rate:g} images/s{each}; {most}: {first}"]
@@ -46,7 +47,7 @@ def verdict(plan: Plan) -> list[str]:
         lines = [f"NOT CARRIED: {first}; {most}"]
     better = max((cut for cut in plan.cuts if cut.fits), key=lambda cut: cut.largest_rate)
     if not plan.carried and better.held != plan.held and better.largest_rate > asked.rate:
-        lines.append(f"--rungs {better.held} carries it, up to {better.largest_rate:.3g}/s")
+        lines.append(f"--rungs {better.held} carries it, up to {number(better.largest_rate)}/s")
     if plan.agents_per_gateway is not None:
         cores = f"{asked.gateway_cores} core" + ("s" if asked.gateway_cores > 1 else "")
         lines.append(f"agents like this at one gateway of {cores}: {plan.agents_per_gateway}")
@@ -73,12 +74,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         "all" if row.accuracy is None else shown.target(row.accuracy),
         f"{row.share:.0%}",
-        "" if row.threshold is None else f"{row.threshold:.4f}",
+        "" if row.threshold is None else f"{row.threshold:.3f}",
         f"{row.escalated:.1%}",
         f"{row.expected:.3f}",
-        NEVER if row.p50_ms is None else f"{row.p50_ms:.2f}",
-        NEVER if row.p99_ms is None else f"{row.p99_ms:.2f}",
-        NEVER if row.late is None else f"{row.late:.2%}",
+        number(row.p50_ms),
+        number(row.p99_ms),
+        NEVER if row.late is None else f"{row.late:.1%}",
     )
 
 
@@ -105,7 +106,7 @@ def _resources(plan: Plan) -> Table:
 
 
 def _cuts(plan: Plan) -> Table:
-    table = Table(title="rungs at the edge")
+    table = Table(title="rungs at the edge; * in this plan")
     add_numbers(table, "held", "MB", "edge\ncores", "gateway\ncores", "up\nMbit/s", "most\n/s")
     table.add_column("ends by")
     table.add_column("by --rungs auto")
@@ -118,16 +119,18 @@ def _cuts(plan: Plan) -> Table:
             f"{cut.edge.used:.2f}",
             f"{cut.gateway.used:.2f}",
             f"{cut.link.used:.2f}",
-            f"{cut.largest_rate:.3g}",
+            number(cut.largest_rate),
             cut.ends,
             chosen + cut.why,
         )
     return table
 
 
-def number(value: float) -> str:
-    """Three digits; a dash for what never ends."""
-    return NEVER if math.isinf(value) else f"{value:.3g}"
+def number(value: float | None) -> str:
+    """Three digits, or all before the point; a dash for what never ends, or is not known."""
+    if value is None or math.isinf(value):
+        return NEVER
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def as_json(plan: Plan) -> dict[str, Any]:

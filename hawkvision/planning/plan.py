@@ -31,7 +31,7 @@ LATE = 0.01
 _SEARCHED = 12_000
 _STEPS = 14
 _MOST_AGENTS = 10_000
-_NEAR = 0.98
+_NEAR, _BOUND = 0.98, 0.97
 """Of the rate that a resource ends at; nearer to it waiting varies more than a plan can say."""
 
 
@@ -228,7 +228,7 @@ def _cut(model: Model, choice: Choice, seed: int) -> Cut:
         gateway=gateway,
         link=link,
         largest_rate=most,
-        ends=first.name if most > 0.98 * first.saturates_at else "deadline",
+        ends=first.name if most > _BOUND * first.saturates_at else "deadline",
         why=choice.reasons[held - 1],
     )
 
