@@ -41,8 +41,7 @@ _UP = "relative:0.000001"
 
 _WARM_UP = 30
 _DEADLINE_MS = 20_000
-_PHASE_S = 5.0
-_IDLE_S = 2.0
+_LEAST = 20
 _SLOWEST, _FASTEST = 10.0, 2000.0
 """Requests a second that are tried: slower ones cost no more than these, and take long."""
 
@@ -111,7 +110,8 @@ class Measuring:
     """What is asked, and where it runs. `rate` is of the agent's requests, `call_rate` of calls.
 
     Costs depend on them: what has idled wakes up to cold caches. `edge_inside` and
-    `gateway_inside` put the two processes elsewhere (on cores of their own, say).
+    `gateway_inside` put the two processes elsewhere (on cores of their own, say). Each of its parts
+    takes about `seconds`.
     """
 
     task: Task
@@ -121,6 +121,7 @@ class Measuring:
     call_rate: float
     edge_inside: Inside = list
     gateway_inside: Inside = list
+    seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,13 @@ def measure(wanted: Measuring, say: Callable[[str], None]) -> tuple[EdgeCosts, G
         idle = bench.idle()
         say("answers of the edge")
         local, local_warm = (
-            bench.phase(_LOCAL, bench.count(wanted.rate, 80, 600), wanted.rate),
-            bench.phase(_LOCAL, 300, None),
+            bench.phase(_LOCAL, bench.count(wanted.rate, 600), wanted.rate),
+            bench.phase(_LOCAL, bench.count(60.0, 600), None),
         )
         say("answers of the data center")
         up, up_warm = (
-            bench.phase(_UP, bench.count(wanted.call_rate, 60, 300), wanted.call_rate),
-            bench.phase(_UP, 150, None),
+            bench.phase(_UP, bench.count(wanted.call_rate, 300), wanted.call_rate),
+            bench.phase(_UP, bench.count(30.0, 300), None),
         )
     return costs_of(wanted, idle, local, local_warm, up, up_warm)
 
@@ -203,17 +204,18 @@ class _Bench:
         self._client = client
         self._pids = pids
         self._rng = random.Random(1)
+        self._seconds = wanted.seconds
 
-    def count(self, rate: float, least: int, most: int) -> int:
-        """So many that they take some seconds at a rate, within bounds."""
-        return int(min(max(least, rate * _PHASE_S), most))
+    def count(self, rate: float, most: int) -> int:
+        """So many that they take their time at a rate, within bounds."""
+        return int(min(max(_SLOWEST, rate) * self._seconds + _LEAST, most))
 
     def idle(self) -> tuple[float, float]:
         """Cores that the two take while nobody asks."""
         before = [cpu_s(pid) for pid in self._pids]
-        time.sleep(_IDLE_S)
+        time.sleep(self._seconds)
         edge, gateway = (cpu_s(pid) - one for pid, one in zip(self._pids, before, strict=True))
-        return edge / _IDLE_S, gateway / _IDLE_S
+        return edge / self._seconds, gateway / self._seconds
 
     def phase(self, accuracy: str, count: int, rate: float | None) -> _Phase:
         """Requests one after the other: Poisson with a rate, or as fast as they are answered."""

@@ -14,7 +14,8 @@ from hawkvision.errors import DatasetError
 IMAGES = 16
 _MOST_PHOTOS = 64
 _QUALITY = 90
-_TRIED = 256
+_TRIED = 128
+_TRIES = 3
 _SIDES = (8, 4096)
 _PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -39,9 +40,17 @@ def stand_ins(scores: CalibrationScores, seed: int = 1) -> list[bytes]:
     """
     rng = np.random.default_rng(seed)
     places = (np.arange(IMAGES) + 0.5) / IMAGES
-    per_pixel = len(_encoded(_noise(_TRIED, rng))) / _TRIED**2
-    sides = np.clip(np.sqrt(np.quantile(scores.image_bytes, places) / per_pixel), *_SIDES)
-    return [_encoded(_noise(round(float(side)), rng)) for side in sides]
+    return [_of(float(size), rng) for size in np.quantile(scores.image_bytes, places)]
+
+
+def _of(size: float, rng: np.random.Generator) -> bytes:
+    """Headers take what they take; the rest grows with the area, nearly."""
+    head, side = len(_encoded(_noise(_SIDES[0], rng))), float(_TRIED)
+    for _ in range(_TRIES):
+        made = _encoded(_noise(round(side), rng))
+        side *= (max(1.0, size - head) / max(1.0, len(made) - head)) ** 0.5
+        side = min(max(side, _SIDES[0]), _SIDES[1])
+    return _encoded(_noise(round(side), rng))
 
 
 def _noise(side: int, rng: np.random.Generator) -> Pixels:

@@ -42,9 +42,10 @@ class Step:
         return sum(self.ms) / len(self.ms)
 
     def last(self, uniform: Floats) -> Floats:
-        """How long it lasts [N], drawn by numbers [N] in [0, 1)."""
+        """How long it lasts [N], drawn by numbers [N] in [0, 1): between two times evenly."""
         times = np.asarray(self.ms, np.float64)
-        return np.asarray(times[(uniform * len(times)).astype(np.intp)], np.float64)
+        found = np.interp(uniform * len(times) - 0.5, np.arange(len(times)), times)
+        return np.asarray(found, np.float64)
 
     def busy(self, lasted: Floats) -> Floats:
         """How long a processor is kept [N] by steps that lasted so long [N]; the mean is cpu_ms."""
@@ -124,11 +125,11 @@ class Besides:
     `decode_ms` is a kilobyte's of JPEG, `warm` as in `Step`. Of one machine: see docs/plan.md.
     """
 
-    request_ms: float = 0.75
+    request_ms: float = 0.6
     decode_ms: float = 0.025
-    escalate_ms: float = 1.1
-    call_ms: float = 0.9
-    edge_warm: float = 0.6
+    escalate_ms: float = 1.2
+    call_ms: float = 1.2
+    edge_warm: float = 0.5
     gateway_warm: float = 0.95
 
 

@@ -65,7 +65,7 @@ class _Requests:
     """What comes, by request [N]: `images` are places among the calibration's.
 
     `chained` ones go on to the rungs above the first, `up` ones over the link; `escalated` are
-    those among them that somebody waits for. `chances` [4, N] are uniform.
+    those among them that somebody waits for. `chances` [5, N] are uniform.
     """
 
     arrivals: Floats
@@ -130,7 +130,7 @@ def _draw(model: Model, count: int, rng: np.random.Generator) -> _Requests:
         up & doubtful,
         doubtful,
         rng.integers(0, asked.edge_cores, count),
-        rng.random((4, count)),
+        rng.random((5, count)),
     )
 
 
@@ -217,9 +217,6 @@ def _in_the_way(came: _Requests, at_edge: Served, calls: Places) -> Floats:
     total = float(at_edge.busy.sum())
     share = min(1.0, total / (float(came.arrivals[-1]) * workers))
     sums = np.cumsum(at_edge.busy) / max(total, 1e-300)
-    chance = came.chances[3][calls]
-    found = np.minimum(
-        np.searchsorted(sums, np.minimum(chance / max(share, 1e-12), 1.0)), len(sums) - 1
-    )
-    rest = at_edge.busy[found] * came.chances[1][calls]
-    return np.where(chance < share, rest, 0.0)
+    which = np.searchsorted(sums, came.chances[4][calls])
+    rest = at_edge.busy[np.minimum(which, len(sums) - 1)] * came.chances[1][calls]
+    return np.where(came.chances[3][calls] < share, rest, 0.0)

@@ -43,7 +43,10 @@ _BEFORE = 10
 
 @dataclass(frozen=True)
 class PlanBench:
-    """What to run: each setting for `seconds`. `data` is a folder with imagenette.tar.gz."""
+    """What to run: each setting for `seconds`. `data` is a folder with imagenette.tar.gz.
+
+    `measuring_s` is how long each part of measuring the costs takes.
+    """
 
     task: str
     repository: Path
@@ -51,6 +54,7 @@ class PlanBench:
     settings: Sequence[Setting]
     seconds: float
     seed: int
+    measuring_s: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,9 @@ def _one(bench: PlanBench, setting: Setting, photos: Path, ground: Ground) -> di
     calls = setting.rate * expected_up(task, asked)
     images = stand_ins(task.scores())
     sides = ground.edge, ground.gateway
-    wanted = Measuring(task, bench.repository, images, setting.rate, calls, *sides)
+    wanted = Measuring(
+        task, bench.repository, images, setting.rate, calls, *sides, bench.measuring_s
+    )
     edge, gateway = measure(wanted, lambda text: say(f"{setting.name}: {text}"))
     plan = as_json(make_plan(task, asked, edge, gateway, seed=bench.seed))
     say(f"{setting.name}: {bench.seconds:g} s of traffic")

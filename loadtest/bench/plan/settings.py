@@ -73,7 +73,9 @@ def compare(plan: Mapping[str, Any], run: Measured) -> list[Line]:
     answered = np.array(run.columns["status"]) == 200
     if not answered.any():
         raise ValueError("no answers to compare with")
-    ms = np.sort(np.where(answered, np.array(run.columns["ms"], np.float64), np.inf))
+    # A client sends at the timer's pace; a plan's times are from the arrival at the agent.
+    since = np.array(run.columns["ms"], np.float64) - np.array(run.columns["late_ms"])
+    ms = np.sort(np.where(answered, since, np.inf))
     due = len(ms)
     up = np.array([by == "dc" for by in run.columns["by"]], bool)[answered]
     low, high = clopper_pearson(int(up.sum()), len(up))
