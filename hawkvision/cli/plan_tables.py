@@ -130,7 +130,7 @@ def number(value: float | None) -> str:
     """Three digits, or all before the point; a dash for what never ends, or is not known."""
     if value is None or math.isinf(value):
         return NEVER
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
