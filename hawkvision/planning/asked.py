@@ -53,7 +53,8 @@ class Asked:
     """A plan's question; see docs/plan.md.
 
     `rate` is images a second at each of `agents` agents, which share one gateway. `memory_mb` None
-    is no bound, `rungs` None the choice of `--rungs auto`.
+    is no bound, `rungs` None the choice of `--rungs auto`. Raises InvalidRequest for what is no
+    rate, deadline or share.
     """
 
     rate: float
@@ -67,6 +68,17 @@ class Asked:
     rungs: int | None = None
     audit_share: float = 0.03
     delta: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, value, most in (
+            ("rate", self.rate, 1e6),
+            ("deadline", self.deadline_ms, 3.6e6),
+            ("delta", self.delta, 0.5),
+        ):
+            if not 0 < value <= most:
+                raise InvalidRequest(f"a {name} of {value:g} cannot be planned for")
+        if not 0 <= self.audit_share <= 0.5:
+            raise InvalidRequest(f"an audit share of {self.audit_share:g} cannot be planned for")
 
 
 def parse_mix(text: str) -> tuple[Weighted, ...]:

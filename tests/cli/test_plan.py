@@ -76,7 +76,6 @@ def test_a_user_s_only_task_needs_no_name(tmp_path: Path) -> None:
     ("words", "fault"),
     [
         (["--rate", "0"], "0.001<=x"),
-        (["--rate", "nan"], "nan"),
         (["--rate", "1", "--rungs", "0"], "neither 'auto'"),
         (["--rate", "1", "--memory", "lots"], "no size"),
         (["--rate", "1", "--photos", "."], "--photos goes with --measure"),
@@ -90,6 +89,10 @@ def test_bad_usage(words: list[str], fault: str) -> None:
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
+        (["--rate", "nan"], "a rate of nan"),
+        (["--deadline-ms", "nan"], "a deadline of nan"),
+        (["--audit-share", "nan"], "an audit share of nan"),
+        (["--edge-slower", "nan"], "costs:"),
         (["--targets", "0.999"], "cannot be certified"),
         (["--targets", "0.9:x"], "targets:"),
         (["--link", "pigeon"], "link:"),
