@@ -90,16 +90,15 @@ def simulate(model: Model, requests: int = REQUESTS, seed: int = 1) -> Outcomes:
         came.chances[0], [(step, came.chained & row[came.images]) for step, row in rows]
     )
     sending = _Work.of(came.chances[1], [(model.edge.escalate, came.up)])
-    at_edge = _at_edge(came, first.busy + more.busy + sending.busy, model.edge.first.warm)
+    at_edge = _at_edge(came, first.and_then(more).and_then(sending))
     waited = at_edge.wait > 0
-    warm = np.where(waited, model.edge.first.warm, 1.0)
-    # What is saved by following another job is processor time; the rest of the time stays.
-    sure = at_edge.wait + first.ms - (1 - warm) * first.busy
-    chained = sure + more.ms - (1 - warm) * more.busy
+    sure = at_edge.wait + first.lasts(waited)
+    chained = sure + more.lasts(waited)
     total = np.where(came.doubtful, chained, sure)
     calls = np.flatnonzero(came.up)
-    back, busy_s = _over_link(model, came, calls, (chained + sending.ms / 2)[calls], rng)
-    back += sending.ms[calls] / 2 + _in_the_way(came, at_edge, calls)
+    send_ms = sending.lasts(waited)[calls]
+    back, gateway_ms = _over_link(model, came, calls, chained[calls] + send_ms / 2, rng)
+    back += send_ms / 2 + _in_the_way(came, at_edge, calls)
     total[calls] = np.where(came.escalated[calls], back, total[calls])
     kept = slice(int(count * _WARM_UP), None)
     return Outcomes(
@@ -108,7 +107,7 @@ def simulate(model: Model, requests: int = REQUESTS, seed: int = 1) -> Outcomes:
         came.escalated[kept],
         (total > asked.deadline_ms)[kept],
         float(at_edge.busy.mean()),
-        busy_s / count,
+        gateway_ms / count,
     )
 
 
@@ -136,29 +135,49 @@ def _draw(model: Model, count: int, rng: np.random.Generator) -> _Requests:
 
 @dataclass(frozen=True)
 class _Work:
-    """How long it lasts without a queue, and how long it keeps a processor, by request [N]."""
+    """By request [N]: how long it lasts without a queue, and how long it keeps a processor.
+
+    `warm` is the latter where it follows another one at once.
+    """
 
     ms: Floats
     busy: Floats
+    warm: Floats
 
     @classmethod
     def of(cls, chance: Floats, steps: Iterable[tuple[Step, Flags]]) -> _Work:
         """The sum of steps, each for those that take it; a slow request is slow in all of them."""
-        ms, busy = np.zeros_like(chance), np.zeros_like(chance)
+        ms, busy, warm = (np.zeros_like(chance) for _ in range(3))
         for step, taken in steps:
             lasted = step.last(chance)
+            kept = np.where(taken, step.busy(lasted), 0.0)
             ms += np.where(taken, lasted, 0.0)
-            busy += np.where(taken, step.busy(lasted), 0.0)
-        return cls(ms, busy)
+            busy += kept
+            warm += kept * step.warm
+        return cls(ms, busy, warm)
+
+    def and_then(self, other: _Work) -> _Work:
+        """Both."""
+        return _Work(self.ms + other.ms, self.busy + other.busy, self.warm + other.warm)
+
+    def lasts(self, waited: Flags) -> Floats:
+        """How long, where those that `waited` save processor time; the rest of the time stays."""
+        saved = np.minimum(self.busy - self.warm, self.ms)
+        return self.ms - np.where(waited, saved, 0.0)
+
+    @property
+    def share(self) -> Floats:
+        """The part of `busy` that is left of who waited."""
+        return np.divide(self.warm, self.busy, out=np.ones_like(self.busy), where=self.busy > 0)
 
 
-def _at_edge(came: _Requests, busy: Floats, warm: float) -> Served:
+def _at_edge(came: _Requests, work: _Work) -> Served:
     """Each worker has a queue of its own."""
-    wait, kept = np.zeros_like(busy), np.zeros_like(busy)
+    share = work.share
+    wait, kept = np.zeros_like(share), np.zeros_like(share)
     for worker in range(int(came.workers.max()) + 1):
         mine = came.workers == worker
-        found = serve(came.arrivals[mine], busy[mine], warm=np.full(int(mine.sum()), warm))
-        wait[mine], kept[mine] = found
+        wait[mine], kept[mine] = serve(came.arrivals[mine], work.busy[mine], 1, share[mine])
     return Served(wait, kept)
 
 
@@ -178,7 +197,7 @@ def _over_link(
     arrived += up_ms + link.rtt_ms / 2
     work = _gateway_work(model, came.chances[2][calls], images)
     served = _at_gateway(model, arrived, work, rng)
-    lasted = served.wait + work.ms - (work.busy - served.busy)
+    lasted = served.wait + work.lasts(served.wait > 0)
     reply_ms = link.rtt_ms / 2 + link.down_ms(REPLY_BYTES)
     return arrived + lasted + reply_ms - came.arrivals[calls], float(served.busy.sum())
 
@@ -191,18 +210,19 @@ def _gateway_work(model: Model, chance: Floats, images: Places) -> _Work:
 
 def _at_gateway(model: Model, arrived: Floats, mine: _Work, rng: np.random.Generator) -> Served:
     """Our calls, among those of the other agents, in one queue."""
-    others = len(arrived) * (model.asked.agents - 1)
-    busy = mine.busy
-    if others and len(arrived):
+    count = len(arrived)
+    places = np.arange(count)
+    if count and model.asked.agents > 1:
+        others = count * (model.asked.agents - 1)
         last = float(arrived.max())
         arrived = np.concatenate([arrived, rng.uniform(0.0, last, others)])
-        busy = np.concatenate([busy, rng.choice(mine.busy, others)])
+        places = np.concatenate([places, rng.integers(0, count, others)])
     order = np.argsort(arrived, kind="stable")
-    warm = np.full(len(order), model.gateway.call.warm)
-    found = serve(arrived[order], busy[order], model.asked.gateway_cores, warm)
+    busy, share = mine.busy[places[order]], mine.share[places[order]]
+    found = serve(arrived[order], busy, model.asked.gateway_cores, share)
     wait, kept = np.empty_like(arrived), np.empty_like(arrived)
     wait[order], kept[order] = found
-    return Served(wait[: len(mine.busy)], kept[: len(mine.busy)])
+    return Served(wait[:count], kept[:count])
 
 
 def _in_the_way(came: _Requests, at_edge: Served, calls: Places) -> Floats:
