@@ -64,6 +64,25 @@ def check_upstreams(
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
 )
 @click.option(
+    "--updates",
+    default=_DEFAULT.updates,
+    metavar="URL",
+    show_default="none",
+    help="Take new versions from here as they are signed, at once; waves are for agents.",
+)
+@click.option(
+    "--updates-root",
+    default=_DEFAULT.updates_root,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's root.json: whose signatures are trusted.",
+)
+@click.option(
+    "--updates-every-s",
+    default=_DEFAULT.updates_every_s,
+    type=click.FloatRange(0.1, 86_400),
+    help="Between two looks at --updates.",
+)
+@click.option(
     "--keep-versions",
     default=_DEFAULT.keep_versions,
     type=click.IntRange(1, 16),

@@ -27,6 +27,7 @@ class GatewayConfig:
     With `batching`, calls share batches of at most `max_batch` images; None: those of models that
     run on a device, not on the CPU, where it costs more than it saves.
 
+    `updates` is the address of signed releases, `updates_root` the root that they are trusted by.
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to. Of each
     task `keep_versions` stay resident, the older ones while a call has named them within
     `version_grace_s`. With `model_control` clients may load and unload; None: on loopback alone.
@@ -64,6 +65,9 @@ class GatewayConfig:
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     watch_repository: float = 0.0
+    updates: str | None = None
+    updates_root: Path | None = None
+    updates_every_s: float = 300.0
     keep_versions: int = 2
     version_grace_s: float = 600.0
     model_control: bool | None = None

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from dc_gateway.batched import BatchedModel
 from dc_gateway.config import GatewayConfig
+from dc_gateway.following import follower_of
 from dc_gateway.limits import door_limits
 from dc_gateway.loading import ModelSource, load_all
 from dc_gateway.metrics import BatchCollector
@@ -90,6 +91,7 @@ class Gateway:
             self._forward,
             self._tracing,
         )
+        self._follower = follower_of(config)
         self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
         self.door = Door(
@@ -154,6 +156,8 @@ class Gateway:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
         self.tls.renewal.start()
+        if self._follower is not None:
+            self._follower.start(self.models, self.versions)
         return self._port
 
     async def _start_metrics(self) -> None:
@@ -185,6 +189,8 @@ class Gateway:
         if self._looking is not None:
             self._looking.cancel()
         await self.tls.renewal.close()
+        if self._follower is not None:
+            self._follower.close()
         await self.versions.close()
         await self.door.close()
         if self._forward is not None:

@@ -15,7 +15,8 @@ from prometheus_client.exposition import generate_latest
 from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
-from edge_agent.fleet.fleet import Fleet, Membership
+from edge_agent.dashboard.dashboard import Dashboard
+from edge_agent.fleet.fleet import Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
@@ -47,14 +48,14 @@ from edge_agent.settings import (
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
 from edge_agent.tls import AgentTls
+from edge_agent.updating import catalog_of, fleet_of, source_of, updates_of
 from edge_agent.upstream import GrpcUpstream
-from edge_agent.watching import export, follow, watch
+from edge_agent.watching import follow, keep_watch, prepare, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
-from hawkvision.serving import memory, service
+from hawkvision.serving import service
 from hawkvision.serving.address import bracketed
 from hawkvision.serving.calls import CallsFailed
-from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.reloading import Hooks, Reloader
@@ -64,12 +65,10 @@ from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
 
 _log = logging.getLogger(__name__)
-_EXPORT_S = 5.0
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
-_REFRESH, _COUNT = "refresh", "count"
-METRICS, METRICS_TEXT = "metrics.take", "metrics.text"
+_REFRESH, _COUNT, METRICS, METRICS_TEXT = "refresh", "count", "metrics.take", "metrics.text"
 _ACCEPTED_S = 0.1
 """How long connections accepted last have to send their request, seconds."""
 
@@ -97,12 +96,13 @@ class Agent:
             )
         self.config = config
         self._place = place
-        self.streams: StreamRegistry
-        self.catalog = Catalog[LocalTask]()
+        self.updates = updates_of(config, place)
+        self.catalog = catalog_of(self.updates)
+        source = LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()})
         self.versions = Reloader(
             self.catalog,
-            LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()}),
-            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
+            source_of(self.updates, source),
+            Hooks(partial(prepare, self), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
@@ -118,7 +118,7 @@ class Agent:
             config.gateways, config.max_escalations, upstream_settings(config), self.tls.dialer
         )
         self.chain = Chain(self.pool, self.upstream)
-        self.fleet = Fleet(
+        self.fleet = fleet_of(self.updates)(
             self.tasks,
             self.tls.renews(open_the_store(config) if place is None else place.store),
             Journal(config.journal),
@@ -169,6 +169,7 @@ class Agent:
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
         self.power = PowerSampler.of_machine()
+        self.dashboard = Dashboard(self, place) if config.dashboard else None
         self.rpc = door_of(
             config,
             self.classifier,
@@ -188,9 +189,8 @@ class Agent:
 
     def _table(self) -> list[Route]:
         self._of_streams = StreamRoutes(self.streams, self.bodies, self.keys).table()
-        streams = self._of_streams
-        if self.siblings is not None:
-            streams = self.siblings.of_streams(streams)
+        own, others = self._of_streams, self.siblings
+        streams = own if others is None else others.of_streams(own)
         return [*routes_of(self, self._control(), self._scrape), *streams]
 
     # New versions.
@@ -274,13 +274,14 @@ class Agent:
         self.power.start()
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, self.config.probe_every_s)
-        self.jobs.repeat("export", partial(export, self), _EXPORT_S)
-        self.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
+        keep_watch(self)
         for name, local in self.tasks.items():
             for rung in local.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
         self.tls.renewal.start()
+        if self.updates is not None:
+            self.updates.start(self, self._control())
         return self._port
 
     async def _listen_at(self, place: Place) -> None:
@@ -369,6 +370,8 @@ class Agent:
         await self.upstream.close()
         self.pool.close()
         self.power.close()
+        if self.updates is not None:
+            self.updates.close()
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
 

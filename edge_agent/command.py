@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from edge_agent.config import EdgeConfig
+from edge_agent.config import MOST_PICTURES, EdgeConfig
 from edge_agent.options import megabytes, rungs
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
@@ -84,6 +84,25 @@ def _gateways(
     default=_DEFAULT.watch_repository,
     type=click.FloatRange(0, 86_400),
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
+)
+@click.option(
+    "--updates",
+    default=_DEFAULT.updates,
+    metavar="URL",
+    show_default="none",
+    help="Take new versions from here, in waves, as they are signed.",
+)
+@click.option(
+    "--updates-root",
+    default=_DEFAULT.updates_root,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's root.json: whose signatures are trusted.",
+)
+@click.option(
+    "--updates-every-s",
+    default=_DEFAULT.updates_every_s,
+    type=click.FloatRange(0.1, 86_400),
+    help="Between two looks at --updates.",
 )
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
@@ -232,6 +251,14 @@ def _gateways(
 @click.option("--tls-cert", type=PEM, help="PEM chain; with --tls-key the agent serves HTTPS.")
 @click.option("--tls-key", type=PEM)
 @watch_option
+@click.option("--dashboard/--no-dashboard", default=_DEFAULT.dashboard, help="The page at /.")
+@click.option(
+    "--dashboard-images",
+    default=_DEFAULT.dashboard_images,
+    type=click.IntRange(0, MOST_PICTURES),
+    metavar="N",
+    help="Keep small pictures of the last N images for it, in memory.",
+)
 @click.option("--probe-every-s", default=_DEFAULT.probe_every_s, type=click.FloatRange(0.01))
 @click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)

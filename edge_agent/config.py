@@ -9,6 +9,9 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
 
+MOST_PICTURES = 50
+"""Of answered images, on the dashboard."""
+
 AUTO = "auto"
 """In place of a number of rungs: as many as make answers fastest."""
 
@@ -37,6 +40,7 @@ class EdgeConfig:
     `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
     any), where they are not those of `engine`.
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to.
+    `updates` is the address of signed releases, `updates_root` the root that they are trusted by.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `app_keys` is a JSON file of apps and their keys;
     `max_apps` targets of apps are stored at most. Of `max_streams` lossy streams one address may
@@ -47,9 +51,10 @@ class EdgeConfig:
     spoken to under TLS, and shown `gateway_cert`; `gateway_name` stands in their certificates where
     their hosts do not. `store_ca`, `store_cert` and `store_key` are for a store under TLS
     (`rediss://`); its user's password may stand in `store_password_file`. Whether such a file has
-    changed is looked at every `watch_certificates`, 0: only when told to. Spans of
-    requests whose clients trace them, and of the share `trace_share` of all others, go to the
-    collector at `otlp_endpoint` (None: nowhere).
+    changed is looked at every `watch_certificates`, 0: only when told to.
+    `dashboard` is the page at `/`; of `dashboard_images` answers, the newest, it keeps small
+    pictures in memory. Spans of requests whose clients trace them, and of the share `trace_share`
+    of all others, go to the collector at `otlp_endpoint` (None: nowhere).
     """
 
     host: str = "127.0.0.1"
@@ -65,6 +70,9 @@ class EdgeConfig:
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     watch_repository: float = 0.0
+    updates: str | None = None
+    updates_root: Path | None = None
+    updates_every_s: float = 300.0
     engine: str = "onnx"
     rungs: int | str | None = None
     memory_mb: float | None = None
@@ -107,6 +115,8 @@ class EdgeConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     watch_certificates: float = 10.0
+    dashboard: bool = True
+    dashboard_images: int = 0
     probe_every_s: float = 5.0
     otlp_endpoint: str | None = None
     trace_share: float = 0.01

@@ -23,6 +23,7 @@ from typing import Any
 
 from edge_agent.agent import METRICS, METRICS_TEXT, Agent
 from edge_agent.config import EdgeConfig
+from edge_agent.dashboard import keeping
 from edge_agent.http.crew_control import CHANGED
 from edge_agent.loading import load_tasks
 from edge_agent.local import LocalTask
@@ -89,6 +90,7 @@ class EdgeCrew:
             METRICS: self._take_metrics,
             METRICS_TEXT: self._metrics_text,
             CHANGED: self._tasks_changed,
+            **keeping.handlers(config.dashboard_images),
         }
         if self._alone:
             store = MemoryStore(most_apps=config.max_apps)

@@ -146,6 +146,11 @@ def edge_settings(options: Sequence[str]) -> Mapping[str, Any]:
             raise click.UsageError(
                 "up starts a gateway of its own; with another one, run `hawkvision edge --gateway`"
             )
+        if context.params["updates"] is not None:
+            raise click.UsageError(
+                "both sides of up share one model repository; for --updates run `hawkvision edge` "
+                "and `hawkvision dc` with one each"
+            )
         return dict(context.params)
 
 
@@ -188,14 +193,15 @@ def _keep(
 
 
 def to_try(url: str, edge: Mapping[str, Any]) -> list[str]:
-    """Commands that work as they are printed, once `photo.jpg` is there."""
+    """The dashboard, and commands that work as they are printed, once `photo.jpg` is there."""
     scheme, _, rest = url.partition("://")
     port = rest.rsplit(":", 1)[1]
     url = f"{scheme}://{bracketed(ANY.get(edge['host'], edge['host']))}:{port}"
     trust = [] if edge["tls_cert"] is None else ["--cacert", str(edge["tls_cert"])]
     task, accuracy = _default(edge)
     asked = f"{url}/v1/classify?accuracy={accuracy:g}"
-    lines = [
+    lines = [f"dashboard: {url}/"] if edge["dashboard"] else []
+    lines += [
         f"try: {shlex.join(['curl', *trust])} --data-binary @photo.jpg '{asked}'",
     ]
     if task == DRAWN:

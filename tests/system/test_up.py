@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +213,7 @@ def test_what_it_prints_works_as_printed_and_options_reach_the_edge(tmp_path: Pa
     )
     try:
         assert process.stdout is not None and process.stderr is not None
+        board = next(line for line in process.stdout if line.startswith("dashboard: "))
         printed = next(line for line in process.stdout if line.startswith("try: "))
         command = printed.removeprefix("try: ").strip()
         done = subprocess.run(
@@ -219,6 +221,9 @@ def test_what_it_prints_works_as_printed_and_options_reach_the_edge(tmp_path: Pa
         )
         assert json.loads(done.stdout)["label"] == "red", (printed, done.stderr)
         url = command.rsplit("'", 2)[1].partition("/v1/")[0]
+        assert board.removeprefix("dashboard: ").strip() == f"{url}/"
+        with urllib.request.urlopen(f"{url}/", timeout=60) as page:
+            assert page.headers["Content-Type"].startswith("text/html")
         with Client(url) as client, pytest.raises(HawkVisionError, match="5000"):
             client.classify(b"x" * 5001)
         with Client(url) as client, pytest.raises(HawkVisionError):

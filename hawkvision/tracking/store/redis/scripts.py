@@ -160,6 +160,16 @@ return 1
 All are read to be counted: HLEN is not among the rights that operators were told to give.
 """
 
+PUT_NOTE = """
+local noted = redis.call('HGETALL', KEYS[1])
+if redis.call('HGET', KEYS[1], ARGV[1]) or #noted / 2 < tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
+end
+return 1
+"""
+"""KEYS: a subject's notes. ARGV: an agent, what it says, how many agents may, for how long."""
+
 PUT = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0 end
 for field = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[field], ARGV[field + 1]) end

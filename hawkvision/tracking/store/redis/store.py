@@ -33,7 +33,15 @@ from hawkvision.tracking.records import (
     to_json,
 )
 from hawkvision.tracking.store.access import StoreAccess
-from hawkvision.tracking.store.bound import FORGOTTEN_S, MOST_APPS, MOST_KEYS, bounded, no_room_for
+from hawkvision.tracking.store.bound import (
+    FORGOTTEN_S,
+    MOST_APPS,
+    MOST_KEYS,
+    MOST_NOTES,
+    NOTED_S,
+    bounded,
+    no_room_for,
+)
 from hawkvision.tracking.store.buckets import RESOLUTIONS, finest, places
 from hawkvision.tracking.store.fresh import PAGES
 from hawkvision.tracking.store.redis import scripts
@@ -277,6 +285,17 @@ class RedisStore:
         key = self._of(task, "claim", request_id)
         [taken] = await self._servers.ask(key, ("SET", key, 1, "NX", "PX", int(ttl_s * 1e3)))
         return bool(taken)
+
+    async def put_note(self, subject: str, agent_id: str, text: str) -> None:
+        """See `Store.put_note`."""
+        key = self._of(subject, "notes")
+        await self._run(scripts.PUT_NOTE, [key], agent_id, text, MOST_NOTES, int(NOTED_S))
+
+    async def notes(self, subject: str) -> dict[str, str]:
+        """See `Store.notes`."""
+        key = self._of(subject, "notes")
+        [found] = await self._servers.ask(key, ("HGETALL", key))
+        return {agent.decode(): text.decode() for agent, text in found.items()}
 
     async def secret(self, proposed: bytes) -> bytes:
         """See `Store.secret`."""
