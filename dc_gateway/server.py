@@ -26,10 +26,10 @@ from hawkvision.serving.batch_runner import BatchRunner
 from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.control import IndexOnly
 from hawkvision.serving.grpc.door import Door
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
+from hawkvision.serving.quota import Quota
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.upstreams.groups import parse_groups

@@ -26,9 +26,9 @@ from hawkvision.serving.claims import Claim, Priority
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.grpc.entrance import Call
 from hawkvision.serving.grpc.inference import InferenceService
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.pixels import PngOf
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.quota import Quota
 
 UNREAD = "unread"
 """In place of a priority."""

@@ -9,7 +9,6 @@ from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.gateways import GatewayRoutes
@@ -17,12 +16,13 @@ from edge_agent.http.health import HealthRoutes
 from edge_agent.http.inference import InferenceRoutes
 from edge_agent.http.power import PowerRoutes
 from edge_agent.http.repository import RepositoryRoutes
-from edge_agent.http.routes import Entrance, Route
 from edge_agent.http.tasks import TaskRoutes
 from edge_agent.metrics import AgentMetrics
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.power import PowerSampler
 from hawkvision.serving.control import ModelControl
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.routes import Entrance, Route
 
 
 class Parts(Protocol):

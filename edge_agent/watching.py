@@ -10,14 +10,14 @@ from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.fleet.gauges import gauges_of
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.connections import Book
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.connections import Book
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.reloading import Reloader

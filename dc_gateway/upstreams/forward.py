@@ -23,7 +23,7 @@ from hawkvision.errors import DeadlineExceeded, HawkVisionError, InvalidRequest,
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from hawkvision.serving.grpc.entrance import Call
-from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.quota import Quota
 from hawkvision.serving.upstreams.balancer import Balancer, BalancerSettings, Lease, Unavailable
 from hawkvision.serving.upstreams.ejection import EjectionSettings
 from hawkvision.serving.upstreams.endpoint import Model

@@ -30,8 +30,8 @@ from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.control import IndexOnly
 from hawkvision.serving.grpc.entrance import Call, told
 from hawkvision.serving.grpc.peers import parse_peer
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.quota import Quota
 from hawkvision.serving.reloading import Hooks, Reloader
 
 Reply = TypeVar("Reply", bound=Message)

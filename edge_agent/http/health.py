@@ -8,9 +8,9 @@ from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from edge_agent.http.describe import describe_server
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Entrance, Route
-from edge_agent.shared import Shared
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Entrance, Route
+from hawkvision.serving.shared import Shared
 
 _SCRAPE_GAP_S = 0.1
 """Between the beginnings of two scrapes; who asks meanwhile shares the next one."""

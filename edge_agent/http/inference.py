@@ -13,10 +13,7 @@ from aiohttp import web
 from edge_agent.classify import Classifier, Request
 from edge_agent.http.answering import answers_to, encoded
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader, Claim
 from edge_agent.http.describe import describe_model, model_of
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Entrance, Route
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
 from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
@@ -26,6 +23,9 @@ from hawkvision.errors import InvalidRequest, UnknownTask
 from hawkvision.oip.messages import InferReply, InferRequest
 from hawkvision.oip.pictures import pictures_of
 from hawkvision.oip.rest import LENGTH, check_outputs, parse_infer, write_reply
+from hawkvision.serving.http.bodies import BodyReader, Claim
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Entrance, Route
 
 _TASK = "/v2/models/{task}"
 _VERSION = f"{_TASK}/versions/{{version}}"

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Entrance, Route, Scope
-from edge_agent.shared import AtOnce
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving.control import ModelControl, VersionState
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Entrance, Route, Scope
+from hawkvision.serving.shared import AtOnce
 
 _AT_ONCE = 8
 _DRAINING = "the agent is draining"

@@ -16,12 +16,12 @@ from hawkvision.serving.grpc import health, inference, reflection
 from hawkvision.serving.grpc.entrance import Entrance, EntranceLimits, Method
 from hawkvision.serving.grpc.health import Health
 from hawkvision.serving.grpc.inference import InferenceService
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.grpc.reception import Reception
 from hawkvision.serving.grpc.reflection import Reflection
 from hawkvision.serving.grpc.stream_book import StreamLimits
 from hawkvision.serving.grpc.streams import StreamMethod, Streams
 from hawkvision.serving.grpc.transport import TransportLimits, server_options
+from hawkvision.serving.quota import Quota
 
 _PATIENCE_S = 0.25
 """So long a message may be on its way while others wait for its place."""

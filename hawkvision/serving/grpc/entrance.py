@@ -28,10 +28,11 @@ from hawkvision.errors import (
 )
 from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.serving.grpc.held import Held
-from hawkvision.serving.grpc.peers import Peer, parse_peer
-from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.peers import parse_peer
 from hawkvision.serving.grpc.reception import Arrival, Reception
 from hawkvision.serving.grpc.status import Status, status_of
+from hawkvision.serving.peers import Peer
+from hawkvision.serving.quota import Quota
 
 _log = logging.getLogger(__name__)
 Request = TypeVar("Request", bound=Message)

@@ -26,8 +26,8 @@ from hawkvision.serving.grpc.entrance import (
     told,
 )
 from hawkvision.serving.grpc.peers import parse_peer
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.grpc.status import Status
+from hawkvision.serving.quota import Quota
 
 SERVICE = "grpc.health.v1.Health"
 

@@ -1,23 +1,11 @@
-"""Who calls: a connection, and the address that it comes from."""
+"""Who calls, as gRPC says it."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import unquote
 
-from hawkvision.serving.peers import LOOPBACK, peer_of
-
-
-class Peer(NamedTuple):
-    """`connection` is told apart from every other open one; `address` groups a host's connections.
-
-    Connections from this machine are each an address of their own: behind a local proxy all
-    clients come from here.
-    """
-
-    connection: str
-    address: str
+from hawkvision.serving.peers import Peer, peer_at
 
 
 @lru_cache(maxsize=4096)
@@ -30,5 +18,4 @@ def parse_peer(text: str) -> Peer:
     host = rest.rpartition(":")[0].strip("[]")
     if family not in ("ipv4", "ipv6"):
         return Peer(text, text)
-    peer = peer_of(host)
-    return Peer(text, text if peer == LOOPBACK else peer)
+    return peer_at(text, host)

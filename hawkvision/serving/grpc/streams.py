@@ -19,9 +19,10 @@ from google.protobuf.message import Message
 
 from hawkvision.errors import DeadlineExceeded, LimitReached, ShuttingDown
 from hawkvision.serving.grpc.entrance import Call, Context, Entrance, metadata_of, parse, told
-from hawkvision.serving.grpc.peers import Peer, parse_peer
+from hawkvision.serving.grpc.peers import parse_peer
 from hawkvision.serving.grpc.status import Status, status_of
 from hawkvision.serving.grpc.stream_book import StreamBook, StreamLimits, StreamSeat
+from hawkvision.serving.peers import Peer
 
 _ENDS_WITH_AN_ERROR = "triton_grpc_error"
 """Request metadata, Triton's: `true` makes the first error the status of the whole stream."""

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from edge_agent.agent import Agent
-from edge_agent.http import connection
 from edge_agent.http.fast_path import FastPath
+from hawkvision.serving.http import connection
 from tests.edge_agent.agents import Reply, exchange, read_reply, request, started
 from tests.models import coloured_jpeg
 

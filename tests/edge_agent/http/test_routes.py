@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from edge_agent.agent import Agent
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.routes import Entrance, Handler, Route, Scope, application
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded
+from hawkvision.serving.http.routes import Entrance, Handler, Route, Scope, application
 from tests.edge_agent.agents import Reply, exchange, request, started
 from tests.models import coloured_jpeg
 
@@ -133,7 +133,7 @@ async def raised(error: Exception) -> tuple[Reply, AgentMetrics]:
 
 async def served(handler: Handler) -> tuple[Reply, AgentMetrics]:
     metrics = AgentMetrics()
-    entrance = Entrance(AppKeys(None), metrics)
+    entrance = Entrance(AppKeys(None), metrics.refused)
     app = application([Route("GET", "/x", handler)], entrance)
     async with TestClient(TestServer(app)) as client, client.get("/x") as reply:
         headers = {name.lower(): value for name, value in reply.headers.items()}
