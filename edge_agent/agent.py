@@ -20,6 +20,7 @@ from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
+from edge_agent.grpc.servicer import EdgeServicer
 from edge_agent.http.auth import AppKeys
 from edge_agent.http.crew_control import LOAD, UNLOAD, CrewControl
 from edge_agent.http.fast_path import FastPath
@@ -49,6 +50,7 @@ from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.claims import Priority
 from hawkvision.serving.control import ModelControl
+from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyReader, Bytes
 from hawkvision.serving.http.connections import Book
 from hawkvision.serving.http.door import DoorParts, HttpDoor
@@ -159,9 +161,10 @@ class Agent:
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics.refused)
         self.power = PowerSampler.of_machine()
-        self.rpc = door_of(
-            config, self.classifier, self._control(), self.keys, self.metrics, place is not None
+        self.service: InferenceService = EdgeServicer(
+            self.classifier, self._control(), self.keys, config.max_batch, self.metrics.refused
         )
+        self.rpc = door_of(config, self.service, self.tasks, shared=place is not None)
         self.routes = self._table()
         self.door = HttpDoor(
             application(self.routes, self.entrance, "POST images to /v1/classify."),
@@ -183,7 +186,7 @@ class Agent:
         streams = self._of_streams
         if self.siblings is not None:
             streams = self.siblings.of_streams(streams)
-        return [*routes_of(self, self._control(), self._scrape), *streams]
+        return [*routes_of(self, self._scrape), *streams]
 
     # New versions.
 
@@ -302,7 +305,7 @@ class Agent:
 
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
-        self.entrance.draining = True
+        self.entrance.draining = self.service.draining = True
         if self.rpc is not None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._drain_http())

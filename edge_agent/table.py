@@ -12,17 +12,17 @@ from edge_agent.http.auth import AppKeys
 from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.gateways import GatewayRoutes
-from edge_agent.http.health import HealthRoutes
-from edge_agent.http.inference import InferenceRoutes
 from edge_agent.http.power import PowerRoutes
-from edge_agent.http.repository import RepositoryRoutes
 from edge_agent.http.tasks import TaskRoutes
 from edge_agent.metrics import AgentMetrics
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.power import PowerSampler
-from hawkvision.serving.control import ModelControl
+from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyReader
-from hawkvision.serving.http.routes import Entrance, Route
+from hawkvision.serving.http.inference import InferenceRoutes
+from hawkvision.serving.http.repository import RepositoryRoutes
+from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.server import ServerRoutes
 
 
 class Parts(Protocol):
@@ -35,20 +35,18 @@ class Parts(Protocol):
     upstream: GrpcUpstream
     bodies: BodyReader
     keys: AppKeys
-    entrance: Entrance
+    service: InferenceService
     power: PowerSampler
 
 
-def routes_of(
-    agent: Parts, control: ModelControl, scrape: Callable[[], Awaitable[bytes]]
-) -> list[Route]:
-    """`control` is what loads and unloads tasks, `scrape` gives the metrics."""
+def routes_of(agent: Parts, scrape: Callable[[], Awaitable[bytes]]) -> list[Route]:
+    """`scrape` gives the metrics."""
     return [
         *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics, agent.keys).table(),
         *TaskRoutes(agent.classifier, agent.config.delta).table(),
-        *HealthRoutes(scrape, agent.entrance).table(),
-        *InferenceRoutes(agent.classifier, agent.bodies, agent.keys, agent.entrance).table(),
-        *RepositoryRoutes(control, agent.bodies, agent.entrance).table(),
+        *ServerRoutes(agent.service, scrape).table(),
+        *InferenceRoutes(agent.service, agent.bodies).table(),
+        *RepositoryRoutes(agent.service, agent.bodies).table(),
         *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.keys).table(),
         *PowerRoutes(agent.power).table(),
         *GatewayRoutes(agent.upstream).table(),

@@ -22,6 +22,7 @@ from hawkvision.serving.grpc.entrance import Call, Context, Entrance, metadata_o
 from hawkvision.serving.grpc.peers import parse_peer
 from hawkvision.serving.grpc.status import Status, status_of
 from hawkvision.serving.grpc.stream_book import StreamBook, StreamLimits, StreamSeat
+from hawkvision.serving.in_time import in_time
 from hawkvision.serving.peers import Peer
 
 _ENDS_WITH_AN_ERROR = "triton_grpc_error"
@@ -208,7 +209,8 @@ class _Stream:
                 request = parse(self._method.request, plain, self._method.check)
                 del raw, plain
                 call = Call(self._peer, most, self._metadata)
-                return await entrance.in_time(self._method.answer(request, call), most)
+                answer = self._method.answer(request, call)
+                return await in_time(answer, most, entrance.deadline_s)
         except Exception as error:
             status = told(error)
             return status if self._strict else self._method.refuse(request, status)

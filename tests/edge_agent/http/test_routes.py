@@ -169,7 +169,7 @@ async def test_a_fault_of_ours_is_500_and_an_unforeseen_one_tells_nothing(
 
 
 async def test_while_draining_connections_close_after_their_answer(agent: Agent) -> None:
-    agent.entrance.draining = True
+    agent.entrance.draining = agent.service.draining = True
     reply = await exchange(agent, request("GET", "/v2/health/ready"))
     assert (reply.status, reply.headers["connection"]) == (503, "close")
     assert (await exchange(agent, request("GET", "/v2/health/live"))).status == 200
