@@ -15,7 +15,8 @@ from hawkvision.repository import shipped_repository
 class GatewayConfig:
     """Settings; times in seconds.
 
-    `tasks` empty means every task of the repository. On `metrics_port` (None: nowhere) the same
+    `tasks` empty means every task of the repository. On `http_port` (None: nowhere) the same host
+    answers the protocol over REST, and `GET /metrics`. On `metrics_port` (None: nowhere) the same
     host answers `GET /metrics`. `max_queue` counts images that wait for a
     thread, `max_images` those of one request. With `processes`, as many worker processes compute
     in place of `threads`; one that says nothing for `process_grace_s` after a deadline is killed.
@@ -49,6 +50,7 @@ class GatewayConfig:
 
     host: str = "127.0.0.1"
     port: int = 8001
+    http_port: int | None = None
     metrics_port: int | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)

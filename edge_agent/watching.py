@@ -18,6 +18,7 @@ from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.connections import Book
+from hawkvision.serving.http.metrics import PortCollector
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.reloading import Reloader
@@ -70,18 +71,7 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         lambda: totals.advice,
     )
     counts("hawkvision_streams_ended", "Lossy streams ended.", "reason", lambda: totals.ended)
-    counts(
-        "hawkvision_connections_refused",
-        "HTTP connections refused: no room in total, for a peer, or no descriptor.",
-        "reason",
-        lambda: agent.connections.refused,
-    )
-    counts(
-        "hawkvision_connections_ended",
-        "HTTP connections that the agent ended before their clients did.",
-        "reason",
-        lambda: agent.connections.ended,
-    )
+    agent.metrics.registry.register(PortCollector(agent.connections, agent.bodies))
     agent.metrics.registry.register(VersionCollector(agent.versions))
     for name, local in agent.tasks.items():
         show(agent.metrics, name, local)
@@ -93,8 +83,6 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
             lambda: agent.streams.unknown,
         ),
         ("queue_images", "Images waiting or at work.", lambda: agent.pool.pending),
-        ("connections", "HTTP connections open.", lambda: agent.connections.open),
-        ("body_bytes", "Bytes of request bodies held.", lambda: agent.bodies.held),
         (
             "gateway_breaker_open",
             "1 while escalations are held back.",

@@ -35,6 +35,18 @@ class Keys(Protocol):
         ...
 
 
+class Anybody:
+    """Keys of a service that has none: everybody may do everything."""
+
+    def caller(self, authorization: str | None) -> Caller:
+        """See `Keys`."""
+        return self
+
+    def check(self, app: str) -> None:
+        """See `Caller`."""
+        return
+
+
 _CALLER: ContextVar[Caller] = ContextVar("caller")
 """Of the request that the current task answers; aiohttp has a task for each."""
 
