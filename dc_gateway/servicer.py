@@ -108,6 +108,22 @@ class InferenceServicer(InferenceService):
             return await elsewhere.metadata(request, call)
         return await super().model_metadata(request, call)
 
+    async def model_config(
+        self, request: messages.ModelConfigRequest, call: Call
+    ) -> messages.ModelConfigResponse:
+        """See `InferenceService`. Raises UpstreamUnavailable too."""
+        if (elsewhere := self._is_elsewhere(request.name)) is not None:
+            return await elsewhere.config(request, call)
+        return await super().model_config(request, call)
+
+    async def model_statistics(
+        self, request: messages.ModelStatisticsRequest, call: Call
+    ) -> messages.ModelStatisticsResponse:
+        """See `InferenceService`; without a name, of the models here. As `model_config`."""
+        if request.name and (elsewhere := self._is_elsewhere(request.name)) is not None:
+            return await elsewhere.statistics(request, call)
+        return await super().model_statistics(request, call)
+
     def _model(self, name: str, version: str) -> LargeModel:
         """The model that serves `name`, or its `version` where that is resident.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.registry import Collector
@@ -35,10 +35,14 @@ class Parts(Protocol):
     pool: WorkerPool
     runner: BatchRunner
     servicer: InferenceServicer
-    versions: Reloader[object]
+    versions: Reloader[Any]
     processes: set[Processes]
     forward: Forward | None
-    rest: Port | None
+
+    @property
+    def rest(self) -> Port | None:
+        """Its HTTP port."""
+        ...
 
 
 def registry_of(gateway: Parts, power: PowerSampler, *, processes: bool) -> CollectorRegistry:

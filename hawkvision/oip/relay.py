@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.messages import InferReply, InferRequest, OutputTensor
 from hawkvision.oip.protobuf import parse_parameters, say_parameters
@@ -37,6 +38,13 @@ def message_of(model: str, version: str, asked: InferRequest) -> messages.ModelI
 
 def reply_of(reply: messages.ModelInferResponse) -> InferReply:
     """What a server answered. Raises ValueError for what cannot be read."""
+    try:
+        return _read(reply)
+    except InvalidRequest as error:  # nobody asked for that
+        raise ValueError(error.message) from error
+
+
+def _read(reply: messages.ModelInferResponse) -> InferReply:
     outputs = []
     for index, one in enumerate(reply.outputs):
         raws = reply.raw_output_contents

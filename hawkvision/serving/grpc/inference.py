@@ -130,7 +130,7 @@ class InferenceService(ABC):
         """Those with many requests and a reply to each, by name."""
         return {
             "ModelStreamInfer": StreamMethod(
-                messages.ModelInferRequest, self._answer_one, _refuse_one, check_infer
+                messages.ModelInferRequest, self.answer_one, refuse_one, check_infer
             )
         }
 
@@ -226,15 +226,16 @@ class InferenceService(ABC):
         if not request.model_name:
             raise InvalidRequest("no model is named", hint="Set model_name.")
 
-    async def _answer_one(
+    async def answer_one(
         self, request: messages.ModelInferRequest, call: Call
     ) -> messages.ModelStreamInferResponse:
+        """The reply to one request of a stream. Raises as `model_infer`."""
         reply = await self.model_infer(request, call)
         reply.parameters[_FINAL].bool_param = True
         return messages.ModelStreamInferResponse(infer_response=reply)
 
 
-def _refuse_one(
+def refuse_one(
     request: messages.ModelInferRequest | None, status: Status
 ) -> messages.ModelStreamInferResponse:
     """What a stream says of a request that has no answer; it names the request where it can."""
