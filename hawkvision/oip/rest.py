@@ -27,6 +27,9 @@ LENGTH = "Inference-Header-Content-Length"
 MAX_JSON = 1024 * 1024
 """Bytes; parsed, JSON takes some twenty times its size."""
 
+MOST_LISTED = 1024 * 1024
+"""Values of a reply's tensor as JSON; each takes some fifty bytes on its way."""
+
 _MAX_ID = 1024
 _BINARY = "binary_data_size"
 _SHARED = "shared_memory_region"
@@ -220,6 +223,8 @@ def check_outputs(request: InferRequest, known: Any) -> None:
 
 
 def _listed(tensor: OutputTensor) -> list[Any]:
+    if tensor.values.size > MOST_LISTED:
+        raise _not_json(tensor.name, f"more than {MOST_LISTED} values")
     flat = tensor.values.reshape(-1)
     if tensor.datatype == "BYTES":
         try:

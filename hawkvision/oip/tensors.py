@@ -6,7 +6,7 @@ Source: Open Inference Protocol v2, "Tensor Data Types"; BF16 is Triton's, and n
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,6 @@ _TYPES = {
     "FP64": "<f8",
     BF16: "<u2",
 }
-_DEEPEST = 8
 
 
 def pack(tensor: OutputTensor) -> bytes:
@@ -47,7 +46,7 @@ def unpack(
 ) -> npt.NDArray[Any]:
     """A tensor from its bytes or, where those are None, from its elements.
 
-    Raises ValueError where they do not fit.
+    Raises ValueError where they do not fit, and InvalidRequest for BYTES that end early.
     """
     if datatype == "BYTES":
         texts = list(typed) if raw is None else unpack_bytes(raw)
@@ -65,52 +64,51 @@ def unpack(
 def pack_input(tensor: InputTensor) -> bytes:
     """The elements of a tensor of any request, checked where they came as JSON.
 
-    Raises InvalidRequest.
+    There they are flat, or nested as the shape is. Raises InvalidRequest.
     """
     if tensor.raw is not None:
         return bytes(tensor.raw)
-    found = list(_flat(tensor.data or (), 0))
-    if len(found) != math.prod(tensor.shape):
-        raise InvalidRequest(
-            f"shape {list(tensor.shape)} needs {math.prod(tensor.shape)} values, "
-            f"{len(found)} were sent"
-        )
     if tensor.datatype == "BYTES":
-        return pack_bytes([one.encode() if isinstance(one, str) else one for one in _texts(found)])
-    kind = _TYPES.get(tensor.datatype)
-    if kind is None or tensor.datatype == BF16:
+        return pack_bytes(_texts(_array(tensor, np.object_)))
+    name = _TYPES.get(tensor.datatype)
+    if name is None or tensor.datatype == BF16:
         raise InvalidRequest(
             f"JSON has no datatype {tensor.datatype[:20]!r}", hint="Send binary data."
         )
-    return _numbers(found, np.dtype(kind), tensor.datatype).tobytes()
+    found, kind = _array(tensor, None), np.dtype(name)
+    if not _fits(found, kind):
+        raise InvalidRequest(f"data holds what is no {tensor.datatype}")
+    with np.errstate(over="ignore"):
+        return found.astype(kind).tobytes()
 
 
-def _flat(data: Sequence[Any], depth: int) -> Iterator[Any]:
-    if depth > _DEEPEST:
-        raise InvalidRequest("data is nested more deeply than any shape")
-    for one in data:
-        if isinstance(one, list):
-            yield from _flat(one, depth + 1)
-        else:
-            yield one
-
-
-def _texts(found: list[Any]) -> list[str | bytes]:
-    if not all(isinstance(one, str | bytes) for one in found):
-        raise InvalidRequest("BYTES data holds texts")
+def _array(tensor: InputTensor, kind: type[np.object_] | None) -> npt.NDArray[Any]:
+    try:
+        found: npt.NDArray[Any] = np.array(tensor.data or (), kind)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest("data is nested as no tensor is") from error
+    if found.shape not in ((math.prod(tensor.shape),), tensor.shape):
+        raise InvalidRequest(
+            f"data of shape {list(found.shape[:8])} is not of shape {list(tensor.shape)}",
+            hint="Send the elements flat, or nested as the shape is.",
+        )
     return found
 
 
-def _numbers(found: list[Any], kind: np.dtype[Any], datatype: str) -> npt.NDArray[Any]:
-    """Raises InvalidRequest for what is not of this kind, or does not fit into it."""
-    wanted = {"b": bool, "f": int | float}.get(kind.kind, int)
-    fits = all(
-        isinstance(one, wanted) and isinstance(one, bool) == (kind.kind == "b") for one in found
-    )
-    if fits and found and kind.kind in "iu":
-        limits = np.iinfo(kind)
-        fits = limits.min <= min(found) and max(found) <= limits.max
-    if not fits:
-        raise InvalidRequest(f"data holds what is no {datatype}")
-    with np.errstate(over="ignore"):
-        return np.array(found, kind)
+def _texts(found: npt.NDArray[np.object_]) -> list[bytes]:
+    texts: list[str | bytes] = found.ravel().tolist()
+    if not all(isinstance(one, str | bytes) for one in texts):
+        raise InvalidRequest("BYTES data holds texts")
+    return [one.encode() if isinstance(one, str) else one for one in texts]
+
+
+def _fits(found: npt.NDArray[Any], kind: np.dtype[Any]) -> bool:
+    """Whether these elements are of this kind; a whole number is a fraction too."""
+    if not found.size:
+        return True
+    if kind.kind == "f":
+        return found.dtype.kind in "iuf"
+    if kind.kind == "b" or found.dtype.kind not in "iu":
+        return found.dtype.kind == kind.kind
+    limits = np.iinfo(kind)
+    return limits.min <= int(found.min()) and int(found.max()) <= limits.max

@@ -35,6 +35,7 @@ Stack = tuple[str, ...]
 
 _EVERY_S = 0.001
 _WARM_UP_S = 1.5
+_POOL = ("admission", "fair_queue", "job", "lane", "pace", "pool", "promises")
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("network (ONNX Runtime)", ("hawkvision/rungs.py:outputs",)),
     ("softmax and prediction", ("hawkvision/rungs.py:predict",)),
@@ -68,9 +69,12 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("hawkvision/serving/http/connection.py:says", "aiohttp/web_protocol.py:finish_response"),
     ),
     ("rest of the fast path", ("edge_agent/http/fast_path.py:",)),
-    ("pool", ("hawkvision/serving/",)),
+    ("pool", tuple(f"hawkvision/serving/{name}.py:" for name in _POOL)),
     ("request from the socket (aiohttp)", ("hawkvision/serving/http/connection.py:data_received",)),
-    ("rest of HTTP (aiohttp, routes)", ("aiohttp/", "edge_agent/http/")),
+    (
+        "rest of HTTP (aiohttp, routes)",
+        ("aiohttp/", "edge_agent/http/", "hawkvision/serving/http/"),
+    ),
 )
 """A sample counts for the first part of which its stack has a call."""
 

@@ -13,7 +13,7 @@ from hawkvision.oip.messages import InferReply, InferRequest, OutputTensor
 from hawkvision.oip.plain import plain
 from hawkvision.oip.protobuf import parse_request, write_reply
 from hawkvision.oip.relay import message_of, reply_of
-from hawkvision.oip.rest import parse_infer
+from hawkvision.oip.rest import MOST_LISTED, parse_infer
 from hawkvision.oip.rest import write_reply as write_rest
 
 
@@ -89,6 +89,15 @@ def test_bytes_that_are_no_text_are_asked_for_as_binary_data() -> None:
         write_rest(replies(), InferRequest(()))
     body, length = write_rest(replies(), InferRequest((), binary=True))
     assert length is not None and body.endswith(b"\1\0\0\0a\1\0\0\0\xff")
+
+
+def test_a_tensor_too_large_for_json_is_asked_for_as_binary_data() -> None:
+    values = np.zeros(MOST_LISTED + 1, np.int8)
+    reply = InferReply("m", "1", (OutputTensor("x", "INT8", values),))
+    with pytest.raises(InvalidRequest, match="more than 1048576 values"):
+        write_rest(reply, InferRequest(()))
+    body, length = write_rest(reply, InferRequest((), binary=True))
+    assert length is not None and len(body) - length == MOST_LISTED + 1
 
 
 def test_bfloats_cross_as_bytes_alone() -> None:

@@ -85,6 +85,9 @@ def test_text_in_json_is_its_utf_8() -> None:
         ("BF16", (1,), [1]),
         ("COMPLEX", (1,), [1]),
         ("FP32", (1,), [[[[[[[[[[1.0]]]]]]]]]]),
+        ("FP32", (2, 2), [[1.0, 2.0], [3.0]]),
+        ("FP32", (4,), [[1.0, 2.0], [3.0, 4.0]]),
+        ("INT64", (2,), [-1, 2**63]),
     ],
 )
 def test_json_that_is_no_such_tensor_is_refused(
