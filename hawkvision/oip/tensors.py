@@ -68,47 +68,49 @@ def pack_input(tensor: InputTensor) -> bytes:
     """
     if tensor.raw is not None:
         return bytes(tensor.raw)
-    if tensor.datatype == "BYTES":
-        return pack_bytes(_texts(_array(tensor, np.object_)))
-    name = _TYPES.get(tensor.datatype)
-    if name is None or tensor.datatype == BF16:
-        raise InvalidRequest(
-            f"JSON has no datatype {tensor.datatype[:20]!r}", hint="Send binary data."
-        )
-    found, kind = _array(tensor, None), np.dtype(name)
-    if not _fits(found, kind):
-        raise InvalidRequest(f"data holds what is no {tensor.datatype}")
-    with np.errstate(over="ignore"):
-        return found.astype(kind).tobytes()
-
-
-def _array(tensor: InputTensor, kind: type[np.object_] | None) -> npt.NDArray[Any]:
-    try:
-        found: npt.NDArray[Any] = np.array(tensor.data or (), kind)
-    except (ValueError, OverflowError) as error:
-        raise InvalidRequest("data is nested as no tensor is") from error
+    found = elements_of(tensor.data or ())
     if found.shape not in ((math.prod(tensor.shape),), tensor.shape):
         raise InvalidRequest(
             f"data of shape {list(found.shape[:8])} is not of shape {list(tensor.shape)}",
             hint="Send the elements flat, or nested as the shape is.",
         )
-    return found
+    flat: list[Any] = found.ravel().tolist()
+    if tensor.datatype == "BYTES":
+        return pack_bytes(_texts(flat))
+    name = _TYPES.get(tensor.datatype)
+    if name is None or tensor.datatype == BF16:
+        raise InvalidRequest(
+            f"JSON has no datatype {tensor.datatype[:20]!r}", hint="Send binary data."
+        )
+    kind = np.dtype(name)
+    if not _fits(flat, kind):
+        raise InvalidRequest(f"data holds what is no {tensor.datatype}")
+    with np.errstate(over="ignore"):
+        return np.array(flat, kind).tobytes()
 
 
-def _texts(found: npt.NDArray[np.object_]) -> list[bytes]:
-    texts: list[str | bytes] = found.ravel().tolist()
-    if not all(isinstance(one, str | bytes) for one in texts):
+def elements_of(data: Sequence[Any]) -> npt.NDArray[np.object_]:
+    """What JSON holds, nested as it is, each element as it is.
+
+    numpy is not left to find a type: of texts it would make an array as wide as the longest.
+    Raises InvalidRequest.
+    """
+    try:
+        return np.array(data, np.object_)
+    except ValueError as error:
+        raise InvalidRequest("data is nested as no tensor is") from error
+
+
+def _texts(flat: list[Any]) -> list[bytes]:
+    if not all(isinstance(one, str | bytes) for one in flat):
         raise InvalidRequest("BYTES data holds texts")
-    return [one.encode() if isinstance(one, str) else one for one in texts]
+    return [one.encode() if isinstance(one, str) else one for one in flat]
 
 
-def _fits(found: npt.NDArray[Any], kind: np.dtype[Any]) -> bool:
+def _fits(flat: list[Any], kind: np.dtype[Any]) -> bool:
     """Whether these elements are of this kind; a whole number is a fraction too."""
-    if not found.size:
-        return True
-    if kind.kind == "f":
-        return found.dtype.kind in "iuf"
-    if kind.kind == "b" or found.dtype.kind not in "iu":
-        return found.dtype.kind == kind.kind
+    kinds = set(map(type, flat))
+    if kind.kind not in "iu":
+        return kinds <= ({bool} if kind.kind == "b" else {int, float})
     limits = np.iinfo(kind)
-    return limits.min <= int(found.min()) and int(found.max()) <= limits.max
+    return kinds <= {int} and (not flat or (limits.min <= min(flat) and max(flat) <= limits.max))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from hawkvision.errors import InvalidRequest
-from hawkvision.oip.messages import InputTensor, OutputTensor
+from hawkvision.oip.messages import InferRequest, InputTensor, OutputTensor
+from hawkvision.oip.pictures import pictures_of
 from hawkvision.oip.tensors import pack, pack_input, unpack
 
 NUMBERS = {
@@ -104,3 +106,20 @@ def test_any_bytes_are_a_tensor_or_an_error_that_is_expected(datatype: str, raw:
     except (ValueError, InvalidRequest):
         return
     assert found.shape == (2,)
+
+
+@pytest.mark.parametrize("datatype", ["UINT8", "FP32"])
+def test_texts_among_numbers_take_no_more_memory_than_they_are_long(datatype: str) -> None:
+    """As an array of texts each of them would be as wide as the longest: here 1.2 GB."""
+    shape = (1, 100, 100, 3)
+    asked = InputTensor("image", datatype, shape, data=["x" * 10_000] + [""] * 29_999)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequest):
+            pack_input(asked)
+        with pytest.raises(InvalidRequest):
+            pictures_of(InferRequest((asked,)), 1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * 2**20
