@@ -10,7 +10,7 @@ import pytest
 
 from dc_gateway.config import GatewayConfig
 from dc_gateway.rest import connection_limits
-from hawkvision.errors import Overloaded
+from hawkvision.errors import HawkVisionError, Overloaded
 from hawkvision.images import ImageLimits
 from hawkvision.serving.peers import Peer
 from hawkvision.serving.quota import Quota
@@ -232,3 +232,12 @@ def test_what_grows_counts_as_one_and_other_work_of_its_peer_does_not() -> None:
         quota.hold(peer, 21, 0)
     quota.release(peer, 30)
     assert quota.held == 0
+
+
+async def test_a_port_that_is_taken_is_named_with_its_option(serve: Serve) -> None:
+    async with serve(http_port=0) as served:
+        taken = served.gateway.http_port
+        with pytest.raises(HawkVisionError, match=f"cannot listen on 127.0.0.1:{taken}") as error:
+            async with serve(http_port=taken):
+                pass
+    assert "--http-port" in error.value.hint
