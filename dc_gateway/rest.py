@@ -6,24 +6,28 @@ Its bodies count among the bytes that gRPC's messages hold, its images and calls
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 
+from aiohttp import web
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from dc_gateway.config import GatewayConfig
 from hawkvision.serving import descriptors
+from hawkvision.serving.grpc.door import Door
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyLimits, BodyReader
+from hawkvision.serving.http.calls import Callers
 from hawkvision.serving.http.connections import Book, ConnectionLimits
 from hawkvision.serving.http.door import DoorParts, HttpDoor
 from hawkvision.serving.http.inference import InferenceRoutes
 from hawkvision.serving.http.metrics import PortCollector
 from hawkvision.serving.http.repository import RepositoryRoutes
-from hawkvision.serving.http.routes import Anybody, Entrance, application
+from hawkvision.serving.http.routes import Anybody, Entrance, Route, application
 from hawkvision.serving.http.server import ServerRoutes
-from hawkvision.serving.quota import Quota
 
 _LEAST_RATE = 1000.0
 """Bytes a second that a body must bring."""
@@ -35,33 +39,35 @@ _IDLE_S = 75.0
 class RestPort:
     """Listens from `start` to `close`; use it within one event loop.
 
-    `held` bounds the bytes of bodies, together with whatever else holds of it; `errors` counts
-    refusals by code.
+    Bytes and clients are those of the gRPC door `rpc`; `errors` counts refusals by code.
     """
 
     def __init__(
         self,
         config: GatewayConfig,
         service: InferenceService,
-        held: Quota,
+        rpc: Door,
+        tls: ssl.SSLContext | None,
         metrics: Callable[[], Awaitable[bytes]],
     ) -> None:
         self._config = config
         self.errors: Counter[str] = Counter()
-        self.bodies = BodyReader(body_limits(config), held)
+        self.bodies = BodyReader(body_limits(config), rpc.entrance.held_bytes)
         self.connections = Book(connection_limits(config, descriptors.limit()))
         self.entrance = Entrance(Anybody(), self._refused)
-        self.routes = [
-            *ServerRoutes(service, metrics).table(),
-            *InferenceRoutes(service, self.bodies, config.max_deadline_s).table(),
-            *RepositoryRoutes(service, self.bodies).table(),
+        callers = Callers(rpc.clients)
+        routes = [
+            *ServerRoutes(service, metrics, callers).table(),
+            *InferenceRoutes(service, self.bodies, config.max_deadline_s, callers).table(),
+            *RepositoryRoutes(service, self.bodies, callers).table(),
         ]
+        self.routes = [_only_for(callers, route) for route in routes]
         self._door = HttpDoor(
             application(self.routes, self.entrance, "POST to /v2/models/{model}/infer."),
             self.entrance,
             self.connections,
             self._refused,
-            DoorParts(gives_up=True),
+            DoorParts(tls, gives_up=True),
         )
 
     def collectors(self) -> list[Collector]:
@@ -86,6 +92,16 @@ class RestPort:
         """Stop; who still waits for an answer is told that there will be none."""
         await self._door.refuse()
         await self._door.hang_up()
+
+
+def _only_for(callers: Callers, route: Route) -> Route:
+    """The same route, for nobody who may not call at all."""
+
+    async def check(request: web.Request) -> web.StreamResponse:
+        callers.peer(request)
+        return await route.handler(request)
+
+    return replace(route, handler=check)
 
 
 class _Errors(Collector):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from dc_gateway.limits import door_limits
 from dc_gateway.loading import ModelSource, load_all
 from dc_gateway.model import LargeModel
 from dc_gateway.servicer import InferenceServicer
+from dc_gateway.tls import GatewayTls
 from dc_gateway.upstreams.forward import Forward
 from dc_gateway.upstreams.model import RemoteModel
 from dc_gateway.upstreams.processes import Processes
@@ -31,6 +33,7 @@ from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.quota import Quota
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
+from hawkvision.serving.tracing import tracing_of
 from hawkvision.serving.upstreams.groups import parse_groups
 from hawkvision.serving.waiting import Limits
 
@@ -49,6 +52,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
         self._config = config
         self._port = config.port
+        self.tls = GatewayTls(config)
         self._batched: dict[LargeModel, BatchedModel] = {}
         self.processes = set[Processes]()
         self.catalog = Catalog[LargeModel](
@@ -73,7 +77,9 @@ class Gateway:
         self.forward: Forward | None = None
         if config.upstreams:
             groups = parse_groups(config.upstreams)
-            self.forward = Forward(groups, Quota("calls", config.max_calls, share))
+            calls = Quota("calls", config.max_calls, share)
+            self.forward = Forward(groups, calls, self.tls.dialer)
+        self._tracing = tracing_of(config.otlp_endpoint, config.trace_share, "hawkvision-gateway")
         self.servicer = InferenceServicer(
             self.models,
             self.pool,
@@ -84,16 +90,18 @@ class Gateway:
             self.versions if config.changes_models else IndexOnly(self.versions),
             config.limits,
             self.forward,
+            self._tracing,
         )
         self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
-        self.door = Door(self.servicer, models, door_limits(config))
+        self.door = Door(
+            self.servicer, models, door_limits(config), self.tls.server, config.allow_clients
+        )
         self.rest: RestPort | None = None
         if config.http_port is not None:
             from dc_gateway.rest import RestPort  # brings aiohttp
 
-            held = self.door.entrance.held_bytes
-            self.rest = RestPort(config, self.servicer, held, self._scrape)
+            self.rest = RestPort(config, self.servicer, self.door, self._tls_context, self._scrape)
         watched = (config.http_port, config.metrics_port) != (None, None)
         self._power = PowerSampler.of_machine() if watched else None
         self._registry: CollectorRegistry | None = None
@@ -122,7 +130,8 @@ class Gateway:
             self._share(new)
 
     def reload(self) -> None:
-        """Begin to look for new versions of everything that is served."""
+        """Begin to look for new versions of everything that is served, and new certificates."""
+        self.tls.renewal.now()
         self.versions.look()
 
     @property
@@ -155,6 +164,7 @@ class Gateway:
             for rung in model.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
+        self.tls.renewal.start()
         return self._port
 
     async def _start_http(self) -> None:
@@ -168,8 +178,13 @@ class Gateway:
         if self.rest is not None and self.http_port is not None:
             self.http_port = await self.rest.start(self._config.host, self.http_port)
         if self.metrics_port is not None:
-            self._metrics = MetricsPort(registry)
+            self._metrics = MetricsPort(registry, self._tls_context)
             self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
+
+    @property
+    def _tls_context(self) -> ssl.SSLContext | None:
+        """Of its HTTP ports, for all of their life; None in the clear."""
+        return None if self.tls.server is None else self.tls.server.context
 
     async def _scrape(self) -> bytes:
         assert self._registry is not None
@@ -187,6 +202,7 @@ class Gateway:
         """Stop at once; calls in flight are cancelled."""
         if self._looking is not None:
             self._looking.cancel()
+        await self.tls.renewal.close()
         await self.versions.close()
         if self.rest is not None:
             await self.rest.close()
@@ -201,6 +217,8 @@ class Gateway:
             one.close()
         if self._power is not None:
             self._power.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
 
 def _forget(batched: dict[LargeModel, BatchedModel], model: LargeModel) -> None:

@@ -33,6 +33,7 @@ from hawkvision.serving.grpc.inference import Answers, InferenceService
 from hawkvision.serving.pixels import PngOf
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.quota import Quota
+from hawkvision.serving.tracing import Span, Tracing
 
 UNREAD = "unread"
 """In place of a priority."""
@@ -60,8 +61,10 @@ class InferenceServicer(InferenceService):
         control: ModelControl,
         limits: ImageLimits | None = None,
         elsewhere: TaskUpstream | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         super().__init__("hawkvision")
+        self._tracing = tracing
         self._elsewhere = elsewhere
         self._models = models
         self._find = find
@@ -189,15 +192,25 @@ class InferenceServicer(InferenceService):
     ) -> InferReply:
         begun = time.monotonic()
         statistics = self._of(model)
+        span = self._span(call, begun)
         answer = self._infer(model, name, asked, call)
         del asked
         try:
             reply, count = await answer
-        except HawkVisionError:
+        except HawkVisionError as error:
             statistics.failed(time.monotonic() - begun)
+            if span is not None:
+                span.end(time.monotonic(), {"hawkvision.task": model.task.name}, error)
             raise
         statistics.served(time.monotonic() - begun, count)
+        if span is not None:
+            span.end(time.monotonic(), _told(model, count))
         return reply
+
+    def _span(self, call: Call, begun: float) -> Span | None:
+        if self._tracing is None:
+            return None
+        return self._tracing.begin("hawkvision.infer", call.metadata.get("traceparent"), begun)
 
     async def _infer(
         self,
@@ -263,3 +276,11 @@ class InferenceServicer(InferenceService):
         batched.check(question)
         answer = batched.works[question.start]
         return self._pool.submit(answer, question, items=count, deadline=deadline, claim=claim)
+
+
+def _told(model: LargeModel, images: int) -> dict[str, str | int]:
+    return {
+        "hawkvision.task": model.task.name,
+        "hawkvision.version": model.task.version,
+        "hawkvision.images": images,
+    }

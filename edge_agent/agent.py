@@ -6,17 +6,15 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from prometheus_client.exposition import generate_latest
 
 from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
-from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
+from edge_agent.fleet.fleet import Fleet, Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
@@ -33,22 +31,24 @@ from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
 from edge_agent.settings import (
-    audit_settings,
     body_limits,
     connection_limits,
+    fleet_settings,
+    open_the_store,
     stream_settings,
     upstream_settings,
 )
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
-from edge_agent.upstream import Call, GrpcUpstream
+from edge_agent.tls import AgentTls
+from edge_agent.upstream import GrpcUpstream
 from edge_agent.watching import export, follow, watch
 from hawkvision.errors import InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
+from hawkvision.serving.address import bracketed
 from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.catalog import Catalog
-from hawkvision.serving.claims import Priority
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyReader, Bytes
@@ -58,11 +58,9 @@ from hawkvision.serving.http.routes import Entrance, Route, application
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
-from hawkvision.serving.tls import server_context
-from hawkvision.tracking.counts import PROBES
+from hawkvision.serving.tracing import tracing_of
 from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
-from hawkvision.tracking.store.registry import open_store
 
 _log = logging.getLogger(__name__)
 _EXPORT_S = 5.0
@@ -71,8 +69,6 @@ _PUSH_S = 1.0
 
 _REFRESH, _COUNT = "refresh", "count"
 METRICS, METRICS_TEXT = "metrics.take", "metrics.text"
-_ASIDE_S = 2.0
-"""So long an audit or a probe waits for the data center, seconds."""
 
 
 class Agent:
@@ -92,33 +88,34 @@ class Agent:
             )
         self.config = config
         self._place = place
+        self.streams: StreamRegistry
         self.catalog = Catalog[LocalTask]()
         self.versions = Reloader(
             self.catalog,
             LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()}),
-            Hooks(self._prepare, partial(follow, self)),
+            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
         self.tasks = self.catalog.serving
         default = next(iter(self.tasks.values()))
-        self._tls = server_context(config.tls_cert, config.tls_key)
+        self.tls = AgentTls(config)
         self.keys = AppKeys.read(config.app_keys)
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
+        self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
+        self.upstream = GrpcUpstream(
+            config.gateways, config.max_escalations, upstream_settings(config), self.tls.dialer
+        )
+        self.chain = Chain(self.pool, self.upstream)
         self.fleet = Fleet(
             self.tasks,
-            open_store(config.store, most_apps=config.max_apps) if place is None else place.store,
+            self.tls.renews(open_the_store(config) if place is None else place.store),
             Journal(config.journal),
             self.jobs,
-            self._ask_aside,
-            FleetSettings(
-                audit_settings(config.audit_share),
-                control=config.control,
-                tracked=config.store != "off",
-                every_s=config.tracking_interval_s,
-            ),
+            self.chain.aside,
+            fleet_settings(config),
             member=None
             if place is None
             else Membership(place.agent_id, place.key, place.counters, self._tell_refresh),
@@ -136,20 +133,22 @@ class Agent:
                 },
             )
         )
-        self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
-        self.upstream = GrpcUpstream(
-            config.gateways, config.max_escalations, upstream_settings(config)
-        )
-        self.chain = Chain(self.pool, self.upstream)
+        self._tracing = tracing_of(config.otlp_endpoint, config.trace_share, "hawkvision-edge")
         self.classifier = Classifier(
-            self.tasks, self.pool, self.chain, self.metrics, self.fleet, config.deadline_ms
+            self.tasks,
+            self.pool,
+            self.chain,
+            self.metrics,
+            self.fleet,
+            config.deadline_ms,
+            self._tracing,
         )
         self.probes = (
             GoldenProbes(
                 lambda: self.classifier.default,
                 labelled,
                 lambda local, image: self.pool.submit(local.answer, image),
-                self._ask_aside,
+                self.chain.aside,
                 self.fleet.counters.add,
                 self.metrics.probed,
             )
@@ -164,7 +163,9 @@ class Agent:
         self.service: InferenceService = EdgeServicer(
             self.classifier, self._control(), self.keys, config.max_batch, self.metrics.refused
         )
-        self.rpc = door_of(config, self.service, self.tasks, shared=place is not None)
+        self.rpc = door_of(
+            config, self.service, self.tasks, self.tls.server, shared=place is not None
+        )
         self.routes = self._table()
         self.door = HttpDoor(
             application(self.routes, self.entrance, "POST images to /v1/classify."),
@@ -172,7 +173,7 @@ class Agent:
             self.connections,
             self.metrics.refused,
             DoorParts(
-                self._tls,
+                self.tls.context,
                 None if place is None else Handing(place),
                 FastPath(self.classifier, self.bodies, self.keys, self.entrance),
             ),
@@ -196,11 +197,9 @@ class Agent:
             return self.versions
         return CrewControl(self.versions, self.siblings, self._place)
 
-    def _prepare(self, local: LocalTask) -> None:
-        self.streams.prepare(local)
-
     def reload(self) -> None:
-        """Begin to look for new versions of everything that is served."""
+        """Begin to look for new versions of everything that is served, and new certificates."""
+        self.tls.renewal.now()
         self.versions.look()
 
     # Of several workers.
@@ -230,30 +229,21 @@ class Agent:
         with contextlib.suppress(StoreUnavailable):
             await self.fleet.read_apps()
 
-    async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
-        """What the chain above the first rung says of an image that no client waits for."""
-        due = time.monotonic() + _ASIDE_S
-        priority = Priority.PROBE if what == PROBES else Priority.AUDIT
-        found = await self.chain.ask(local, Call(local.task, image, due, what, priority=priority))
-        return found.prediction if found.refused is None else None
-
     @property
     def url(self) -> str:
         """Where clients reach it, e.g. `http://127.0.0.1:8080`; right once it has started."""
-        scheme = "http" if self._tls is None else "https"
-        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-        return f"{scheme}://{host}:{self._port}"
+        scheme = "http" if self.tls.server is None else "https"
+        return f"{scheme}://{bracketed(self.config.host)}:{self._port}"
 
     address = url
 
     @property
     def ready_line(self) -> str:
         """What a process prints when it is ready."""
-        names = ", ".join(self.tasks)
         rpc = "" if self.rpc is None else f"; gRPC on port {self.grpc_port}"
         return (
             f"edge agent ready on {self.url} "
-            f"(tasks: {names}; lossy streams on UDP {self.streams.port}{rpc})"
+            f"(tasks: {', '.join(self.tasks)}; lossy streams on UDP {self.streams.port}{rpc})"
         )
 
     async def start(self) -> int:
@@ -261,7 +251,6 @@ class Agent:
 
         Raises HawkVisionError if it cannot listen there.
         """
-        config = self.config
         await self.door.open()
         if self._place is None:
             await self._listen()
@@ -271,14 +260,14 @@ class Agent:
         self.fleet.start(self.url)
         self.power.start()
         if self.probes is not None:
-            self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
+            self.jobs.repeat("probes", self.probes.probe, self.config.probe_every_s)
         self.jobs.repeat("export", partial(export, self), _EXPORT_S)
-        gives_back = memory.GivesBack()
-        self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
+        self.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
         for name, local in self.tasks.items():
             for rung in local.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
+        self.tls.renewal.start()
         return self._port
 
     async def _listen_at(self, place: Place) -> None:
@@ -300,7 +289,7 @@ class Agent:
 
     async def _listen_rpc(self) -> None:
         if self.rpc is not None and self.config.grpc_port is not None:
-            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            host = bracketed(self.config.host)
             self.grpc_port = await self.rpc.start(f"{host}:{self.config.grpc_port}")
 
     async def drain(self) -> None:
@@ -322,6 +311,7 @@ class Agent:
 
     async def close(self) -> None:
         """Stop; who still waits for an answer is told that there will be none."""
+        await self.tls.renewal.close()
         await self.versions.close()
         self.streams.close()
         await self.door.refuse()
@@ -333,6 +323,8 @@ class Agent:
         await self.upstream.close()
         self.pool.close()
         self.power.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
 
 async def serve(config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:

@@ -26,8 +26,9 @@ from hawkvision.errors import (
     PayloadTooLarge,
 )
 from hawkvision.oip.structure import STRUCTURE_BYTES
+from hawkvision.serving.clients import Clients
 from hawkvision.serving.grpc.held import Held
-from hawkvision.serving.grpc.peers import parse_peer
+from hawkvision.serving.grpc.peers import parse_peer, shown_names
 from hawkvision.serving.grpc.reception import Arrival, Reception
 from hawkvision.serving.grpc.status import Status, status_of
 from hawkvision.serving.in_time import in_time
@@ -96,7 +97,14 @@ class Entrance:
     `held_bytes` are those of messages that are here and not answered.
     """
 
-    def __init__(self, reception: Reception, held_bytes: Quota, limits: EntranceLimits) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        held_bytes: Quota,
+        limits: EntranceLimits,
+        clients: Clients | None = None,
+    ) -> None:
+        self._clients = clients or Clients()
         self._reception = reception
         self.held_bytes = held_bytes
         self._limits = limits
@@ -121,7 +129,7 @@ class Entrance:
         return grpc.stream_unary_rpc_method_handler(serve)
 
     async def _answer(self, method: Method[Any], context: Context) -> bytes:
-        peer = parse_peer(context.peer())
+        peer = self.peer(context)
         begun = time.monotonic()
         asked = context.time_remaining()
         most = begun + self._limits.deadline_s
@@ -139,6 +147,11 @@ class Entrance:
                 return (await answer).SerializeToString()
             most_s = self._limits.deadline_s
             return (await in_time(answer, most, most_s)).SerializeToString()
+
+    def peer(self, context: Context) -> Peer:
+        """Who calls. Raises Forbidden for who may not."""
+        peer, clients = parse_peer(context.peer()), self._clients
+        return clients.named(peer, shown_names(context)) if clients.certified else peer
 
     def hold(self, peer: Peer, raw: bytes) -> Held:
         """Hold a message's bytes, as long as it is at work. Raises Overloaded on entry."""

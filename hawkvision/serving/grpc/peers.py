@@ -1,9 +1,12 @@
-"""Who calls, as gRPC says it."""
+"""Who calls, as gRPC says it: by address, and by the names in a certificate."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote
+
+import grpc.aio
 
 from hawkvision.serving.peers import Peer, peer_at
 
@@ -19,3 +22,8 @@ def parse_peer(text: str) -> Peer:
     if family not in ("ipv4", "ipv6"):
         return Peer(text, text)
     return peer_at(text, host)
+
+
+def shown_names(context: grpc.aio.ServicerContext[Any, Any]) -> list[str]:
+    """The names in the certificate that the client showed, none without one."""
+    return [name.decode("utf-8", "replace") for name in context.peer_identities() or ()]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import NamedTuple
 
 from aiohttp import web
 
 from hawkvision.errors import UnknownTask
+from hawkvision.serving.clients import Clients
 from hawkvision.serving.grpc.entrance import Call
 from hawkvision.serving.peers import Peer, peer_at
 
@@ -32,22 +34,49 @@ def model_named(request: web.Request) -> Named:
     return Named(name, version)
 
 
-def call_of(request: web.Request, arrived: float, most_s: float | None = None) -> Call:
-    """A request that came then; its answer may take so many seconds, or as long as it likes.
+class Callers:
+    """Who sends requests: by address, or by certificate where `clients` says so."""
 
-    Raises ConnectionResetError once its client has gone.
-    """
-    deadline = math.inf if most_s is None else arrived + most_s
-    query = request.rel_url.raw_query_string
-    return Call(_peer(request), deadline, request.headers, query, arrived)
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def call(self, request: web.Request, arrived: float, most_s: float | None = None) -> Call:
+        """A request that came then; its answer may take so many seconds, or as long as it likes.
+
+        Raises as `peer`.
+        """
+        deadline = math.inf if most_s is None else arrived + most_s
+        query = request.rel_url.raw_query_string
+        return Call(self.peer(request), deadline, request.headers, query, arrived)
+
+    def peer(self, request: web.BaseRequest) -> Peer:
+        """Who it is. Raises Forbidden, and ConnectionResetError once the client has gone."""
+        line = request.transport
+        if line is None:
+            raise ConnectionResetError("the client has gone")
+        found, clients = _by_address(line), self._clients
+        return clients.named(found, _shown_names(line)) if clients.certified else found
 
 
-def _peer(request: web.Request) -> Peer:
-    line = request.transport
-    if line is None:
-        raise ConnectionResetError("the client has gone")
+ANYBODY = Callers(Clients())
+"""Of a port that asks for no certificates."""
+
+
+def _by_address(line: asyncio.Transport) -> Peer:
     name = line.get_extra_info("peername")
     if not isinstance(name, tuple) or len(name) < 2:
         return _NOBODY
     host = str(name[0])
     return peer_at(f"http:{host}:{name[1]}", host)
+
+
+def _shown_names(line: asyncio.Transport) -> list[str]:
+    """The names in the client's certificate; its common name counts where there is no other."""
+    shown = line.get_extra_info("peercert") or {}
+    names = [str(value) for _, value in shown.get("subjectAltName", ())]
+    return names or [
+        str(value)
+        for part in shown.get("subject", ())
+        for kind, value in part
+        if kind == "commonName"
+    ]

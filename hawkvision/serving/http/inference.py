@@ -17,7 +17,7 @@ from hawkvision.oip.rest import LENGTH, parse_infer, write_reply
 from hawkvision.serving.grpc.entrance import Call
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyReader
-from hawkvision.serving.http.calls import Named, call_of, model_named
+from hawkvision.serving.http.calls import ANYBODY, Callers, Named, model_named
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
 from hawkvision.serving.http.server import said
@@ -35,8 +35,13 @@ class InferenceRoutes:
     """
 
     def __init__(
-        self, service: InferenceService, bodies: BodyReader, most_s: float | None = None
+        self,
+        service: InferenceService,
+        bodies: BodyReader,
+        most_s: float | None = None,
+        callers: Callers = ANYBODY,
     ) -> None:
+        self._callers = callers
         self._service = service
         self._bodies = bodies
         self._most_s = most_s
@@ -59,7 +64,7 @@ class InferenceRoutes:
         ]
 
     def _call(self, request: web.Request) -> Call:
-        return call_of(request, time.monotonic(), self._most_s)
+        return self._callers.call(request, time.monotonic(), self._most_s)
 
     async def model(self, request: web.Request) -> web.Response:
         """`GET /v2/models/{task}`: its tensors."""
@@ -96,7 +101,7 @@ class InferenceRoutes:
         """`POST /v2/models/{task}/infer`: the images of one request, all or none answered."""
         arrived = time.monotonic()
         answers = self._service.begin(*model_named(request))
-        call = call_of(request, arrived, self._most_s)
+        call = self._callers.call(request, arrived, self._most_s)
         self._service.check_room(call)
         with self._bodies.claim(call.peer) as claim:
             call = replace(call, hold=claim.add)

@@ -14,7 +14,7 @@ from hawkvision.oip.plain import plain
 from hawkvision.serving.grpc.entrance import Call
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyReader
-from hawkvision.serving.http.calls import call_of, model_named
+from hawkvision.serving.http.calls import ANYBODY, Callers, model_named
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route, Scope
 from hawkvision.serving.shared import AtOnce
@@ -25,7 +25,10 @@ _AT_ONCE = 8
 class RepositoryRoutes:
     """The model repository extension of the Open Inference Protocol, answered by its service."""
 
-    def __init__(self, service: InferenceService, bodies: BodyReader) -> None:
+    def __init__(
+        self, service: InferenceService, bodies: BodyReader, callers: Callers = ANYBODY
+    ) -> None:
+        self._callers = callers
         self._service = service
         self._bodies = bodies
         self._changes = AtOnce(_AT_ONCE, "changes of what is served")
@@ -41,7 +44,7 @@ class RepositoryRoutes:
 
     async def index(self, request: web.Request) -> web.Response:
         """`POST /v2/repository/index`: every version; `{"ready": true}` those that answer."""
-        call = call_of(request, time.monotonic())
+        call = self._callers.call(request, time.monotonic())
         asked = await self._bodies.json(request, empty={})
         only = asked.get("ready") if isinstance(asked, dict) else asked
         if only not in (None, True, False):
@@ -63,7 +66,7 @@ class RepositoryRoutes:
         self, request: web.Request, change: Callable[[Call], Awaitable[Any]]
     ) -> web.Response:
         """Parameters of the protocol that say what to load from where are refused, not ignored."""
-        call = call_of(request, time.monotonic())
+        call = self._callers.call(request, time.monotonic())
         asked = await self._bodies.json(request, empty={})
         if not isinstance(asked, dict):
             raise InvalidRequest("the body is a JSON object, or empty")

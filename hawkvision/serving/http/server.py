@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.plain import plain
 from hawkvision.serving.grpc.inference import InferenceService
-from hawkvision.serving.http.calls import call_of
+from hawkvision.serving.http.calls import ANYBODY, Callers
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
 from hawkvision.serving.shared import Shared
@@ -26,7 +26,13 @@ _OVER_REST = ("binary_tensor_data",)
 class ServerRoutes:
     """For probes, scrapers, and clients of the Open Inference Protocol."""
 
-    def __init__(self, service: InferenceService, metrics: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(
+        self,
+        service: InferenceService,
+        metrics: Callable[[], Awaitable[bytes]],
+        callers: Callers = ANYBODY,
+    ) -> None:
+        self._callers = callers
         self._service = service
         self._metrics = metrics
         self._scraped: Shared[None, bytes] = Shared(_SCRAPE_GAP_S)
@@ -47,13 +53,13 @@ class ServerRoutes:
 
     async def ready(self, request: web.Request) -> web.Response:
         """`GET /v2/health/ready`: 503 while draining."""
-        call = call_of(request, time.monotonic())
+        call = self._callers.call(request, time.monotonic())
         found = await self._service.server_ready(messages.ServerReadyRequest(), call)
         return said(200 if found.ready else 503)
 
     async def server(self, request: web.Request) -> web.Response:
         """`GET /v2`: server metadata."""
-        call = call_of(request, time.monotonic())
+        call = self._callers.call(request, time.monotonic())
         asked = messages.ServerMetadataRequest()
         found = plain(await self._service.server_metadata(asked, call))
         return json_reply(found | {"extensions": [*_OVER_REST, *found["extensions"]]})
