@@ -24,6 +24,7 @@ from loadtest.bench.gateway import write_plot as write_gateway_plot
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.modeless.command import command as modeless_command
+from loadtest.bench.plan.command import command as plan_command
 from loadtest.bench.server import ServerBench, run_server_bench
 from loadtest.bench.transport import run_transport_bench, suites_of
 from loadtest.link.namespaces import why_not
@@ -38,6 +39,7 @@ command.add_command(fleet_command)
 command.add_command(fleet_sim_command)
 command.add_command(chain)
 command.add_command(modeless_command)
+command.add_command(plan_command)
 
 
 @command.command("server", context_settings={"show_default": True})
