@@ -186,12 +186,20 @@ def check_upstreams(
     type=click.FloatRange(0.01),
     help="A stream that sends nothing for so long ends.",
 )
+@click.option(
+    "--insecure",
+    is_flag=True,
+    default=_DEFAULT.insecure,
+    help="Listen off loopback although the ports ask nobody for a key.",
+)
 @image_options(_DEFAULT.limits)
 @logs.log_options
 def command(log_level: str, log_format: str, **options: Any) -> None:
     """Serve the larger models over gRPC, Open Inference Protocol v2."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
     with logs.configured(log_level, log_format):
+        config = GatewayConfig(**options)
+        config.check_exposure()
         from dc_gateway.server import run
 
-        run(GatewayConfig(**options))
+        run(config)

@@ -9,6 +9,7 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.repository import shipped_repository
+from hawkvision.serving import exposure
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class GatewayConfig:
     without any.
 
     While `drain_notice_s` lasts, the gateway still answers but says that it is not ready; then
-    calls in flight have `drain_grace_s` to finish.
+    calls in flight have `drain_grace_s` to finish. With `insecure` others may reach `host`: the
+    ports know no clients.
     """
 
     host: str = "127.0.0.1"
@@ -81,6 +83,17 @@ class GatewayConfig:
     limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0
+    insecure: bool = False
+
+    def check_exposure(self) -> None:
+        """Raise HawkVisionError where others would reach ports that ask nobody who they are."""
+        exposure.check(
+            self.host,
+            tls=False,
+            keys=False,
+            insecure=self.insecure,
+            hint="Keep to loopback and put a proxy that knows its clients in front",
+        )
 
     @property
     def lanes(self) -> int:

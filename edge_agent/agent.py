@@ -21,7 +21,7 @@ from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import Guard
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
@@ -39,6 +39,7 @@ from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
 from edge_agent.settings import (
+    audit_log,
     audit_settings,
     body_limits,
     connection_limits,
@@ -67,6 +68,9 @@ from hawkvision.tracking.store.registry import open_store
 
 _log = logging.getLogger(__name__)
 _EXPORT_S = 5.0
+_KEYS_S = 1.0
+"""Between two looks at the file of keys."""
+
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
@@ -113,7 +117,12 @@ class Agent:
         self.tasks = self.catalog.serving
         default = next(iter(self.tasks.values()))
         self._tls = server_context(config.tls_cert, config.tls_key)
-        self.keys = AppKeys.read(config.app_keys)
+        self.guard = Guard(
+            config.keys,
+            config.app_keys,
+            audit_log(config),
+            None if place is None else place.meters,
+        )
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
@@ -169,13 +178,13 @@ class Agent:
         self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
         self.bodies = BodyReader(body_limits(config))
         self.connections = Book(connection_limits(config))
-        self.entrance = Entrance(self.keys, self.metrics)
+        self.entrance = Entrance(self.guard, self.metrics)
         self.power = PowerSampler.of_machine()
         self.rpc = door_of(
-            config, self.classifier, self._control(), self.keys, self.metrics, place is not None
+            config, self.classifier, self._control(), self.guard, self.metrics, place is not None
         )
         self.routes = self._table()
-        self._fast = FastPath(self.classifier, self.bodies, self.keys, self.entrance)
+        self._fast = FastPath(self.classifier, self.bodies, self.guard, self.entrance)
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
         self._port = config.port
@@ -183,7 +192,7 @@ class Agent:
         watch(self, whole_machine=place is None or place.index == 0)
 
     def _table(self) -> list[Route]:
-        self._of_streams = StreamRoutes(self.streams, self.bodies, self.keys).table()
+        self._of_streams = StreamRoutes(self.streams, self.bodies).table()
         streams = self._of_streams
         if self.siblings is not None:
             streams = self.siblings.of_streams(streams)
@@ -201,8 +210,10 @@ class Agent:
         self.streams.prepare(local)
 
     def reload(self) -> None:
-        """Begin to look for new versions of everything that is served."""
+        """Begin to look for new versions of everything that is served, and for new keys."""
         self.versions.look()
+        if self.guard.on:
+            self.jobs.start("keys", partial(asyncio.to_thread, self.guard.look, anyway=True))
 
     # Of several workers.
 
@@ -283,6 +294,8 @@ class Agent:
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
         self.jobs.repeat("export", partial(export, self), _EXPORT_S)
+        if self.guard.on:
+            self.jobs.repeat("keys", partial(asyncio.to_thread, self.guard.look), _KEYS_S)
         gives_back = memory.GivesBack()
         self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
         for name, local in self.tasks.items():
@@ -376,6 +389,7 @@ class Agent:
         await self.upstream.close()
         self.pool.close()
         self.power.close()
+        await asyncio.to_thread(self.guard.audit.close)
 
     async def _hang_up(self) -> None:
         """End all connections, after a moment in which clients take the last answers."""

@@ -7,11 +7,26 @@ from edge_agent.http.bodies import BodyLimits
 from edge_agent.http.connections import ConnectionLimits
 from edge_agent.streams.registry import StreamSettings
 from edge_agent.streams.room import StreamRoom
+from hawkvision.errors import HawkVisionError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.serving import descriptors
+from hawkvision.serving.access.audit import AuditLog
 from hawkvision.serving.upstreams.balancer import BalancerSettings
 from hawkvision.serving.upstreams.hedging import Hedging
 from hawkvision.tracking.control.audit import AuditSettings
+
+
+def audit_log(config: EdgeConfig) -> AuditLog:
+    """Raises HawkVisionError for a file that cannot be written to."""
+    found = AuditLog(config.audit_log)
+    try:
+        found.check()
+    except OSError as error:
+        raise HawkVisionError(
+            f"the audit log {config.audit_log}: {error.strerror or error}",
+            hint="Name a file with --audit-log that can be written to.",
+        ) from error
+    return found
 
 
 def audit_settings(share: float) -> AuditSettings:

@@ -8,7 +8,7 @@ from typing import Protocol
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.fleet import Fleet
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import Guard
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.delivered import AccuracyRoutes
@@ -34,7 +34,7 @@ class Parts(Protocol):
     metrics: AgentMetrics
     upstream: GrpcUpstream
     bodies: BodyReader
-    keys: AppKeys
+    guard: Guard
     entrance: Entrance
     power: PowerSampler
 
@@ -44,12 +44,12 @@ def routes_of(
 ) -> list[Route]:
     """`control` is what loads and unloads tasks, `scrape` gives the metrics."""
     return [
-        *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics, agent.keys).table(),
+        *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics).table(),
         *TaskRoutes(agent.classifier, agent.config.delta).table(),
         *HealthRoutes(scrape, agent.entrance).table(),
-        *InferenceRoutes(agent.classifier, agent.bodies, agent.keys, agent.entrance).table(),
+        *InferenceRoutes(agent.classifier, agent.bodies, agent.entrance).table(),
         *RepositoryRoutes(control, agent.bodies, agent.entrance).table(),
-        *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.keys).table(),
+        *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.guard.ring).table(),
         *PowerRoutes(agent.power).table(),
         *GatewayRoutes(agent.upstream).table(),
     ]

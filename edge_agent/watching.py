@@ -9,7 +9,7 @@ from edge_agent.classify import Classifier
 from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.fleet.gauges import gauges_of
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import Guard
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.connections import Book
 from edge_agent.local import LocalTask
@@ -41,7 +41,7 @@ class Parts(Protocol):
     bodies: BodyReader
     connections: Book
     power: PowerSampler
-    keys: AppKeys
+    guard: Guard
 
 
 def watch(agent: Parts, *, whole_machine: bool) -> None:
@@ -126,7 +126,7 @@ async def export(agent: Parts) -> None:
         name = local.counted
         found = await agent.fleet.delivered(name, lambda _key: True, window)
         agent.metrics.set_accuracy(task, gauges_of(found))
-        for app in agent.keys.apps:
+        for app in agent.guard.ring.apps:
             counted = vouched(app)
             found = await agent.fleet.delivered(name, partial(_of_app, counted), window, counted)
             agent.metrics.set_accuracy(task, gauges_of(found), app)

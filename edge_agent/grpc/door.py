@@ -6,7 +6,7 @@ from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.grpc.limits import credentials, door_limits
 from edge_agent.grpc.servicer import EdgeServicer
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import Guard
 from edge_agent.metrics import AgentMetrics
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.grpc.door import Door
@@ -16,7 +16,7 @@ def door_of(
     config: EdgeConfig,
     classifier: Classifier,
     control: ModelControl,
-    keys: AppKeys,
+    guard: Guard,
     metrics: AgentMetrics,
     shared: bool,
 ) -> Door | None:
@@ -26,6 +26,6 @@ def door_of(
     """
     if config.grpc_port is None:
         return None
-    servicer = EdgeServicer(classifier, control, keys, config.max_batch, metrics.refused)
+    servicer = EdgeServicer(classifier, control, guard, config.max_batch, metrics.refused)
     limits = door_limits(config, shared=shared)
     return Door(servicer, classifier.tasks, limits, credentials(config))

@@ -8,7 +8,7 @@ import time
 from aiohttp import web
 
 from edge_agent.classify import Classifier, Request
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import counted_as, current_caller
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
@@ -16,29 +16,27 @@ from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import parse_query, parse_trace
 from hawkvision.contract.results import Result, results_body
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.access.scopes import Scope
 
 
 class ClassifyRoutes:
     """The hot path over HTTP."""
 
-    def __init__(
-        self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics, keys: AppKeys
-    ) -> None:
+    def __init__(self, classifier: Classifier, bodies: BodyReader, metrics: AgentMetrics) -> None:
         self._classifier = classifier
-        self._keys = keys
         self._bodies = bodies
         self._metrics = metrics
 
     def table(self) -> list[Route]:
         """The routes."""
-        return [Route("POST", "/v1/classify", self.classify)]
+        return [Route("POST", "/v1/classify", self.classify, Scope.CLASSIFY)]
 
     async def classify(self, request: web.Request) -> web.Response:
         """`POST /v1/classify`: raw image bytes, or multipart with one or many."""
         arrived = time.monotonic()
         trace = parse_trace(request.headers.get("traceparent"))
         asked = parse_query(request.rel_url.raw_query_string)
-        counted = self._keys.counted(asked.app, request.headers)
+        counted = counted_as(current_caller(), asked.app)
         resolved = self._classifier.resolve(asked, arrived, trace, counted)
         with self._bodies.claim() as claim:
             images = await self._bodies.images(request, claim)

@@ -16,7 +16,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from edge_agent.classify import Classifier, Request
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import DENIALS, Guard, counted_as
 from edge_agent.http.bodies import BodyReader, Claim
 from edge_agent.http.connection import Connection
 from edge_agent.http.health import said
@@ -27,23 +27,26 @@ from edge_agent.parameters import parse_query, parse_trace
 from hawkvision.cascade import CascadePolicy
 from hawkvision.contract.answer import Answer
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.access.ring import ANYBODY, Caller
+from hawkvision.serving.access.scopes import Scope
 
 PATH = "/v1/classify"
 PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
 """Both say the same until the agent drains, and then they are not for here."""
 
 _WITH_QUERY = f"{PATH}?"
+_ROUTE = f"POST {PATH}"
 
 
 class FastPath:
     """Answers requests without aiohttp; one for all connections of an agent."""
 
     def __init__(
-        self, classifier: Classifier, bodies: BodyReader, keys: AppKeys, entrance: Entrance
+        self, classifier: Classifier, bodies: BodyReader, guard: Guard, entrance: Entrance
     ) -> None:
         self.classifier = classifier
         self.bodies = bodies
-        self.keys = keys
+        self.guard = guard
         self.entrance = entrance
         self.loop = asyncio.get_running_loop()
 
@@ -99,14 +102,25 @@ class _Call:
         try:
             arrived = time.monotonic()
             headers = message.headers
+            caller = ANYBODY
+            if path.guard.on:
+                peer = self._connection.seat.peer
+                caller = path.guard.admit(headers, Scope.CLASSIFY, peer, _ROUTE)
             trace = parse_trace(headers.get("traceparent"))
             asked = parse_query(message.url.raw_query_string)
-            counted = path.keys.counted(asked.app, headers)
+            counted = self._counted(caller, asked.app)
             self._request = path.classifier.resolve(asked, arrived, trace, counted)
             self._image = path.bodies.image(payload, self._claim)
             path.classifier.begin(self._image, self._request, self)
         except Exception as error:
             self._refuse(error)
+
+    def _counted(self, caller: Caller, app: str | None) -> str:
+        try:
+            return counted_as(caller, app)
+        except DENIALS as error:
+            self._path.guard.denied(error, caller.key, self._connection.seat.peer, _ROUTE)
+            raise
 
     def done(self) -> bool:
         """See `Waiter`."""

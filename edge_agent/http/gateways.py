@@ -8,6 +8,7 @@ from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.contract.gateways import gateways_body
+from hawkvision.serving.access.scopes import Scope
 
 
 class GatewayRoutes:
@@ -18,7 +19,7 @@ class GatewayRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
-        return [Route("GET", "/v1/gateways", self.gateways)]
+        return [Route("GET", "/v1/gateways", self.gateways, Scope.READ)]
 
     async def gateways(self, _request: web.Request) -> web.Response:
         """`GET /v1/gateways`."""

@@ -11,6 +11,7 @@ from edge_agent.http.describe import describe_server
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Entrance, Route
 from edge_agent.shared import Shared
+from hawkvision.serving.access.scopes import Scope
 
 _SCRAPE_GAP_S = 0.1
 """Between the beginnings of two scrapes; who asks meanwhile shares the next one."""
@@ -27,11 +28,11 @@ class HealthRoutes:
     def table(self) -> list[Route]:
         """The routes."""
         return [
-            Route("GET", "/v2/health/live", self.live),
-            Route("GET", "/v2/health/ready", self.ready),
-            Route("GET", "/v2", self.server),
-            Route("GET", "/metrics", self.scrape),
-            Route("GET", "/", self.server),
+            Route("GET", "/v2/health/live", self.live, Scope.PUBLIC),
+            Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC),
+            Route("GET", "/v2", self.server, Scope.READ),
+            Route("GET", "/metrics", self.scrape, Scope.METRICS),
+            Route("GET", "/", self.server, Scope.PUBLIC),
         ]
 
     async def live(self, _request: web.Request) -> web.Response:

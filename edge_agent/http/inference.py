@@ -12,7 +12,7 @@ from aiohttp import web
 
 from edge_agent.classify import Classifier, Request
 from edge_agent.http.answering import answers_to, encoded
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import counted_as, current_caller
 from edge_agent.http.bodies import BodyReader, Claim
 from edge_agent.http.describe import describe_model, model_of
 from edge_agent.http.replies import json_reply
@@ -26,6 +26,7 @@ from hawkvision.errors import InvalidRequest, UnknownTask
 from hawkvision.oip.messages import InferReply, InferRequest
 from hawkvision.oip.pictures import pictures_of
 from hawkvision.oip.rest import LENGTH, check_outputs, parse_infer, write_reply
+from hawkvision.serving.access.scopes import Scope
 
 _TASK = "/v2/models/{task}"
 _VERSION = f"{_TASK}/versions/{{version}}"
@@ -34,27 +35,24 @@ _VERSION = f"{_TASK}/versions/{{version}}"
 class InferenceRoutes:
     """For stock clients of the protocol, `tritonclient.http` among them."""
 
-    def __init__(
-        self, classifier: Classifier, bodies: BodyReader, keys: AppKeys, entrance: Entrance
-    ) -> None:
+    def __init__(self, classifier: Classifier, bodies: BodyReader, entrance: Entrance) -> None:
         self._classifier = classifier
         self._bodies = bodies
-        self._keys = keys
         self._entrance = entrance
 
     def table(self) -> list[Route]:
         """The routes."""
         return [
-            Route("GET", "/v2/models/stats", self.all_stats),
+            Route("GET", "/v2/models/stats", self.all_stats, Scope.READ),
             *(
                 route
                 for path in (_TASK, _VERSION)
                 for route in (
-                    Route("GET", path, self.model),
-                    Route("GET", f"{path}/ready", self.ready),
-                    Route("GET", f"{path}/config", self.config),
-                    Route("GET", f"{path}/stats", self.stats),
-                    Route("POST", f"{path}/infer", self.infer),
+                    Route("GET", path, self.model, Scope.READ),
+                    Route("GET", f"{path}/ready", self.ready, Scope.READ),
+                    Route("GET", f"{path}/config", self.config, Scope.READ),
+                    Route("GET", f"{path}/stats", self.stats, Scope.READ),
+                    Route("POST", f"{path}/infer", self.infer, Scope.CLASSIFY),
                 )
             ),
         ]
@@ -109,7 +107,7 @@ class InferenceRoutes:
             del body
             check_outputs(asked, {one.name for one in output_specs(local.task.kind)})
             wanted = self._parameters(local, request, asked)
-            counted = self._keys.counted(wanted.app, request.headers)
+            counted = counted_as(current_caller(), wanted.app)
             resolved = self._classifier.resolve(wanted, arrived, trace, counted, local)
             pictures = pictures_of(asked, self._bodies.max_batch)
             asked = replace(asked, inputs=())  # images are held once, not twice, while they wait

@@ -11,6 +11,7 @@ from edge_agent.http.routes import Route
 from edge_agent.shared import Shared
 from hawkvision.contract.power import PowerStatus
 from hawkvision.power import PowerSampler, PowerState
+from hawkvision.serving.access.scopes import Scope
 
 _GAP_S = 0.25
 """Between two readings that are asked for; who asks meanwhile shares the next one."""
@@ -25,7 +26,7 @@ class PowerRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
-        return [Route("GET", "/v1/power", self.power)]
+        return [Route("GET", "/v1/power", self.power, Scope.READ)]
 
     async def power(self, _request: web.Request) -> web.Response:
         """`GET /v1/power`."""

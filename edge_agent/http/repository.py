@@ -9,9 +9,10 @@ from aiohttp import web
 
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Entrance, Route, Scope
+from edge_agent.http.routes import Entrance, Route
 from edge_agent.shared import AtOnce
 from hawkvision.errors import InvalidRequest
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.control import ModelControl, VersionState
 
 _AT_ONCE = 8
@@ -31,9 +32,9 @@ class RepositoryRoutes:
         """The routes."""
         models = "/v2/repository/models/{task}"
         return [
-            Route("POST", "/v2/repository/index", self.index),
-            Route("POST", f"{models}/load", self.load, Scope.APP),
-            Route("POST", f"{models}/unload", self.unload, Scope.APP),
+            Route("POST", "/v2/repository/index", self.index, Scope.READ),
+            Route("POST", f"{models}/load", self.load, Scope.MODELS, "models.loaded"),
+            Route("POST", f"{models}/unload", self.unload, Scope.MODELS, "models.unloaded"),
         ]
 
     async def index(self, request: web.Request) -> web.Response:

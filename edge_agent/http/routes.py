@@ -5,45 +5,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Protocol, cast
 
 from aiohttp import web
 
-from edge_agent.http.auth import AppKeys, Caller
+from edge_agent.http.auth import DENIALS, Guard, current_caller
 from edge_agent.http.connection import Connection
 from edge_agent.http.replies import plain_error, refusal, shutting_down
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.access.scopes import Scope
 
 _log = logging.getLogger(__name__)
-_CALLER: ContextVar[Caller] = ContextVar("caller")
-"""Of the request that the current task answers; aiohttp has a task for each."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Scope(Enum):
-    """Who may call a route.
-
-    `PUBLIC`: everybody who reaches the port. `APP`: with keys on, whoever sends an app's key; on
-    a path that names an app, that app's.
-    """
-
-    PUBLIC = "public"
-    APP = "app"
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One entry of the table. A handler raises HawkVisionError for what it refuses."""
+    """One entry of the table. A handler raises HawkVisionError for what it refuses.
+
+    With keys on, `scope` is what a key needs, and on a path that names an app also that app's.
+    `changes` names what a call changes, for the audit log; None for what changes nothing.
+    """
 
     method: str
     path: str
     handler: Handler
-    scope: Scope = Scope.PUBLIC
+    scope: Scope
+    changes: str | None = None
 
 
 class Cancellable(Protocol):
@@ -61,8 +52,8 @@ class Entrance:
     after `stop` whatever is in flight, and whatever comes, is told that the agent shuts down.
     """
 
-    def __init__(self, keys: AppKeys, metrics: AgentMetrics) -> None:
-        self._keys = keys
+    def __init__(self, guard: Guard, metrics: AgentMetrics) -> None:
+        self._guard = guard
         self._metrics = metrics
         self._in_flight: set[Cancellable] = set()
         self._stopped = False
@@ -72,7 +63,11 @@ class Entrance:
 
     def admit(self, route: Route) -> Handler:
         """The route's handler behind its scope; whatever it raises becomes an answer."""
-        handler = route.handler if route.scope is Scope.PUBLIC else self._with_key(route.handler)
+        handler = route.handler
+        if route.changes is not None:
+            handler = self._noted(handler, route.changes)
+        if self._guard.on and route.scope is not Scope.PUBLIC:
+            handler = self._with_key(handler, route)
 
         async def answer(request: web.Request) -> web.StreamResponse:
             task = self._begin(request)
@@ -97,16 +92,47 @@ class Entrance:
 
         return answer
 
-    def _with_key(self, handler: Handler) -> Handler:
+    def _with_key(self, handler: Handler, route: Route) -> Handler:
+        guard, what = self._guard, f"{route.method} {route.path}"
+
         async def check(request: web.Request) -> web.StreamResponse:
-            caller = self._keys.caller(request.headers.get("Authorization"))
-            app = request.match_info.get("app")
-            if app is not None:
-                caller.check(app)
-            _CALLER.set(caller)
-            return await handler(request)
+            caller = guard.admit(request.headers, route.scope, peer_of_request(request), what)
+            guard.enter(caller)
+            try:
+                app = request.match_info.get("app")
+                if app is not None:
+                    caller.check(app)
+                return await handler(request)
+            except DENIALS as error:
+                guard.denied(error, caller.key, peer_of_request(request), what)
+                raise
 
         return check
+
+    def _noted(self, handler: Handler, event: str) -> Handler:
+        """Its calls, and what became of them, are noted in the audit log."""
+        audit = self._guard.audit
+
+        async def noted(request: web.Request) -> web.StreamResponse:
+            result = "failed"
+            try:
+                reply = await handler(request)
+                result = "done"
+                return reply
+            except HawkVisionError as error:
+                result = error.code
+                raise
+            finally:
+                named = {one: request.match_info.get(one) for one in ("app", "task")}
+                audit.note(
+                    event,
+                    key=current_caller().key,
+                    peer=peer_of_request(request),
+                    result=result,
+                    **{name: value for name, value in named.items() if value is not None},
+                )
+
+        return noted
 
     def _refused(self, error: HawkVisionError, request: web.Request) -> web.Response:
         reply = self.refused(error, request.method, request.path)
@@ -151,9 +177,9 @@ class Entrance:
             self.idle.set()
 
 
-def current_caller() -> Caller:
-    """Who sent the request that is being answered, on a route of scope APP."""
-    return _CALLER.get()
+def peer_of_request(request: web.Request) -> str:
+    """The address that a request came from."""
+    return request.remote or "unknown"
 
 
 def application(routes: Iterable[Route], entrance: Entrance) -> web.Application:

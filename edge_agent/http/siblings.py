@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import aiohttp
 from aiohttp import web
@@ -19,6 +20,7 @@ from edge_agent.http.log import SERVER_LOG
 from edge_agent.http.routes import Entrance, Handler, Route, application
 from edge_agent.place import Place
 from hawkvision.errors import UnknownStream
+from hawkvision.serving.access.scopes import Scope
 
 _log = logging.getLogger(__name__)
 _PASSED_UP = ("Last-Event-ID",)
@@ -43,8 +45,15 @@ class Siblings:
         self._runner: web.AppRunner | None = None
 
     async def start(self, routes: Sequence[Route], entrance: Entrance) -> None:
-        """Answer the others: these routes, and what they tell. Raises OSError."""
-        told = [Route("POST", f"/{name}", _answering(work)) for name, work in self._told.items()]
+        """Answer the others: these routes, and what they tell. Raises OSError.
+
+        Whoever passes a request on has asked for its key.
+        """
+        routes = [replace(one, scope=Scope.PUBLIC, changes=None) for one in routes]
+        told = [
+            Route("POST", f"/{name}", _answering(work), Scope.PUBLIC)
+            for name, work in self._told.items()
+        ]
         self._runner = web.AppRunner(
             application([*routes, *told], entrance),
             access_log=None,
@@ -60,7 +69,7 @@ class Siblings:
     def of_streams(self, routes: Sequence[Route]) -> list[Route]:
         """Routes of which those that name a stream are passed on to the worker that has it."""
         return [
-            Route(one.method, one.path, self._passed_on(one.handler), one.scope)
+            Route(one.method, one.path, self._passed_on(one.handler), one.scope, one.changes)
             if "{id}" in one.path
             else one
             for one in routes

@@ -9,7 +9,7 @@ from dataclasses import replace
 import orjson
 from aiohttp import web
 
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import counted_as, current_caller
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
@@ -18,6 +18,7 @@ from edge_agent.streams.events import Event
 from edge_agent.streams.registry import StreamRegistry
 from hawkvision.errors import Overloaded
 from hawkvision.lossy.offer import parse_stream_request
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.peers import is_loopback
 
 _KEEP_ALIVE_S = 10.0
@@ -28,18 +29,17 @@ _IN_THE_CLEAR = "the key crossed the network in the clear; serve HTTPS (--tls-ce
 class StreamRoutes:
     """A stream's id is a secret that only its opener gets; whoever has it may follow and end it."""
 
-    def __init__(self, registry: StreamRegistry, bodies: BodyReader, keys: AppKeys) -> None:
+    def __init__(self, registry: StreamRegistry, bodies: BodyReader) -> None:
         self._registry = registry
-        self._keys = keys
         self._bodies = bodies
 
     def table(self) -> list[Route]:
         """The routes."""
         return [
-            Route("POST", "/v1/streams", self.open),
-            Route("GET", "/v1/streams/{id}", self.status),
-            Route("GET", "/v1/streams/{id}/results", self.results),
-            Route("DELETE", "/v1/streams/{id}", self.delete),
+            Route("POST", "/v1/streams", self.open, Scope.STREAMS, "streams.opened"),
+            Route("GET", "/v1/streams/{id}", self.status, Scope.STREAMS),
+            Route("GET", "/v1/streams/{id}/results", self.results, Scope.STREAMS),
+            Route("DELETE", "/v1/streams/{id}", self.delete, Scope.STREAMS, "streams.ended"),
         ]
 
     async def open(self, request: web.Request) -> web.StreamResponse:
@@ -53,7 +53,7 @@ class StreamRoutes:
         peer = str(transport.get_extra_info("peername")[0])
         host = str(transport.get_extra_info("sockname")[0])
         app = None if asked.app is None else parse_app(asked.app)
-        counted = self._keys.counted(app, request.headers)
+        counted = counted_as(current_caller(), app)
         stream = await self._registry.open(asked, host=host, peer=peer, counted=counted)
         offer = stream.offer
         if offer.key and not is_loopback(peer) and request.scheme != "https":

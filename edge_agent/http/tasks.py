@@ -14,6 +14,7 @@ from edge_agent.local import LocalTask
 from edge_agent.parameters import parse_link_ms
 from edge_agent.shared import Shared
 from hawkvision.contract.task import tasks_body
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.summary import Summary, summarise_task
 from hawkvision.tracking.versions import task_of
 
@@ -30,9 +31,9 @@ class TaskRoutes:
     def table(self) -> list[Route]:
         """The routes."""
         return [
-            Route("GET", "/v1/tasks", self.tasks),
-            Route("GET", "/v1/tasks/{task}", self.task),
-            Route("GET", "/v1/tasks/{task}/curve", self.curve),
+            Route("GET", "/v1/tasks", self.tasks, Scope.READ),
+            Route("GET", "/v1/tasks/{task}", self.task, Scope.READ),
+            Route("GET", "/v1/tasks/{task}/curve", self.curve, Scope.READ),
         ]
 
     async def tasks(self, _request: web.Request) -> web.Response:
