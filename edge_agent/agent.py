@@ -21,7 +21,6 @@ from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
-from edge_agent.http.auth import Guard
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.connection import Connection
 from edge_agent.http.connections import Book, Seat
@@ -39,10 +38,10 @@ from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
 from edge_agent.settings import (
-    audit_log,
     audit_settings,
     body_limits,
     connection_limits,
+    guard_of,
     stream_settings,
     upstream_settings,
 )
@@ -68,9 +67,6 @@ from hawkvision.tracking.store.registry import open_store
 
 _log = logging.getLogger(__name__)
 _EXPORT_S = 5.0
-_KEYS_S = 1.0
-"""Between two looks at the file of keys."""
-
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
@@ -117,12 +113,7 @@ class Agent:
         self.tasks = self.catalog.serving
         default = next(iter(self.tasks.values()))
         self._tls = server_context(config.tls_cert, config.tls_key)
-        self.guard = Guard(
-            config.keys,
-            config.app_keys,
-            audit_log(config),
-            None if place is None else place.meters,
-        )
+        self.guard = guard_of(config, place)
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
@@ -192,11 +183,9 @@ class Agent:
         watch(self, whole_machine=place is None or place.index == 0)
 
     def _table(self) -> list[Route]:
-        self._of_streams = StreamRoutes(self.streams, self.bodies).table()
-        streams = self._of_streams
-        if self.siblings is not None:
-            streams = self.siblings.of_streams(streams)
-        return [*routes_of(self, self._control(), self._scrape), *streams]
+        streams = self._of_streams = StreamRoutes(self.streams, self.bodies).table()
+        passed_on = streams if self.siblings is None else self.siblings.of_streams(streams)
+        return routes_of(self, self._control(), self._scrape, passed_on)
 
     # New versions.
 
@@ -212,8 +201,7 @@ class Agent:
     def reload(self) -> None:
         """Begin to look for new versions of everything that is served, and for new keys."""
         self.versions.look()
-        if self.guard.on:
-            self.jobs.start("keys", partial(asyncio.to_thread, self.guard.look, anyway=True))
+        self.guard.reload(self.jobs)
 
     # Of several workers.
 
@@ -294,10 +282,8 @@ class Agent:
         if self.probes is not None:
             self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
         self.jobs.repeat("export", partial(export, self), _EXPORT_S)
-        if self.guard.on:
-            self.jobs.repeat("keys", partial(asyncio.to_thread, self.guard.look), _KEYS_S)
-        gives_back = memory.GivesBack()
-        self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
+        self.guard.watch(self.jobs)
+        self.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
         for name, local in self.tasks.items():
             for rung in local.rungs:
                 _log.info("task %s, %s", name, rung)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from hawkvision.cascade import Accuracy, parse_accuracy
 from hawkvision.contract.apps import AppInfo
+from hawkvision.contract.schema import json_type
 from hawkvision.errors import InvalidRequest
 from hawkvision.oip.messages import Scalar
 from hawkvision.serving.access.keyfile import APP
@@ -35,7 +36,7 @@ class ClassifyParameters:
     """What a client asks for; None where it leaves the choice to the task."""
 
     task: str | None = None
-    accuracy: Accuracy | None = None
+    accuracy: Accuracy | None = field(default=None, metadata=json_type(float | str))
     deadline_ms: float | None = None
     top_k: int = 3
     app: str | None = None

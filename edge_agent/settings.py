@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from edge_agent.config import EdgeConfig
+from edge_agent.http.auth import Guard
 from edge_agent.http.bodies import BodyLimits
 from edge_agent.http.connections import ConnectionLimits
+from edge_agent.place import Place
 from edge_agent.streams.registry import StreamSettings
 from edge_agent.streams.room import StreamRoom
 from hawkvision.errors import HawkVisionError
@@ -16,8 +18,13 @@ from hawkvision.serving.upstreams.hedging import Hedging
 from hawkvision.tracking.control.audit import AuditSettings
 
 
-def audit_log(config: EdgeConfig) -> AuditLog:
-    """Raises HawkVisionError for a file that cannot be written to."""
+def guard_of(config: EdgeConfig, place: Place | None) -> Guard:
+    """Keys and audit log. Raises HawkVisionError for a file that cannot be read or written to."""
+    meters = None if place is None else place.meters
+    return Guard(config.keys, config.app_keys, _audit_log(config), meters)
+
+
+def _audit_log(config: EdgeConfig) -> AuditLog:
     found = AuditLog(config.audit_log)
     try:
         found.check()

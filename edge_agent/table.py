@@ -1,8 +1,8 @@
-"""All routes of an agent but those of its streams."""
+"""All routes of an agent."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from edge_agent.classify import Classifier
@@ -15,6 +15,7 @@ from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.gateways import GatewayRoutes
 from edge_agent.http.health import HealthRoutes
 from edge_agent.http.inference import InferenceRoutes
+from edge_agent.http.openapi import Description
 from edge_agent.http.power import PowerRoutes
 from edge_agent.http.repository import RepositoryRoutes
 from edge_agent.http.routes import Entrance, Route
@@ -40,10 +41,15 @@ class Parts(Protocol):
 
 
 def routes_of(
-    agent: Parts, control: ModelControl, scrape: Callable[[], Awaitable[bytes]]
+    agent: Parts,
+    control: ModelControl,
+    scrape: Callable[[], Awaitable[bytes]],
+    streams: Sequence[Route],
 ) -> list[Route]:
-    """`control` is what loads and unloads tasks, `scrape` gives the metrics."""
-    return [
+    """`control` is what loads and unloads tasks, `scrape` gives the metrics; the description of all
+    routes is the last one."""
+    description = Description(keys=agent.guard.on)
+    table = [
         *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics).table(),
         *TaskRoutes(agent.classifier, agent.config.delta).table(),
         *HealthRoutes(scrape, agent.entrance).table(),
@@ -52,4 +58,8 @@ def routes_of(
         *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.guard.ring).table(),
         *PowerRoutes(agent.power).table(),
         *GatewayRoutes(agent.upstream).table(),
+        *streams,
+        description.route(),
     ]
+    description.of(table)
+    return table

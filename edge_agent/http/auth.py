@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 
+from edge_agent.fleet.jobs import Jobs
 from hawkvision.errors import Forbidden, HawkVisionError, RateLimited, Unauthorized
 from hawkvision.serving.access.app_keys import parse_app_keys
 from hawkvision.serving.access.audit import AuditLog
@@ -21,6 +24,7 @@ _CALLER: ContextVar[Caller] = ContextVar("caller", default=ANYBODY)
 """Of the request that the current task answers; aiohttp has a task for each connection."""
 
 DENIALS = (Unauthorized, Forbidden, RateLimited)
+_LOOK_S = 1.0
 ITSELF = "itself"
 """The peer of what the agent does unasked, in the audit log."""
 
@@ -125,16 +129,16 @@ class Guard:
         """The current task answers a request of this caller."""
         _CALLER.set(caller)
 
-    def look(self, *, anyway: bool = False) -> None:
-        """Take over the file of keys if it has changed. Blocks; for any thread."""
+    def watch(self, jobs: Jobs) -> None:
+        """Take over what changes in the file of keys, within a second or two."""
         if self._watch is not None:
-            self._watch.look(anyway=anyway)
+            jobs.repeat("keys", partial(asyncio.to_thread, self._watch.look), _LOOK_S)
+
+    def reload(self, jobs: Jobs) -> None:
+        """Take over what the file of keys says, soon."""
+        if self._watch is not None:
+            jobs.start("keys", partial(asyncio.to_thread, self._watch.look, anyway=True))
 
     def _reloaded(self, taken: bool, said: str) -> None:
         event = "keys.reloaded" if taken else "keys.broken"
         self.audit.note(event, key=None, peer=ITSELF, why=said)
-
-
-def without_keys() -> Guard:
-    """For doors that ask nobody: those between workers."""
-    return Guard(None)

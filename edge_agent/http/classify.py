@@ -12,11 +12,18 @@ from edge_agent.http.auth import counted_as, current_caller
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
+from edge_agent.http.shapes import BYTES, JSON, OCTETS, Shape, query_of
 from edge_agent.metrics import AgentMetrics
-from edge_agent.parameters import parse_query, parse_trace
+from edge_agent.parameters import ClassifyParameters, parse_query, parse_trace
+from hawkvision.contract.answer import Answer
+from hawkvision.contract.errors import error_body
 from hawkvision.contract.results import Result, results_body
+from hawkvision.contract.schema import Either, Like, Listed
 from hawkvision.errors import HawkVisionError
 from hawkvision.serving.access.scopes import Scope
+
+_FAILED = HawkVisionError("words", hint="what to do")
+"""What stands in the place of an image that has no answer, for the description."""
 
 
 class ClassifyRoutes:
@@ -29,7 +36,13 @@ class ClassifyRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
-        return [Route("POST", "/v1/classify", self.classify, Scope.CLASSIFY)]
+        results = Listed("results", Either((Answer, Like("Failed", (error_body(_FAILED),)))))
+        shape = Shape(
+            {JSON: Either((Answer, results))},
+            takes={OCTETS: BYTES, "image/*": BYTES, "multipart/form-data": BYTES},
+            query=query_of(ClassifyParameters),
+        )
+        return [Route("POST", "/v1/classify", self.classify, Scope.CLASSIFY, shape)]
 
     async def classify(self, request: web.Request) -> web.Response:
         """`POST /v1/classify`: raw image bytes, or multipart with one or many."""

@@ -14,6 +14,7 @@ from edge_agent.http.auth import current_caller, names_of
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import encoded, encoded_reply, json_reply
 from edge_agent.http.routes import Route
+from edge_agent.http.shapes import JSON, Shape, says
 from edge_agent.parameters import parse_app, parse_app_target, parse_version
 from edge_agent.shared import AtOnce, Shared
 from hawkvision.cascade import parse_accuracy
@@ -28,6 +29,7 @@ from hawkvision.contract.delivered import (
     Window,
 )
 from hawkvision.contract.feedback import Feedback, FeedbackTaken
+from hawkvision.contract.schema import Listed, Part
 from hawkvision.errors import UnknownAnswer, UnknownApp
 from hawkvision.serving.access.ring import KeyRing
 from hawkvision.serving.access.scopes import Scope
@@ -59,15 +61,21 @@ class AccuracyRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
+        app, read = "/v1/apps/{app}", Scope.READ
+        asked = {JSON: Part("AppAsked", AppInfo, frozenset({"app"}), closed=True)}
+        put = says(AppInfo, takes=asked)
+        gone = Shape(status=204)
+        report = says(Report, query={"version": str})
+        sent = says(FeedbackTaken, status=202, takes={JSON: Feedback})
         return [
-            Route("POST", "/v1/feedback", self.feedback, Scope.FEEDBACK),
-            Route("GET", "/v1/apps", self.apps, Scope.READ),
-            Route("GET", "/v1/apps/{app}", self.get_app, Scope.READ),
-            Route("PUT", "/v1/apps/{app}", self.put_app, Scope.TARGETS, "targets.stored"),
-            Route("DELETE", "/v1/apps/{app}", self.delete_app, Scope.TARGETS, "targets.deleted"),
-            Route("GET", "/v1/apps/{app}/accuracy", self.app_accuracy, Scope.READ),
-            Route("GET", "/v1/tasks/{task}/accuracy", self.task_accuracy, Scope.READ),
-            Route("GET", "/v1/agents", self.agents, Scope.READ),
+            Route("POST", "/v1/feedback", self.feedback, Scope.FEEDBACK, sent),
+            Route("GET", "/v1/apps", self.apps, read, says(Listed("apps", AppInfo))),
+            Route("GET", app, self.get_app, read, says(AppInfo)),
+            Route("PUT", app, self.put_app, Scope.TARGETS, put, "targets.stored"),
+            Route("DELETE", app, self.delete_app, Scope.TARGETS, gone, "targets.deleted"),
+            Route("GET", f"{app}/accuracy", self.app_accuracy, read, says(Report)),
+            Route("GET", "/v1/tasks/{task}/accuracy", self.task_accuracy, read, report),
+            Route("GET", "/v1/agents", self.agents, read, says(Listed("agents", AgentStatus))),
         ]
 
     async def feedback(self, request: web.Request) -> web.Response:

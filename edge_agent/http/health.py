@@ -10,7 +10,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from edge_agent.http.describe import describe_server
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Entrance, Route
+from edge_agent.http.shapes import TEXT, Shape, says
 from edge_agent.shared import Shared
+from hawkvision.contract.schema import Like
 from hawkvision.serving.access.scopes import Scope
 
 _SCRAPE_GAP_S = 0.1
@@ -27,12 +29,13 @@ class HealthRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
+        server = says(Like("Server", (describe_server(),)))
         return [
-            Route("GET", "/v2/health/live", self.live, Scope.PUBLIC),
-            Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC),
-            Route("GET", "/v2", self.server, Scope.READ),
-            Route("GET", "/metrics", self.scrape, Scope.METRICS),
-            Route("GET", "/", self.server, Scope.PUBLIC),
+            Route("GET", "/v2/health/live", self.live, Scope.PUBLIC, Shape()),
+            Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC, Shape()),
+            Route("GET", "/v2", self.server, Scope.READ, server),
+            Route("GET", "/metrics", self.scrape, Scope.METRICS, Shape({"text/plain": TEXT})),
+            Route("GET", "/", self.server, Scope.PUBLIC, server),
         ]
 
     async def live(self, _request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 from aiohttp import web
 
 from edge_agent.classify import Classifier, Request
@@ -17,19 +18,48 @@ from edge_agent.http.bodies import BodyReader, Claim
 from edge_agent.http.describe import describe_model, model_of
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Entrance, Route
+from edge_agent.http.shapes import BYTES, JSON, OCTETS, Shape, query_of, says
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
 from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
 from edge_agent.parameters import ClassifyParameters, parse_parameters, parse_query, parse_trace
 from hawkvision.contract.answer import Answer
+from hawkvision.contract.schema import Like, Part
 from hawkvision.errors import InvalidRequest, UnknownTask
-from hawkvision.oip.messages import InferReply, InferRequest
+from hawkvision.oip.description import ModelDescription
+from hawkvision.oip.messages import InferReply, InferRequest, OutputTensor
 from hawkvision.oip.pictures import pictures_of
 from hawkvision.oip.rest import LENGTH, check_outputs, parse_infer, write_reply
+from hawkvision.oip.statistics import ModelStatistics
 from hawkvision.serving.access.scopes import Scope
+from hawkvision.tasks import TensorSpec
 
 _TASK = "/v2/models/{task}"
 _VERSION = f"{_TASK}/versions/{{version}}"
+
+_TENSORS = (TensorSpec("label", "BYTES", ()), TensorSpec("probabilities", "FP32", (4,)))
+_SAMPLE = ModelDescription("task", "1", "hawkvision_cascade", _TENSORS)
+_MODEL = Like("ModelMetadata", (_SAMPLE.metadata(),))
+_CONFIG = Like("ModelConfig", (_SAMPLE.configuration(),))
+_STATS = Like("ModelStatistics", ({"model_stats": [ModelStatistics().as_dict("task", "1")]},))
+_OUTPUTS = (
+    OutputTensor("label", "BYTES", np.array([b"red"], np.object_)),
+    OutputTensor("certified", "BOOL", np.array([True])),
+    OutputTensor("confidence", "FP32", np.array([0.5], np.float32)),
+)
+_REPLY = Like(
+    "InferReply",
+    tuple(
+        orjson.loads(write_reply(InferReply("task", "1", _OUTPUTS, name), InferRequest(()))[0])
+        for name in ("", "id")
+    ),
+)
+_INFER = Shape(
+    {JSON: _REPLY, OCTETS: BYTES},
+    takes={JSON: Part("InferAsked", InferRequest, frozenset({"raw", "binary"})), OCTETS: BYTES},
+    query=query_of(ClassifyParameters),
+)
+"""Shapes that are those of what is really written, and of what is read."""
 
 
 class InferenceRoutes:
@@ -42,17 +72,18 @@ class InferenceRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
+        read, infer = Scope.READ, Scope.CLASSIFY
         return [
-            Route("GET", "/v2/models/stats", self.all_stats, Scope.READ),
+            Route("GET", "/v2/models/stats", self.all_stats, read, says(_STATS)),
             *(
                 route
                 for path in (_TASK, _VERSION)
                 for route in (
-                    Route("GET", path, self.model, Scope.READ),
-                    Route("GET", f"{path}/ready", self.ready, Scope.READ),
-                    Route("GET", f"{path}/config", self.config, Scope.READ),
-                    Route("GET", f"{path}/stats", self.stats, Scope.READ),
-                    Route("POST", f"{path}/infer", self.infer, Scope.CLASSIFY),
+                    Route("GET", path, self.model, read, says(_MODEL)),
+                    Route("GET", f"{path}/ready", self.ready, read, Shape()),
+                    Route("GET", f"{path}/config", self.config, read, says(_CONFIG)),
+                    Route("GET", f"{path}/stats", self.stats, read, says(_STATS)),
+                    Route("POST", f"{path}/infer", self.infer, infer, _INFER),
                 )
             ),
         ]

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
+from edge_agent.http.shapes import says
 from edge_agent.shared import Shared
 from hawkvision.contract.power import PowerStatus
 from hawkvision.power import PowerSampler, PowerState
@@ -26,7 +27,7 @@ class PowerRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
-        return [Route("GET", "/v1/power", self.power, Scope.READ)]
+        return [Route("GET", "/v1/power", self.power, Scope.READ, says(PowerStatus))]
 
     async def power(self, _request: web.Request) -> web.Response:
         """`GET /v1/power`."""

@@ -38,7 +38,7 @@ from hawkvision.errors import (
     UnsupportedImage,
 )
 
-_JSON = {"Content-Type": "application/json"}
+JSON_HEADERS = {"Content-Type": "application/json"}
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
 _CLOSE = "Connection: close\r\n"
 
@@ -76,7 +76,7 @@ def status_of(error: HawkVisionError) -> int:
 
 def json_reply(body: Any, status: int = 200) -> web.Response:
     """A JSON answer."""
-    return web.Response(body=orjson.dumps(body), status=status, headers=_JSON)
+    return web.Response(body=orjson.dumps(body), status=status, headers=JSON_HEADERS)
 
 
 def encoded(body: Any) -> bytes:
@@ -86,7 +86,7 @@ def encoded(body: Any) -> bytes:
 
 def encoded_reply(body: bytes) -> web.Response:
     """An answer whose JSON body is made already."""
-    return web.Response(body=body, headers=_JSON)
+    return web.Response(body=body, headers=JSON_HEADERS)
 
 
 @lru_cache(maxsize=1)

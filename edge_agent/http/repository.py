@@ -10,12 +10,17 @@ from aiohttp import web
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Entrance, Route
+from edge_agent.http.shapes import JSON, says
 from edge_agent.shared import AtOnce
+from hawkvision.contract.repository import ChangeAsked, IndexAsked
+from hawkvision.contract.schema import Like
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving.access.scopes import Scope
-from hawkvision.serving.control import ModelControl, VersionState
+from hawkvision.serving.control import ModelControl, VersionState, VersionStatus
 
 _AT_ONCE = 8
+_INDEX = says(tuple[VersionStatus, ...], takes={JSON: IndexAsked}, needed=False)
+_CHANGE = says(Like("Changed", ({},)), takes={JSON: ChangeAsked}, needed=False)
 _DRAINING = "the agent is draining"
 
 
@@ -32,9 +37,11 @@ class RepositoryRoutes:
         """The routes."""
         models = "/v2/repository/models/{task}"
         return [
-            Route("POST", "/v2/repository/index", self.index, Scope.READ),
-            Route("POST", f"{models}/load", self.load, Scope.MODELS, "models.loaded"),
-            Route("POST", f"{models}/unload", self.unload, Scope.MODELS, "models.unloaded"),
+            Route("POST", "/v2/repository/index", self.index, Scope.READ, _INDEX),
+            Route("POST", f"{models}/load", self.load, Scope.MODELS, _CHANGE, "models.loaded"),
+            Route(
+                "POST", f"{models}/unload", self.unload, Scope.MODELS, _CHANGE, "models.unloaded"
+            ),
         ]
 
     async def index(self, request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from aiohttp import web
 from edge_agent.http.auth import DENIALS, Guard, current_caller
 from edge_agent.http.connection import Connection
 from edge_agent.http.replies import plain_error, refusal, shutting_down
+from edge_agent.http.shapes import Shape
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import HawkVisionError
 from hawkvision.serving.access.scopes import Scope
@@ -27,13 +28,15 @@ class Route:
     """One entry of the table. A handler raises HawkVisionError for what it refuses.
 
     With keys on, `scope` is what a key needs, and on a path that names an app also that app's.
-    `changes` names what a call changes, for the audit log; None for what changes nothing.
+    `shape` is what it takes and answers. `changes` names what a call changes, for the audit log;
+    None for what changes nothing.
     """
 
     method: str
     path: str
     handler: Handler
     scope: Scope
+    shape: Shape
     changes: str | None = None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from yarl import URL
 
 from edge_agent.http.log import SERVER_LOG
 from edge_agent.http.routes import Entrance, Handler, Route, application
+from edge_agent.http.shapes import Shape
 from edge_agent.place import Place
 from hawkvision.errors import UnknownStream
 from hawkvision.serving.access.scopes import Scope
@@ -51,7 +53,7 @@ class Siblings:
         """
         routes = [replace(one, scope=Scope.PUBLIC, changes=None) for one in routes]
         told = [
-            Route("POST", f"/{name}", _answering(work), Scope.PUBLIC)
+            Route("POST", f"/{name}", _answering(work), Scope.PUBLIC, Shape(status=204))
             for name, work in self._told.items()
         ]
         self._runner = web.AppRunner(
@@ -69,13 +71,12 @@ class Siblings:
     def of_streams(self, routes: Sequence[Route]) -> list[Route]:
         """Routes of which those that name a stream are passed on to the worker that has it."""
         return [
-            Route(one.method, one.path, self._passed_on(one.handler), one.scope, one.changes)
-            if "{id}" in one.path
-            else one
+            replace(one, handler=self._passed_on(one.handler)) if "{id}" in one.path else one
             for one in routes
         ]
 
     def _passed_on(self, handler: Handler) -> Handler:
+        @functools.wraps(handler)
         async def answer(request: web.Request) -> web.StreamResponse:
             owner = self.owner(request.match_info["id"])
             if owner is None or owner == self._place.index:

@@ -13,17 +13,34 @@ from edge_agent.http.auth import counted_as, current_caller
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.replies import json_reply
 from edge_agent.http.routes import Route
+from edge_agent.http.shapes import JSON, TEXT, Shape, says
 from edge_agent.parameters import parse_app
 from edge_agent.streams.events import Event
 from edge_agent.streams.registry import StreamRegistry
+from hawkvision.contract.schema import Like, Part
+from hawkvision.contract.stream import StreamStatus
 from hawkvision.errors import Overloaded
-from hawkvision.lossy.offer import parse_stream_request
+from hawkvision.lossy.offer import StreamOffer, StreamRequest, parse_stream_request
+from hawkvision.lossy.wire.srtp import DEFAULT_SUITE
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.peers import is_loopback
 
 _KEEP_ALIVE_S = 10.0
 _MOST_LISTENERS = 16
 _IN_THE_CLEAR = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"
+
+
+_OFFER = StreamOffer(
+    *("id", "host", 1, 1, DEFAULT_SUITE, b"key", 1200, 100.0, 50.0, 60.0, 1),
+    width=640,
+    height=480,
+)
+_OPENED = says(
+    Like("StreamOffer", (_OFFER.as_dict(), replace(_OFFER, suite="none", warning="x").as_dict())),
+    status=201,
+    takes={JSON: Part("StreamAsked", StreamRequest, closed=True)},
+    needed=False,
+)
 
 
 class StreamRoutes:
@@ -35,11 +52,13 @@ class StreamRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
+        path, scope = "/v1/streams/{id}", Scope.STREAMS
+        events = Shape({"text/event-stream": TEXT}, query={"after": int})
         return [
-            Route("POST", "/v1/streams", self.open, Scope.STREAMS, "streams.opened"),
-            Route("GET", "/v1/streams/{id}", self.status, Scope.STREAMS),
-            Route("GET", "/v1/streams/{id}/results", self.results, Scope.STREAMS),
-            Route("DELETE", "/v1/streams/{id}", self.delete, Scope.STREAMS, "streams.ended"),
+            Route("POST", "/v1/streams", self.open, scope, _OPENED, "streams.opened"),
+            Route("GET", path, self.status, scope, says(StreamStatus)),
+            Route("GET", f"{path}/results", self.results, scope, events),
+            Route("DELETE", path, self.delete, scope, Shape(status=204), "streams.ended"),
         ]
 
     async def open(self, request: web.Request) -> web.StreamResponse:

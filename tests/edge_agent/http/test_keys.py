@@ -26,6 +26,7 @@ IMAGE = coloured_jpeg("red")
 APP = json.dumps({"task": "tiny", "accuracy": 0.7}).encode()
 OPEN = {
     "GET /",
+    "GET /openapi.json",
     "GET /v2/health/live",
     "GET /v2/health/ready",
 }

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from edge_agent.agent import Agent
 from edge_agent.http.auth import Guard
 from edge_agent.http.routes import Entrance, Handler, Route, application
+from edge_agent.http.shapes import Shape
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded
 from hawkvision.serving.access.scopes import WITHOUT_A_KEY, Scope
@@ -135,7 +136,7 @@ async def raised(error: Exception) -> tuple[Reply, AgentMetrics]:
 async def served(handler: Handler) -> tuple[Reply, AgentMetrics]:
     metrics = AgentMetrics()
     entrance = Entrance(Guard(None), metrics)
-    app = application([Route("GET", "/x", handler, Scope.PUBLIC)], entrance)
+    app = application([Route("GET", "/x", handler, Scope.PUBLIC, Shape())], entrance)
     async with TestClient(TestServer(app)) as client, client.get("/x") as reply:
         headers = {name.lower(): value for name, value in reply.headers.items()}
         return Reply(reply.status, headers, await reply.read()), metrics
