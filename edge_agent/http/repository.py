@@ -47,8 +47,8 @@ class RepositoryRoutes:
     async def index(self, request: web.Request) -> web.Response:
         """`POST /v2/repository/index`: every version; `{"ready": true}` those that answer."""
         asked = await self._bodies.json(request, empty={})
-        only = asked.get("ready") if isinstance(asked, dict) else asked
-        if only not in (None, True, False):
+        only = asked.get("ready") if isinstance(asked, dict) else "no object"
+        if not (only is None or isinstance(only, bool)):
             raise InvalidRequest('the body is {"ready": true}, {"ready": false} or empty')
         rows = self._control.index(ready=bool(only))
         if self._entrance.draining:
