@@ -169,7 +169,7 @@ class Agent:
         self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
         self.bodies = BodyReader(body_limits(config))
         self.connections = Book(connection_limits(config))
-        self.entrance = Entrance(self.guard, self.metrics)
+        self.entrance = Entrance(self.guard, self.metrics, config.cors_origins)
         self.power = PowerSampler.of_machine()
         self.rpc = door_of(
             config, self.classifier, self._control(), self.guard, self.metrics, place is not None

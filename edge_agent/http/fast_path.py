@@ -48,6 +48,7 @@ class FastPath:
         self.bodies = bodies
         self.guard = guard
         self.entrance = entrance
+        self._asks_origins = entrance.origins.any
         self.loop = asyncio.get_running_loop()
 
     def takes(self, message: Any, payload: StreamReader) -> bool:
@@ -68,6 +69,8 @@ class FastPath:
         if message.should_close or message.upgrade or message.chunked:
             return False
         if "Content-Encoding" in headers or "Expect" in headers:
+            return False
+        if self._asks_origins and "Origin" in headers:
             return False
         if headers.get("Content-Type", "")[:9].lower() == "multipart":
             return False

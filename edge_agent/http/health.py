@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from edge_agent.http.browsers import NO_PAGE
 from edge_agent.http.describe import describe_server
-from edge_agent.http.replies import json_reply
+from edge_agent.http.replies import SAFE, json_reply
 from edge_agent.http.routes import Entrance, Route
 from edge_agent.http.shapes import TEXT, Shape, says
 from edge_agent.shared import Shared
@@ -35,7 +36,7 @@ class HealthRoutes:
             Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC, Shape()),
             Route("GET", "/v2", self.server, Scope.READ, server),
             Route("GET", "/metrics", self.scrape, Scope.METRICS, Shape({"text/plain": TEXT})),
-            Route("GET", "/", self.server, Scope.PUBLIC, server),
+            Route("GET", "/", self.root, Scope.PUBLIC, server),
         ]
 
     async def live(self, _request: web.Request) -> web.Response:
@@ -50,6 +51,12 @@ class HealthRoutes:
         """`GET /v2`: server metadata."""
         return json_reply(describe_server())
 
+    async def root(self, _request: web.Request) -> web.Response:
+        """`GET /`: server metadata."""
+        reply = json_reply(describe_server())
+        reply.headers["Content-Security-Policy"] = NO_PAGE
+        return reply
+
     async def scrape(self, _request: web.Request) -> web.Response:
         """`GET /metrics`: Prometheus text."""
         text = await self._scraped.get(None, self._metrics)
@@ -58,4 +65,4 @@ class HealthRoutes:
 
 def said(status: int) -> web.Response:
     """As Triton and others answer probes: the status alone says it."""
-    return web.Response(status=status, content_type="text/plain")
+    return web.Response(status=status, content_type="text/plain", headers=SAFE)

@@ -38,8 +38,12 @@ from hawkvision.errors import (
     UnsupportedImage,
 )
 
-JSON_HEADERS = {"Content-Type": "application/json"}
-_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+"""Of every answer: its type is as it says, and nobody keeps it."""
+
+JSON_HEADERS = {"Content-Type": "application/json", **SAFE}
+_SAFE = "".join(f"{name}: {value}\r\n" for name, value in SAFE.items())
+_HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{_SAFE}Content-Length: "
 _CLOSE = "Connection: close\r\n"
 
 _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
@@ -163,7 +167,7 @@ def raw_error(error: HawkVisionError) -> bytes:
     body = orjson.dumps(error_body(error))
     head = [
         f"HTTP/1.1 {status.value} {status.phrase}",
-        "Content-Type: application/json",
+        *(f"{name}: {value}" for name, value in JSON_HEADERS.items()),
         f"Content-Length: {len(body)}",
         "Connection: close",
     ]

@@ -11,14 +11,19 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 
 from edge_agent.http.auth import DENIALS, Guard, current_caller
+from edge_agent.http.browsers import Origins
 from edge_agent.http.connection import Connection
-from edge_agent.http.replies import plain_error, refusal, shutting_down
+from edge_agent.http.replies import SAFE, plain_error, refusal, shutting_down
 from edge_agent.http.shapes import Shape
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import HawkVisionError
 from hawkvision.serving.access.scopes import Scope
 
 _log = logging.getLogger(__name__)
+
+_SAFE = tuple(SAFE.items())
+_OF_NO_PAGE = frozenset({Scope.FEEDBACK, Scope.TARGETS, Scope.STREAMS, Scope.MODELS})
+"""What pages of elsewhere may change only where they are allowed to ask."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,7 +60,8 @@ class Entrance:
     after `stop` whatever is in flight, and whatever comes, is told that the agent shuts down.
     """
 
-    def __init__(self, guard: Guard, metrics: AgentMetrics) -> None:
+    def __init__(self, guard: Guard, metrics: AgentMetrics, origins: Iterable[str] = ()) -> None:
+        self.origins = Origins(origins)
         self._guard = guard
         self._metrics = metrics
         self._in_flight: set[Cancellable] = set()
@@ -69,6 +75,8 @@ class Entrance:
         handler = route.handler
         if route.changes is not None:
             handler = self._noted(handler, route.changes)
+        if route.method != "GET" and route.scope in _OF_NO_PAGE:
+            handler = self._from_here(handler)
         if self._guard.on and route.scope is not Scope.PUBLIC:
             handler = self._with_key(handler, route)
 
@@ -91,6 +99,9 @@ class Entrance:
                 self.leave(task)
             if self.draining:
                 reply.force_close()
+            if not reply.prepared:
+                for name, value in _SAFE:
+                    reply.headers.setdefault(name, value)
             return reply
 
         return answer
@@ -109,6 +120,13 @@ class Entrance:
             except DENIALS as error:
                 guard.denied(error, caller.key, peer_of_request(request), what)
                 raise
+
+        return check
+
+    def _from_here(self, handler: Handler) -> Handler:
+        async def check(request: web.Request) -> web.StreamResponse:
+            self.origins.check(request)
+            return await handler(request)
 
         return check
 
@@ -198,7 +216,12 @@ def application(routes: Iterable[Route], entrance: Entrance) -> web.Application:
         for name in names:
             app.router.add_route(name, route.path, handler, expect_handler=_expected)
         methods.setdefault(route.path, []).extend(names)
+    if entrance.origins.any:
+        app.on_response_prepare.append(entrance.origins.mark)
     for path, allowed in methods.items():
+        if entrance.origins.any:
+            options = entrance.origins.preflight(allowed)
+            app.router.add_route("OPTIONS", path, options, expect_handler=_expected)
         refuse = _wrong_method(", ".join(allowed))
         app.router.add_route("*", path, refuse, expect_handler=_expected)
     anywhere = _Anywhere("/")

@@ -18,6 +18,7 @@ from aiohttp import web
 from yarl import URL
 
 from edge_agent.http.log import SERVER_LOG
+from edge_agent.http.replies import SAFE
 from edge_agent.http.routes import Entrance, Handler, Route, application
 from edge_agent.http.shapes import Shape
 from edge_agent.place import Place
@@ -115,7 +116,7 @@ class Siblings:
                 kept = {name: found.headers[name] for name in _PASSED_DOWN if name in found.headers}
                 if found.headers.get("Content-Type") != _STREAMED or request.method == "HEAD":
                     return web.Response(status=found.status, headers=kept, body=await found.read())
-                reply = web.StreamResponse(status=found.status, headers=kept)
+                reply = web.StreamResponse(status=found.status, headers={**SAFE, **kept})
                 await _stream(found, reply, request)
                 return reply
         except aiohttp.ClientError as error:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from edge_agent.http.auth import counted_as, current_caller
 from edge_agent.http.bodies import BodyReader
-from edge_agent.http.replies import json_reply
+from edge_agent.http.replies import SAFE, json_reply
 from edge_agent.http.routes import Route
 from edge_agent.http.shapes import JSON, TEXT, Shape, says
 from edge_agent.parameters import parse_app
@@ -79,7 +79,6 @@ class StreamRoutes:
             offer = replace(offer, warning=_IN_THE_CLEAR)
         reply = json_reply(offer.as_dict(), 201)
         reply.headers["Location"] = f"/v1/streams/{offer.id}"
-        reply.headers["Cache-Control"] = "no-store"
         return reply
 
     async def status(self, request: web.Request) -> web.StreamResponse:
@@ -101,9 +100,7 @@ class StreamRoutes:
             raise Overloaded(f"{_MOST_LISTENERS} listen to this stream", hint="Close one of them.")
         last = request.headers.get("Last-Event-ID", request.rel_url.query.get("after", ""))
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
-        reply = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
+        reply = web.StreamResponse(headers={"Content-Type": "text/event-stream", **SAFE})
         if request.method == "HEAD":
             return reply
         queue = stream.events.listen(after)
