@@ -46,6 +46,7 @@ class Gateway:
     """A listening gRPC server over loaded models; use it within one event loop."""
 
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
+        config.check_exposure()
         self._config = config
         self._port = config.port
         self._batched: dict[LargeModel, BatchedModel] = {}

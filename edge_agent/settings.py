@@ -19,7 +19,9 @@ from hawkvision.tracking.control.audit import AuditSettings
 
 
 def guard_of(config: EdgeConfig, place: Place | None) -> Guard:
-    """Keys and audit log. Raises HawkVisionError for a file that cannot be read or written to."""
+    """Keys and audit log. Raises HawkVisionError for a file that cannot be read or written to, and
+    where there would have to be keys."""
+    config.check_exposure()
     meters = None if place is None else place.meters
     return Guard(config.keys, config.app_keys, _audit_log(config), meters)
 

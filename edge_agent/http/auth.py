@@ -13,7 +13,7 @@ from edge_agent.fleet.jobs import Jobs
 from hawkvision.errors import Forbidden, HawkVisionError, RateLimited, Unauthorized
 from hawkvision.serving.access.app_keys import parse_app_keys
 from hawkvision.serving.access.audit import AuditLog
-from hawkvision.serving.access.files import KeyWatch, read_keys
+from hawkvision.serving.access.files import KeyWatch, mark_of, read_keys
 from hawkvision.serving.access.keyfile import parse_keys
 from hawkvision.serving.access.rate import Meters
 from hawkvision.serving.access.ring import ANYBODY, Caller, KeyRing
@@ -99,8 +99,11 @@ class Guard:
             )
         path, parse = (app_keys, parse_app_keys) if keys is None else (keys, parse_keys)
         self.audit = audit or AuditLog(None)
+        seen = None if path is None else mark_of(path)
         self.ring = KeyRing(None if path is None else read_keys(path, parse), meters)
-        self._watch = None if path is None else KeyWatch(path, parse, self.ring, self._reloaded)
+        self._watch = (
+            None if path is None else KeyWatch(path, parse, self.ring, self._reloaded, seen)
+        )
 
     @property
     def on(self) -> bool:

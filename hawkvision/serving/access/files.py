@@ -17,6 +17,7 @@ from hawkvision.serving.access.ring import KeyRing
 _log = logging.getLogger(__name__)
 _MOST_BYTES = 8 * 1024 * 1024
 Parse = Callable[[str], KeyFile]
+Mark = tuple[int, int, int]
 
 
 def read_keys(path: Path, parse: Parse = parse_keys) -> KeyFile:
@@ -74,21 +75,27 @@ def changing(path: Path) -> Iterator[None]:
 class KeyWatch:
     """Takes over what a file says when it has changed; a broken one keeps the keys in force.
 
-    `told` is told of every change: whether it was taken over, and a text.
+    `told` is told of every change: whether it was taken over, and a text. `seen` is the mark of the
+    file as it was before the ring's keys were read.
     """
 
     def __init__(
-        self, path: Path, parse: Parse, ring: KeyRing, told: Callable[[bool, str], None]
+        self,
+        path: Path,
+        parse: Parse,
+        ring: KeyRing,
+        told: Callable[[bool, str], None],
+        seen: Mark | None,
     ) -> None:
         self._path = path
         self._parse = parse
         self._ring = ring
         self._told = told
-        self._seen = _mark(path)
+        self._seen = seen
 
     def look(self, *, anyway: bool = False) -> None:
         """Read the file if it has changed since, or `anyway`. Blocks; for any thread."""
-        mark = _mark(self._path)
+        mark = mark_of(self._path)
         if mark == self._seen and not anyway:
             return
         self._seen = mark
@@ -104,7 +111,7 @@ class KeyWatch:
         self._told(True, said)
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def mark_of(path: Path) -> Mark | None:
     """Differs when a file was replaced or written to; None where there is none."""
     with contextlib.suppress(OSError):
         found = path.stat()

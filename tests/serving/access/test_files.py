@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from hawkvision.cli.keys import command
 from hawkvision.errors import HawkVisionError, Unauthorized
-from hawkvision.serving.access.files import KeyWatch, read_keys, store_keys
+from hawkvision.serving.access.files import KeyWatch, mark_of, read_keys, store_keys
 from hawkvision.serving.access.keyfile import KeyFile, digest_of, parse_keys
 from hawkvision.serving.access.ring import KeyRing
 from hawkvision.serving.access.scopes import Scope
@@ -95,9 +95,9 @@ def test_who_creates_at_the_same_time_loses_nothing(tmp_path: Path) -> None:
 def test_a_changed_file_takes_over_and_a_broken_one_does_not(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     create(path, "old")
-    ring = KeyRing(read_keys(path))
+    seen, ring = mark_of(path), KeyRing(read_keys(path))
     told: list[tuple[bool, str]] = []
-    watch = KeyWatch(path, parse_keys, ring, lambda taken, said: told.append((taken, said)))
+    watch = KeyWatch(path, parse_keys, ring, lambda taken, said: told.append((taken, said)), seen)
     watch.look()
     assert told == []
     made = create(path, "new")
