@@ -31,7 +31,7 @@ def test_a_key_is_printed_once_and_its_hash_is_kept(tmp_path: Path) -> None:
     made = create(path, "cam", "--app", "gate", "--rate", "5", "--days", "30")
     assert path.stat().st_mode & 0o777 == 0o600
     (key,) = read_keys(path).keys
-    assert key.digest == digest_of(made) and key.apps == {"gate"}
+    assert key.digest == digest_of(made) and key.apps == frozenset({"gate"})
     assert key.rate is not None and (key.rate.per_s, key.rate.burst) == (5.0, 5.0)
     assert key.expires_s is not None and key.created_s is not None
     assert made not in path.read_text() and made not in run("list", "--file", str(path))
