@@ -13,7 +13,7 @@ from edge_agent.http.auth import DENIALS, Guard, counted_as, current_caller
 from edge_agent.http.describe import model_of
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
 from edge_agent.local import LocalTask
-from edge_agent.parameters import ClassifyParameters, parse_parameters, parse_trace
+from edge_agent.parameters import ClassifyParameters, parse_parameters
 from hawkvision.errors import HawkVisionError, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.description import ModelDescription
@@ -206,7 +206,7 @@ class EdgeServicer(InferenceService):
         except DENIALS as error:
             self._guard.denied(error, caller.key, call.peer.address, "ModelInfer")
             raise
-        trace = parse_trace(call.metadata.get("traceparent"))
+        trace = self._classifier.trace(call.metadata.get("traceparent"), arrived)
         resolved = self._classifier.resolve(wanted, arrived, trace, counted)
         latest = call.deadline - _ON_THE_WAY_S
         return resolved._replace(deadline=latest) if latest < resolved.deadline else resolved

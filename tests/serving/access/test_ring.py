@@ -85,7 +85,9 @@ def test_what_anybody_may_do_a_key_may_too() -> None:
     assert admit(ring, None, Scope.READ).may("gate")
     assert admit(ring, "gate", Scope.READ).may("belt")
     without = admit(ring, None, Scope.CLASSIFY)
-    assert without.key is None and not without.may("gate") and without.reserved == frozenset({"gate"})
+    assert (
+        without.key is None and not without.may("gate") and without.reserved == frozenset({"gate"})
+    )
     with pytest.raises(Unauthorized, match="app 'gate' needs its key"):
         without.check("gate")
     assert admit(ring, "gate", Scope.CLASSIFY).apps == frozenset({"gate"})
