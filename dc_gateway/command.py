@@ -13,6 +13,7 @@ from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.tls_options import PEM, client_options, watch_option
 from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
@@ -61,6 +62,25 @@ def check_upstreams(
     default=_DEFAULT.watch_repository,
     type=click.FloatRange(0, 86_400),
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
+)
+@click.option(
+    "--updates",
+    default=_DEFAULT.updates,
+    metavar="URL",
+    show_default="none",
+    help="Take new versions from here as they are signed, at once; waves are for agents.",
+)
+@click.option(
+    "--updates-root",
+    default=_DEFAULT.updates_root,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's root.json: whose signatures are trusted.",
+)
+@click.option(
+    "--updates-every-s",
+    default=_DEFAULT.updates_every_s,
+    type=click.FloatRange(0.1, 86_400),
+    help="Between two looks at --updates.",
 )
 @click.option(
     "--keep-versions",
@@ -112,6 +132,7 @@ def check_upstreams(
     help="Servers of the protocol that calls for tasks other than --task's are handed on to, the "
     "preferred first; equals with commas.",
 )
+@client_options("--upstream", "upstreams")
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
 @click.option(
     "--max-images", default=_DEFAULT.max_images, type=click.IntRange(1), help="Of one request."
@@ -158,6 +179,12 @@ def check_upstreams(
     help="Of queue and buffers.",
 )
 @click.option(
+    "--handshake-timeout-s",
+    default=_DEFAULT.handshake_timeout_s,
+    type=click.FloatRange(0.01, 3600),
+    help="For a connection's handshake, of TLS too.",
+)
+@click.option(
     "--receive-timeout-s", default=_DEFAULT.receive_timeout_s, type=click.FloatRange(0.01, 3600)
 )
 @click.option(
@@ -191,8 +218,24 @@ def check_upstreams(
     "--insecure",
     is_flag=True,
     default=_DEFAULT.insecure,
-    help="Listen off loopback although the ports ask nobody for a key.",
+    help="Listen off loopback without TLS or certificates of clients.",
 )
+@click.option("--tls-cert", type=PEM, help="PEM chain; with --tls-key all ports speak TLS.")
+@click.option("--tls-key", type=PEM)
+@click.option(
+    "--tls-client-ca",
+    type=PEM,
+    help="PEM file of authorities: clients must show a certificate of theirs (mTLS).",
+)
+@click.option(
+    "--allow-client",
+    "allow_clients",
+    multiple=True,
+    metavar="NAME",
+    show_default="all that --tls-client-ca lets in",
+    help="Name in the certificate of a client that may call.",
+)
+@watch_option
 @image_options(_DEFAULT.limits)
 @trace_options
 @logs.log_options

@@ -7,10 +7,12 @@ from typing import Protocol
 
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
+from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.auth import Guard
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
+from edge_agent.http.dashboard import DashboardRoutes
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.gateways import GatewayRoutes
 from edge_agent.http.health import HealthRoutes
@@ -38,6 +40,7 @@ class Parts(Protocol):
     guard: Guard
     entrance: Entrance
     power: PowerSampler
+    dashboard: Dashboard | None
 
 
 def routes_of(
@@ -48,11 +51,13 @@ def routes_of(
 ) -> list[Route]:
     """`control` is what loads and unloads tasks, `scrape` gives the metrics; the description of all
     routes is the last one."""
+    dashboard = agent.dashboard
     description = Description(keys=agent.guard.on)
     table = [
+        *([] if dashboard is None else DashboardRoutes(dashboard, agent.entrance).table()),
         *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics).table(),
         *TaskRoutes(agent.classifier, agent.config.delta).table(),
-        *HealthRoutes(scrape, agent.entrance).table(),
+        *HealthRoutes(scrape, agent.entrance, front=dashboard is None).table(),
         *InferenceRoutes(agent.classifier, agent.bodies, agent.entrance).table(),
         *RepositoryRoutes(control, agent.bodies, agent.entrance).table(),
         *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.guard.ring).table(),

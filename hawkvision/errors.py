@@ -3,7 +3,7 @@
     HawkVisionError
     ├── InvalidRequest            a parameter or body that can never work
     │   ├── Unauthorized          a key is needed, or another one
-    │   ├── Forbidden             the key that was sent is not good for this
+    │   ├── Forbidden             it is known who asks, and that is nobody who may
     │   ├── UnknownTask
     │   ├── UnknownApp
     │   ├── UnknownAnswer         no answer of this fleet has such a request id
@@ -67,7 +67,7 @@ class Unauthorized(InvalidRequest):
 
 
 class Forbidden(InvalidRequest):
-    """The key that was sent is known, and not good for what was asked."""
+    """It is known who asks, and that is nobody who may."""
 
     code = "forbidden"
 

@@ -21,22 +21,29 @@ _SCRAPE_GAP_S = 0.1
 
 
 class HealthRoutes:
-    """For probes, scrapers, and clients of the Open Inference Protocol."""
+    """For probes, scrapers, and clients of the Open Inference Protocol.
 
-    def __init__(self, metrics: Callable[[], Awaitable[bytes]], entrance: Entrance) -> None:
+    `front` has it answer at `/` too, as `GET /v2`.
+    """
+
+    def __init__(
+        self, metrics: Callable[[], Awaitable[bytes]], entrance: Entrance, *, front: bool
+    ) -> None:
         self._metrics = metrics
+        self._front = front
         self._entrance = entrance
         self._scraped: Shared[None, bytes] = Shared(_SCRAPE_GAP_S)
 
     def table(self) -> list[Route]:
         """The routes."""
         server = says(Like("Server", (describe_server(),)))
+        front = [Route("GET", "/", self.root, Scope.PUBLIC, server)] if self._front else []
         return [
+            *front,
             Route("GET", "/v2/health/live", self.live, Scope.PUBLIC, Shape()),
             Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC, Shape()),
             Route("GET", "/v2", self.server, Scope.READ, server),
             Route("GET", "/metrics", self.scrape, Scope.METRICS, Shape({"text/plain": TEXT})),
-            Route("GET", "/", self.root, Scope.PUBLIC, server),
         ]
 
     async def live(self, _request: web.Request) -> web.Response:
