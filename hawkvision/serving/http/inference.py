@@ -14,6 +14,7 @@ from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.messages import InferReply, InferRequest
 from hawkvision.oip.plain import plain
 from hawkvision.oip.rest import LENGTH, parse_infer, write_reply
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.grpc.entrance import Call
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyReader
@@ -48,17 +49,18 @@ class InferenceRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
+        read = Scope.READ
         return [
-            Route("GET", "/v2/models/stats", self.all_stats),
+            Route("GET", "/v2/models/stats", self.all_stats, read),
             *(
                 route
                 for path in (_TASK, _VERSION)
                 for route in (
-                    Route("GET", path, self.model),
-                    Route("GET", f"{path}/ready", self.ready),
-                    Route("GET", f"{path}/config", self.config),
-                    Route("GET", f"{path}/stats", self.stats),
-                    Route("POST", f"{path}/infer", self.infer),
+                    Route("GET", path, self.model, read),
+                    Route("GET", f"{path}/ready", self.ready, read),
+                    Route("GET", f"{path}/config", self.config, read),
+                    Route("GET", f"{path}/stats", self.stats, read),
+                    Route("POST", f"{path}/infer", self.infer, Scope.CLASSIFY),
                 )
             ),
         ]
