@@ -13,6 +13,7 @@ from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.tls_options import PEM, client_options, watch_option
 from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
@@ -131,6 +132,7 @@ def check_upstreams(
     help="Servers of the protocol that calls for tasks other than --task's are handed on to, the "
     "preferred first; equals with commas.",
 )
+@client_options("--upstream", "upstreams")
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
 @click.option(
     "--max-images", default=_DEFAULT.max_images, type=click.IntRange(1), help="Of one request."
@@ -177,6 +179,12 @@ def check_upstreams(
     help="Of queue and buffers.",
 )
 @click.option(
+    "--handshake-timeout-s",
+    default=_DEFAULT.handshake_timeout_s,
+    type=click.FloatRange(0.01, 3600),
+    help="For a connection's handshake, of TLS too.",
+)
+@click.option(
     "--receive-timeout-s", default=_DEFAULT.receive_timeout_s, type=click.FloatRange(0.01, 3600)
 )
 @click.option(
@@ -206,6 +214,22 @@ def check_upstreams(
     type=click.FloatRange(0.01),
     help="A stream that sends nothing for so long ends.",
 )
+@click.option("--tls-cert", type=PEM, help="PEM chain; with --tls-key all ports speak TLS.")
+@click.option("--tls-key", type=PEM)
+@click.option(
+    "--tls-client-ca",
+    type=PEM,
+    help="PEM file of authorities: clients must show a certificate of theirs (mTLS).",
+)
+@click.option(
+    "--allow-client",
+    "allow_clients",
+    multiple=True,
+    metavar="NAME",
+    show_default="all that --tls-client-ca lets in",
+    help="Name in the certificate of a client that may call.",
+)
+@watch_option
 @image_options(_DEFAULT.limits)
 @trace_options
 @logs.log_options

@@ -17,6 +17,7 @@ from dc_gateway.loading import ModelSource, load_all
 from dc_gateway.metrics import BatchCollector
 from dc_gateway.model import LargeModel
 from dc_gateway.servicer import InferenceServicer
+from dc_gateway.tls import GatewayTls
 from dc_gateway.upstreams.forward import Forward
 from dc_gateway.upstreams.metrics import ForwardCollector, ProcessCollector
 from dc_gateway.upstreams.model import RemoteModel
@@ -50,6 +51,7 @@ class Gateway:
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
         self._config = config
         self._port = config.port
+        self.tls = GatewayTls(config)
         self._batched: dict[LargeModel, BatchedModel] = {}
         self.processes = set[Processes]()
         self.catalog = Catalog[LargeModel](
@@ -74,7 +76,8 @@ class Gateway:
         self._forward: Forward | None = None
         if config.upstreams:
             groups = parse_groups(config.upstreams)
-            self._forward = Forward(groups, Quota("calls", config.max_calls, share))
+            calls = Quota("calls", config.max_calls, share)
+            self._forward = Forward(groups, calls, self.tls.dialer)
         self._tracing = tracing_of(config.otlp_endpoint, config.trace_share, "hawkvision-gateway")
         self.servicer = InferenceServicer(
             self.models,
@@ -91,7 +94,9 @@ class Gateway:
         self._follower = follower_of(config)
         self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
-        self.door = Door(self.servicer, models, door_limits(config))
+        self.door = Door(
+            self.servicer, models, door_limits(config), self.tls.server, config.allow_clients
+        )
         self._power = PowerSampler.of_machine() if config.metrics_port is not None else None
         self.metrics_port = config.metrics_port
         self._metrics: MetricsPort | None = None
@@ -117,7 +122,8 @@ class Gateway:
             self._share(new)
 
     def reload(self) -> None:
-        """Begin to look for new versions of everything that is served."""
+        """Begin to look for new versions of everything that is served, and new certificates."""
+        self.tls.renewal.now()
         self.versions.look()
 
     @property
@@ -151,6 +157,7 @@ class Gateway:
         self.versions.start()
         if self._follower is not None:
             self._follower.start(self.models, self.versions)
+        self.tls.renewal.start()
         return self._port
 
     async def _start_metrics(self) -> None:
@@ -169,7 +176,8 @@ class Gateway:
         if self._forward is not None:
             registry.register(ForwardCollector(self._forward))
         self._power.start()
-        self._metrics = MetricsPort(registry)
+        context = None if self.tls.server is None else self.tls.server.context
+        self._metrics = MetricsPort(registry, context)
         self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
 
     async def drain(self) -> None:
@@ -182,6 +190,7 @@ class Gateway:
             self._looking.cancel()
         if self._follower is not None:
             self._follower.close()
+        await self.tls.renewal.close()
         await self.versions.close()
         await self.door.close()
         if self._forward is not None:

@@ -15,7 +15,8 @@ from prometheus_client.exposition import generate_latest
 from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
-from edge_agent.fleet.fleet import FleetSettings, Membership
+from edge_agent.dashboard.dashboard import Dashboard
+from edge_agent.fleet.fleet import Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
@@ -37,33 +38,33 @@ from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
 from edge_agent.settings import (
-    audit_settings,
     body_limits,
     connection_limits,
+    fleet_settings,
+    open_the_store,
     stream_settings,
     upstream_settings,
 )
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
+from edge_agent.tls import AgentTls
 from edge_agent.updating import catalog_of, fleet_of, source_of, updates_of
 from edge_agent.upstream import GrpcUpstream
-from edge_agent.watching import export, follow, prepare, watch
+from edge_agent.watching import follow, keep_watch, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
-from hawkvision.serving import memory, service
+from hawkvision.serving import service
+from hawkvision.serving.address import bracketed
 from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
-from hawkvision.serving.tls import server_context
 from hawkvision.serving.tracing import tracing_of
 from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
-from hawkvision.tracking.store.registry import open_store
 
 _log = logging.getLogger(__name__)
-_EXPORT_S = 5.0
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
@@ -96,39 +97,35 @@ class Agent:
         self.config = config
         self._place = place
         self.updates = updates_of(config, place)
+        self.streams: StreamRegistry
         self.catalog = catalog_of(self.updates)
         source = LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()})
         self.versions = Reloader(
             self.catalog,
             source_of(self.updates, source),
-            Hooks(partial(prepare, self), partial(follow, self)),
+            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
         self.tasks = self.catalog.serving
         default = next(iter(self.tasks.values()))
-        self._tls = server_context(config.tls_cert, config.tls_key)
+        self.tls = AgentTls(config)
         self.keys = AppKeys.read(config.app_keys)
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
         self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
         self.upstream = GrpcUpstream(
-            config.gateways, config.max_escalations, upstream_settings(config)
+            config.gateways, config.max_escalations, upstream_settings(config), self.tls.dialer
         )
         self.chain = Chain(self.pool, self.upstream)
         self.fleet = fleet_of(self.updates)(
             self.tasks,
-            open_store(config.store, most_apps=config.max_apps) if place is None else place.store,
+            self.tls.renews(open_the_store(config) if place is None else place.store),
             Journal(config.journal),
             self.jobs,
             self.chain.aside,
-            FleetSettings(
-                audit_settings(config.audit_share),
-                control=config.control,
-                tracked=config.store != "off",
-                every_s=config.tracking_interval_s,
-            ),
+            fleet_settings(config),
             member=None
             if place is None
             else Membership(place.agent_id, place.key, place.counters, self._tell_refresh),
@@ -173,8 +170,15 @@ class Agent:
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.keys, self.metrics)
         self.power = PowerSampler.of_machine()
+        self.dashboard = Dashboard(self, place) if config.dashboard else None
         self.rpc = door_of(
-            config, self.classifier, self._control(), self.keys, self.metrics, place is not None
+            config,
+            self.classifier,
+            self._control(),
+            self.keys,
+            self.metrics,
+            self.tls.server,
+            shared=place is not None,
         )
         self.routes = self._table()
         self._fast = FastPath(self.classifier, self.bodies, self.keys, self.entrance)
@@ -199,7 +203,8 @@ class Agent:
         return CrewControl(self.versions, self.siblings, self._place)
 
     def reload(self) -> None:
-        """Begin to look for new versions of everything that is served."""
+        """Begin to look for new versions of everything that is served, and new certificates."""
+        self.tls.renewal.now()
         self.versions.look()
 
     # Of several workers.
@@ -232,20 +237,18 @@ class Agent:
     @property
     def url(self) -> str:
         """Where clients reach it, e.g. `http://127.0.0.1:8080`; right once it has started."""
-        scheme = "http" if self._tls is None else "https"
-        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-        return f"{scheme}://{host}:{self._port}"
+        scheme = "http" if self.tls.server is None else "https"
+        return f"{scheme}://{bracketed(self.config.host)}:{self._port}"
 
     address = url
 
     @property
     def ready_line(self) -> str:
         """What a process prints when it is ready."""
-        names = ", ".join(self.tasks)
         rpc = "" if self.rpc is None else f"; gRPC on port {self.grpc_port}"
         return (
             f"edge agent ready on {self.url} "
-            f"(tasks: {names}; lossy streams on UDP {self.streams.port}{rpc})"
+            f"(tasks: {', '.join(self.tasks)}; lossy streams on UDP {self.streams.port}{rpc})"
         )
 
     async def start(self) -> int:
@@ -253,7 +256,6 @@ class Agent:
 
         Raises HawkVisionError if it cannot listen there.
         """
-        config = self.config
         self._runner = web.AppRunner(
             application(self.routes, self.entrance),
             access_log=None,
@@ -263,7 +265,7 @@ class Agent:
         )
         await self._runner.setup()
         handing = None if self._place is None else Handing(self._place)
-        self._listener = Listener(self.connections, self._connection, self._tls, handing)
+        self._listener = Listener(self.connections, self._connection, self.tls.context, handing)
         if self._place is None:
             await self._listen()
         else:
@@ -272,13 +274,13 @@ class Agent:
         self.fleet.start(self.url)
         self.power.start()
         if self.probes is not None:
-            self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
-        self.jobs.repeat("export", partial(export, self), _EXPORT_S)
-        self.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
+            self.jobs.repeat("probes", self.probes.probe, self.config.probe_every_s)
+        keep_watch(self)
         for name, local in self.tasks.items():
             for rung in local.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
+        self.tls.renewal.start()
         if self.updates is not None:
             self.updates.start(self, self._control())
         return self._port
@@ -309,7 +311,7 @@ class Agent:
 
     async def _listen_rpc(self) -> None:
         if self.rpc is not None and self.config.grpc_port is not None:
-            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            host = bracketed(self.config.host)
             self.grpc_port = await self.rpc.start(f"{host}:{self.config.grpc_port}")
 
     def _connection(self, seat: Seat) -> Connection:
@@ -351,6 +353,7 @@ class Agent:
 
     async def close(self) -> None:
         """Stop; who still waits for an answer is told that there will be none."""
+        await self.tls.renewal.close()
         await self.versions.close()
         self.streams.close()
         self.entrance.stop()

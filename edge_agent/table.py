@@ -7,10 +7,12 @@ from typing import Protocol
 
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
+from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.auth import AppKeys
 from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
+from edge_agent.http.dashboard import DashboardRoutes
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.gateways import GatewayRoutes
 from edge_agent.http.health import HealthRoutes
@@ -37,16 +39,19 @@ class Parts(Protocol):
     keys: AppKeys
     entrance: Entrance
     power: PowerSampler
+    dashboard: Dashboard | None
 
 
 def routes_of(
     agent: Parts, control: ModelControl, scrape: Callable[[], Awaitable[bytes]]
 ) -> list[Route]:
     """`control` is what loads and unloads tasks, `scrape` gives the metrics."""
+    dashboard = agent.dashboard
     return [
+        *([] if dashboard is None else DashboardRoutes(dashboard, agent.entrance).table()),
         *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics, agent.keys).table(),
         *TaskRoutes(agent.classifier, agent.config.delta).table(),
-        *HealthRoutes(scrape, agent.entrance).table(),
+        *HealthRoutes(scrape, agent.entrance, front=dashboard is None).table(),
         *InferenceRoutes(agent.classifier, agent.bodies, agent.keys, agent.entrance).table(),
         *RepositoryRoutes(control, agent.bodies, agent.entrance).table(),
         *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.keys).table(),

@@ -17,21 +17,28 @@ _SCRAPE_GAP_S = 0.1
 
 
 class HealthRoutes:
-    """For probes, scrapers, and clients of the Open Inference Protocol."""
+    """For probes, scrapers, and clients of the Open Inference Protocol.
 
-    def __init__(self, metrics: Callable[[], Awaitable[bytes]], entrance: Entrance) -> None:
+    `front` has it answer at `/` too, as `GET /v2`.
+    """
+
+    def __init__(
+        self, metrics: Callable[[], Awaitable[bytes]], entrance: Entrance, *, front: bool
+    ) -> None:
         self._metrics = metrics
+        self._front = front
         self._entrance = entrance
         self._scraped: Shared[None, bytes] = Shared(_SCRAPE_GAP_S)
 
     def table(self) -> list[Route]:
         """The routes."""
+        front = [Route("GET", "/", self.server)] if self._front else []
         return [
+            *front,
             Route("GET", "/v2/health/live", self.live),
             Route("GET", "/v2/health/ready", self.ready),
             Route("GET", "/v2", self.server),
             Route("GET", "/metrics", self.scrape),
-            Route("GET", "/", self.server),
         ]
 
     async def live(self, _request: web.Request) -> web.Response:

@@ -18,6 +18,7 @@ from hawkvision.errors import (
     CorruptImage,
     DeadlineExceeded,
     EngineError,
+    Forbidden,
     HawkVisionError,
     InvalidRequest,
     LimitReached,
@@ -43,6 +44,7 @@ _CLOSE = "Connection: close\r\n"
 
 _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
     (Unauthorized, 401),
+    (Forbidden, 403),
     (UnknownTask, 404),
     (UnknownApp, 404),
     (UnknownStream, 404),

@@ -28,7 +28,7 @@ from hawkvision.errors import (
 )
 from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.serving.grpc.held import Held
-from hawkvision.serving.grpc.peers import Peer, parse_peer
+from hawkvision.serving.grpc.peers import Clients, Peer
 from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.grpc.reception import Arrival, Reception
 from hawkvision.serving.grpc.status import Status, status_of
@@ -81,7 +81,14 @@ class EntranceLimits:
 class Entrance:
     """Receives messages, answers them by `Method`s, and words every error as a status."""
 
-    def __init__(self, reception: Reception, held_bytes: Quota, limits: EntranceLimits) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        held_bytes: Quota,
+        limits: EntranceLimits,
+        clients: Clients | None = None,
+    ) -> None:
+        self._clients = clients or Clients()
         self._reception = reception
         self._held_bytes = held_bytes
         self._limits = limits
@@ -106,7 +113,7 @@ class Entrance:
         return grpc.stream_unary_rpc_method_handler(serve)
 
     async def _answer(self, method: Method[Any], context: Context) -> bytes:
-        peer = parse_peer(context.peer())
+        peer = self.peer(context)
         begun = time.monotonic()
         asked = context.time_remaining()
         most = begun + self._limits.deadline_s
@@ -123,6 +130,10 @@ class Entrance:
             if deadline < most:  # gRPC itself cancels at the client's deadline
                 return (await answer).SerializeToString()
             return (await self.in_time(answer, most)).SerializeToString()
+
+    def peer(self, context: Context) -> Peer:
+        """Who calls. Raises Forbidden for who may not."""
+        return self._clients.peer(context)
 
     def hold(self, peer: Peer, raw: bytes) -> Held:
         """Hold a message's bytes, as long as it is at work. Raises Overloaded on entry."""

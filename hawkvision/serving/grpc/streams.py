@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 
 from hawkvision.errors import DeadlineExceeded, LimitReached, ShuttingDown
 from hawkvision.serving.grpc.entrance import Call, Context, Entrance, metadata_of, parse, told
-from hawkvision.serving.grpc.peers import Peer, parse_peer
+from hawkvision.serving.grpc.peers import Peer
 from hawkvision.serving.grpc.status import Status, status_of
 from hawkvision.serving.grpc.stream_book import StreamBook, StreamLimits, StreamSeat
 
@@ -88,7 +88,7 @@ class Streams:
     async def _serve(self, method: StreamMethod, context: Context) -> None:
         if self.draining:
             raise _stops()
-        peer = parse_peer(context.peer())
+        peer = self._entrance.peer(context)
         seat, gone = self._book.open(peer, time.monotonic())
         if gone is not None:
             self._open[gone].end(status_of(_MAKE_WAY))

@@ -17,8 +17,25 @@ local stamp = time[1] .. '.' .. string.format('%06d', time[2])
 NOW = f"{_CLOCK} return stamp"
 """KEYS: any of the task. Answers the server's time, seconds as text."""
 
+_MAY_ADD = """
+if redis.acl_check_cmd then
+  for _, one in ipairs({
+    {'SET', KEYS[1], 1}, {'ZSCORE', KEYS[2], ''}, {'ZCARD', KEYS[2]},
+    {'ZREMRANGEBYSCORE', KEYS[2], 0, 0}, {'ZADD', KEYS[2], 0, ''}, {'HGET', KEYS[4], ''},
+    {'HSET', KEYS[4], '', ''}, {'DEL', KEYS[5]}, {'HINCRBYFLOAT', KEYS[5], '', 0},
+    {'EXPIRE', KEYS[2], 1}
+  }) do
+    if not redis.acl_check_cmd(unpack(one)) then
+      return redis.error_reply("NOPERM the user may not run '" .. string.lower(one[1]) .. "'")
+    end
+  end
+end
+"""
+"""Before anything is written: the mark of a batch without its counts would lose them."""
+
 ADD = f"""
 {_CLOCK}
+{_MAY_ADD}
 if math.abs(now - ARGV[1]) > tonumber(ARGV[2]) then return {{0, stamp}} end
 if not redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[3]) then return {{1, stamp}} end
 
