@@ -155,9 +155,9 @@ class Gateway:
             for rung in model.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
+        self.tls.renewal.start()
         if self._follower is not None:
             self._follower.start(self.models, self.versions)
-        self.tls.renewal.start()
         return self._port
 
     async def _start_metrics(self) -> None:
@@ -188,9 +188,9 @@ class Gateway:
         """Stop at once; calls in flight are cancelled."""
         if self._looking is not None:
             self._looking.cancel()
+        await self.tls.renewal.close()
         if self._follower is not None:
             self._follower.close()
-        await self.tls.renewal.close()
         await self.versions.close()
         await self.door.close()
         if self._forward is not None:

@@ -50,7 +50,7 @@ from edge_agent.table import routes_of
 from edge_agent.tls import AgentTls
 from edge_agent.updating import catalog_of, fleet_of, source_of, updates_of
 from edge_agent.upstream import GrpcUpstream
-from edge_agent.watching import follow, keep_watch, watch
+from edge_agent.watching import follow, keep_watch, prepare, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import service
@@ -97,13 +97,12 @@ class Agent:
         self.config = config
         self._place = place
         self.updates = updates_of(config, place)
-        self.streams: StreamRegistry
         self.catalog = catalog_of(self.updates)
         source = LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()})
         self.versions = Reloader(
             self.catalog,
             source_of(self.updates, source),
-            Hooks(lambda local: self.streams.prepare(local), partial(follow, self)),
+            Hooks(partial(prepare, self), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)

@@ -111,6 +111,11 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         agent.metrics.watch(f"hawkvision_{name}", text, read)
 
 
+def prepare(agent: Parts, local: LocalTask) -> None:
+    """A version is going to serve; called on the thread that loaded it."""
+    agent.streams.prepare(local)
+
+
 def follow(agent: Parts, name: str, old: LocalTask | None, new: LocalTask | None) -> None:
     """A version of a task serves in place of another, or of none: what knows of versions follows.
 

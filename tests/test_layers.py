@@ -38,17 +38,7 @@ FLOORS = (
 SAME_FLOOR: dict[tuple[str, str], str] = {}
 """Rooms that may look into another of their floor, and why."""
 
-AGENT = (
-    "root",
-    "fleet",
-    "classify",
-    "updates",
-    "streams",
-    "dashboard",
-    "http",
-    "grpc",
-    "agent",
-)
+AGENT = ("root", "fleet", "classify", "updates", "streams", "dashboard", "http", "grpc", "agent")
 """Rooms of `edge_agent/` from the ground up; `agent` puts them together."""
 
 OFFLINE = ("hawkvision.taskbuild", "hawkvision.cli")
