@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from edge_agent.config import MOST_PICTURES, EdgeConfig
-from edge_agent.options import megabytes, rungs
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.rung_options import megabytes, rungs
 from hawkvision.serving.tls_options import PEM, client_options, watch_option
 from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups

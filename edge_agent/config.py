@@ -12,9 +12,6 @@ from hawkvision.repository import shipped_repository
 MOST_PICTURES = 50
 """Of answered images, on the dashboard."""
 
-AUTO = "auto"
-"""In place of a number of rungs: as many as make answers fastest."""
-
 
 @dataclass(frozen=True)
 class EdgeConfig:

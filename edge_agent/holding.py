@@ -9,12 +9,12 @@ import logging
 import time
 from collections.abc import Mapping
 
-from edge_agent.config import AUTO, EdgeConfig
+from edge_agent.config import EdgeConfig
 from edge_agent.link import round_trip_ms
 from edge_agent.tls import link_tls
 from hawkvision.cascade import CascadePolicy
 from hawkvision.cascade.chain import reached
-from hawkvision.cascade.cut import RungCost, best_cut, fitting
+from hawkvision.cascade.cut import AUTO, RungCost, best_cut, fitting
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Task
 from hawkvision.rungs import LoadedRung

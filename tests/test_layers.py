@@ -27,7 +27,7 @@ FLOORS = (
     ("images", "engines", "calibration", "datasets", "oip"),
     ("cascade",),
     ("repository", "lossy", "serving"),
-    ("rungs", "summary"),
+    ("rungs", "summary", "planning"),
     ("contract", "tracking", "updates"),
     ("client",),
     ("taskbuild",),
@@ -41,7 +41,7 @@ SAME_FLOOR: dict[tuple[str, str], str] = {}
 AGENT = ("root", "fleet", "classify", "updates", "streams", "dashboard", "http", "grpc", "agent")
 """Rooms of `edge_agent/` from the ground up; `agent` puts them together."""
 
-OFFLINE = ("hawkvision.taskbuild", "hawkvision.cli")
+OFFLINE = ("hawkvision.taskbuild", "hawkvision.planning", "hawkvision.cli")
 """What no service imports."""
 
 

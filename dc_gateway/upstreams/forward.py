@@ -209,6 +209,7 @@ class Forward:
 
     async def close(self) -> None:
         """Hang up; calls under way are cancelled."""
+        self._dialer.close()
         for leaving in self._leaving:
             leaving.cancel()
         await asyncio.gather(*self._leaving, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Values of the agent's options that click has no type for."""
+"""What says how many rungs are held, and in how much memory: values that click has no type for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import click
 
-from edge_agent.config import AUTO
+from hawkvision.cascade.cut import AUTO
 
 _SIZE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?(MB|GB|MiB|GiB)")
 _MEGABYTES = {"MB": 1.0, "GB": 1000.0, "MiB": 1.048576, "GiB": 1073.741824}

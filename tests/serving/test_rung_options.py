@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from edge_agent.options import megabytes, rungs
+from hawkvision.serving.rung_options import megabytes, rungs
 
 
 @pytest.mark.parametrize(
