@@ -220,4 +220,5 @@ class GrpcUpstream:
 
     async def close(self) -> None:
         """See `Upstream.close`."""
+        self._dialer.close()
         await self.client.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +36,9 @@ class Tick:
 
     def __add__(self, other: Tick) -> Tick:
         """Both together."""
+        times = dict(self.times)
+        for bucket, count in other.times.items():
+            times[bucket] = times.get(bucket, 0) + count
         return Tick(
             self.answers + other.answers,
             self.escalated + other.escalated,
@@ -46,7 +48,7 @@ class Tick:
             self.lost + other.lost,
             self.joules + other.joules,
             self.powered_s + other.powered_s,
-            Counter(self.times) + Counter(other.times),
+            times,
         )
 
     def as_list(self) -> list[Any]:

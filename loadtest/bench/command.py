@@ -18,6 +18,7 @@ from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
 from loadtest.bench.engines import EnginesBench, run_engines_bench
 from loadtest.bench.fleet.command import command as fleet_command
+from loadtest.bench.fleet_sim.command import command as fleet_sim_command
 from loadtest.bench.gateway import GatewayBench, run_gateway_bench
 from loadtest.bench.gateway import write_plot as write_gateway_plot
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
@@ -35,6 +36,7 @@ def command() -> None:
 
 
 command.add_command(fleet_command)
+command.add_command(fleet_sim_command)
 command.add_command(chain)
 command.add_command(modeless_command)
 command.add_command(plan_command)

@@ -56,6 +56,11 @@ class Dialer:
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
+    def close(self) -> None:
+        """Find out no more."""
+        for task in self._asking:
+            task.cancel()
+
     async def _fault(self, address: str) -> str:
         """Why TLS with this upstream does not come about; nothing where that is not the reason."""
         found = first_of(address)
