@@ -9,13 +9,13 @@ from aiohttp import web
 
 from edge_agent.classify import Classifier, Request, each
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Route
 from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import parse_query
 from hawkvision.contract.results import Result, results_body
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Route
 
 
 class ClassifyRoutes:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.dashboard.page import page
-from edge_agent.http.routes import Entrance, Route
+from hawkvision.serving.http.routes import Entrance, Route
 
 _KEEP_ALIVE_S = 10.0
 _GUARDS = {

@@ -14,10 +14,10 @@ import pytest
 from edge_agent.agent import Agent
 from edge_agent.config import EdgeConfig
 from edge_agent.dashboard.dashboard import MOST_LISTENERS
-from edge_agent.http.routes import Scope
 from edge_agent.loading import load_tasks
 from hawkvision import roadsigns
 from hawkvision.repository import shipped_repository
+from hawkvision.serving.http.routes import Scope
 from tests.browser import Browser, browser
 from tests.edge_agent.agents import gateway_of, started
 from tests.edge_agent.dashboard.test_events import listening, send
