@@ -53,7 +53,7 @@ def main(names: str, seconds: str, nice: str, target: str) -> None:
     os.nice(int(nice))
     print("ready", flush=True)
     sys.stdin.readline()
-    tally = asyncio.run(attack(attacks, Target(**json.loads(target)), float(seconds)))
+    tally = asyncio.run(attack(attacks, Target.parse(json.loads(target)), float(seconds)))
     told = {"outcomes": tally.outcomes, "admitted_ms": tally.admitted_ms}
     print(json.dumps(told), flush=True)
     os._exit(0)  # what is still open is dropped, as an attacker would
