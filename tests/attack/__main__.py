@@ -100,7 +100,7 @@ def run(deployment: Deployment, names: Sequence[str], seconds: float) -> dict[st
     """Every phase in turn, for so many seconds each, quiet before and between."""
     how = ", TLS and keys at every door" if deployment.secure else ""
     click.echo(
-        f"agent, gateway and store ({deployment.store}){how}; {len(names)} attacks of "
+        f"agent, gateway and store ({_kind(deployment)}){how}; {len(names)} attacks of "
         f"{seconds:.0f} s, niced to 19\n"
     )
     click.echo(f"{show.HEADER}\n{show.UNITS}")
@@ -154,9 +154,14 @@ def _said(verdict: judge.Verdict) -> dict[str, Any]:
     return {"criterion": verdict.criterion, "held": verdict.held, "why": verdict.why}
 
 
+def _kind(deployment: Deployment) -> str:
+    """Of the store: the scheme of its address."""
+    return deployment.store.partition(":")[0]
+
+
 def _where(deployment: Deployment) -> dict[str, Any]:
     return {
-        "store": deployment.store,
+        "store": _kind(deployment),
         "secure": deployment.secure,
         "cores": os.cpu_count(),
         "machine": platform.processor() or platform.machine(),

@@ -97,6 +97,16 @@ class Doors:
     edge: Signed
     keys: Path
 
+    @property
+    def audit_log(self) -> Path:
+        """Where the agent notes who changed what."""
+        return self.keys.with_name("audit.jsonl")
+
+    @property
+    def password(self) -> Path:
+        """The file of the store's password."""
+        return self.keys.with_name("password")
+
     @classmethod
     def make(cls, folder: Path) -> Doors:
         """Files in a folder that is there. Raises OSError."""

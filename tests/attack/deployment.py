@@ -105,7 +105,7 @@ class Normal:
 
 @dataclass
 class Deployment:
-    """Everything that runs. `access` and `audit_log` where it is secure.
+    """Everything that runs; with `files` it is secure. `store` is the address of counts.
 
     `secrets` are what no log may hold, by what they are.
     """
@@ -116,7 +116,7 @@ class Deployment:
     store: str
     doors: Target
     secrets: dict[str, str] = field(default_factory=dict)
-    audit_log: Path | None = None
+    files: Doors | None = None
 
     @property
     def services(self) -> tuple[Service, Service]:
@@ -168,9 +168,9 @@ def _secure_redis(stack: ExitStack, doors: Doors, folder: Path) -> tuple[str, ..
     if program is None:
         return "--store", "memory"
     port = free_port()
-    users, password = folder / "users.acl", folder / "password"
+    users = folder / "users.acl"
     users.write_text(f"user default off\n{least_rights()}\n")
-    password.write_text(f"{PASSWORD}\n")
+    doors.password.write_text(f"{PASSWORD}\n")
     words = [program, "--port", "0", "--tls-port", str(port), "--save", ""]
     words += ["--aclfile", str(users), *tls_options(doors.authority, "yes")]
 
@@ -182,7 +182,7 @@ def _secure_redis(stack: ExitStack, doors: Doors, folder: Path) -> tuple[str, ..
     return (
         *("--store", f"rediss://{USER}@127.0.0.1:{port}/0", "--store-ca", str(doors.authority.ca)),
         *("--store-cert", str(doors.edge.certificate), "--store-key", str(doors.edge.key)),
-        *("--store-password-file", str(password)),
+        *("--store-password-file", str(doors.password)),
     )
 
 
@@ -207,12 +207,12 @@ def _gateway_options(doors: Doors) -> tuple[str, ...]:
     return (*_pems("tls-", doors.server), "--tls-client-ca", ca, *names)
 
 
-def _edge_options(doors: Doors, audit_log: Path) -> tuple[str, ...]:
+def _edge_options(doors: Doors) -> tuple[str, ...]:
     return (
         *_pems("tls-", doors.server),
         *_pems("gateway-", doors.edge),
         *("--gateway-ca", str(doors.authority.ca), "--keys", str(doors.keys)),
-        *("--audit-log", str(audit_log)),
+        *("--audit-log", str(doors.audit_log)),
     )
 
 
@@ -223,12 +223,11 @@ def deployed(*, secure: bool = False, log_level: str = "info") -> Iterator[Deplo
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         doors = Doors.make(folder) if secure else None
-        audit_log = folder / "audit.jsonl"
         store = _secure_redis(stack, doors, folder) if doors else ("--store", _redis(stack))
         inside = _gateway_options(doors) if doors else ()
         gateway = _start("dc", *common, "--http-port", "0", *inside)
         stack.callback(gateway.child.kill)
-        outside = _edge_options(doors, audit_log) if doors else ()
+        outside = _edge_options(doors) if doors else ()
         options = ("--grpc-port", "0", "--gateway", gateway.address)
         edge = _start("edge", *common, *options, *store, *outside)
         stack.callback(edge.child.kill)
@@ -249,9 +248,8 @@ def deployed(*, secure: bool = False, log_level: str = "info") -> Iterator[Deplo
         )
         normal = Normal(target)
         stack.callback(normal.stop)
-        kind = store[1].partition(":")[0]
         secrets = _secrets(doors.access) if doors else {}
-        yield Deployment(edge, gateway, normal, kind, target, secrets, audit_log)
+        yield Deployment(edge, gateway, normal, store[1], target, secrets, doors)
 
 
 def _secrets(access: Access) -> dict[str, str]:
