@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import ssl
 
@@ -44,12 +45,15 @@ async def asked(
     rest = (deployment.target.at_rest.url, ("/metrics", "/v2", "/v2/models/none"))
     connector = aiohttp.TCPConnector(ssl=tls)
     async with aiohttp.ClientSession(connector=connector) as session:
+        operators = {"X-API-Key": operator}
+        async with asyncio.timeout(60):  # until the agent has looked at its keys again
+            while (await session.get(f"{both[0]}/v1/tasks", headers=operators)).status != 200:
+                await asyncio.sleep(0.1)
         for url, paths in (both, rest):
             for path in (*paths, "/v1/streams/none", "/v1/apps/none", "/openapi.json"):
                 for key in (operator, _GUESSED):
                     async with session.get(url + path, headers={"X-API-Key": key}) as reply:
                         said.append(f"{reply.headers}{await reply.text()}")
-        operators = {"X-API-Key": operator}
         path = f"{deployment.target.url}/v1/streams"
         async with session.post(path, headers=operators) as reply:
             opened = await reply.json()
@@ -76,11 +80,11 @@ async def test_no_secret_leaves_a_deployment_that_has_everything_on() -> None:
         mine = Key("operator", digest_of(operator), frozenset(GRANTED), None)
         store_keys(doors.keys, KeyFile((*kept, mine)))
         runner = Runner(deployment, QUICK)
+        said, streams = await asked(deployment, operator, doors.access.context("normal"))
         for name in ("key-guesses", "key-misuse", "key-calls", "tls-strangers", "streams"):
             phase = runner.attack(name, 2.0)
             assert phase.leaked == []
             assert phase.tracebacks == []
-        said, streams = await asked(deployment, operator, doors.access.context("normal"))
         assert all(service.alive for service in deployment.services)
         signing = await signing_key(deployment, doors)
         logged = "".join(line for one in deployment.services for line in one.child.said)
