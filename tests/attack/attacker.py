@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import resource
 import sys
@@ -50,6 +51,7 @@ def main(names: str, seconds: str, nice: str, target: str) -> None:
     for one in attacks:
         one.prepare()
     picture()  # which many send; dear to draw
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # its sockets are meant to break
     os.nice(int(nice))
     print("ready", flush=True)
     sys.stdin.readline()

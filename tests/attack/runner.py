@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tests.attack.attacks import OVERLOAD, names_of
@@ -14,6 +16,9 @@ from tests.attack.deployment import Deployment, Service
 from tests.attack.judge import DEADLINE_MS, REST_DESCRIPTORS, REST_MIB
 from tests.attack.normal import TIMEOUT_S
 from tests.attack.record import Memory, Phase, Result, Size, drift, errors, quantile, served, slope
+
+_CREWS = 6
+"""So many processes share the attacks of the mix, so that none waits for another one's loop."""
 
 _LONG_S = 120.0
 """An attack of this length says whether memory is steady under it."""
@@ -139,32 +144,38 @@ class Runner:
 
     def _attacked(self, name: str, seconds: float) -> tuple[Window, dict[str, int], list[float]]:
         names = names_of(name, secure=self._deployment.secure)
-        words = [sys.executable, "-m", "tests.attack.attacker", ",".join(names)]
-        words += [
-            str(seconds),
-            str(self._pauses.nice),
-            json.dumps(self._deployment.target.as_dict()),
-        ]
-        with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdin is not None and process.stdout is not None
-            if process.stdout.readline() != "ready\n":
-                process.kill()
-                raise RuntimeError(f"the attackers of {name} did not get ready")
+        target = json.dumps(self._deployment.target.as_dict())
+        words = [str(seconds), str(self._pauses.nice), target]
+        with ExitStack() as stack:
+            crews = [
+                stack.enter_context(_attackers(names[at::_CREWS], words))
+                for at in range(min(_CREWS, len(names)))
+            ]
+            for one in crews:
+                if one.stdout is None or one.stdout.readline() != "ready\n":
+                    for other in crews:
+                        other.kill()
+                    raise RuntimeError(f"the attackers of {name} did not get ready")
             begin = time.monotonic()
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            try:
-                process.wait(seconds + 30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            for one in crews:
+                assert one.stdin is not None
+                one.stdin.write("go\n")
+                one.stdin.flush()
+            tally: Counter[str] = Counter()
+            admitted: list[float] = []
+            for one in crews:
+                try:
+                    one.wait(max(0.0, begin + seconds + 30 - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    one.kill()
+                assert one.stdout is not None
+                told = json.loads(
+                    one.stdout.read() or '{"outcomes": {"the attackers broke off": 1}}'
+                )
+                tally.update(told["outcomes"])
+                admitted += told.get("admitted_ms", ())
             end = min(begin + seconds, time.monotonic())
-            said = process.stdout.read()
-        if not said:
-            return Window(begin, end), {"the attackers broke off": 1}, []
-        told = json.loads(said)
-        return Window(begin, end), told["outcomes"], told["admitted_ms"]
+        return Window(begin, end), dict(tally), admitted
 
     def _settled(self, before: Mapping[str, Size]) -> Window:
         begun = time.monotonic()
@@ -218,6 +229,12 @@ class Runner:
             )
             for one in self._deployment.services
         }
+
+
+def _attackers(names: Sequence[str], words: Sequence[str]) -> subprocess.Popen[str]:
+    """A process of attackers, which waits for leave."""
+    line = [sys.executable, "-m", "tests.attack.attacker", ",".join(names), *words]
+    return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def _complaints(said: Mapping[str, Sequence[str]]) -> list[str]:

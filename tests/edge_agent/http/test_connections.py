@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -264,6 +265,40 @@ async def test_a_peer_that_begins_no_handshake_makes_room_for_its_own(
         await asyncio.sleep(0.5)
         assert (await ask(await connect(agent, trusting))).status == 200
         assert agent.connections.ended["room"] == 1
+
+
+async def test_renegotiation_is_refused(tiny_repository: Path, under_tls: dict[str, Any]) -> None:
+    under_tls.pop("trusting")
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    async with started(tiny_repository, **under_tls) as agent:
+        child = await asyncio.create_subprocess_exec(
+            *(program, "s_client", "-tls1_2", "-connect", agent.url.partition("//")[2]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await child.communicate(b"R\n")
+        assert b"RENEGOTIATING" in said
+        assert b"no renegotiation" in said
+        assert b"Cipher is" in said.partition(b"RENEGOTIATING")[0]
+        await until(lambda: agent.connections.open == 0)
+
+
+async def test_who_hangs_up_while_it_asks_is_no_fault_of_ours(
+    tiny_repository: Path, under_tls: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    trusting = under_tls.pop("trusting")
+    async with started(tiny_repository, **under_tls) as agent:
+        for _ in range(30):
+            _, writer = await connect(agent, trusting)
+            writer.write(request("POST", "/v1/streams", b"{}"))
+            await asyncio.sleep(0)
+            writer.transport.abort()
+        await until(lambda: agent.connections.open == 0)
+        assert (await ask(await connect(agent, trusting))).status == 200
+    assert "unexpected error" not in caplog.text
 
 
 async def test_without_descriptors_the_listener_neither_spins_nor_ends(
