@@ -162,7 +162,7 @@ class Gateway:
         if self._forward is not None:
             registry.register(ForwardCollector(self._forward))
         self._power.start()
-        self._metrics = MetricsPort(registry)
+        self._metrics = MetricsPort(registry, lambda: not self.servicer.draining)
         self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
 
     async def drain(self) -> None:

@@ -1,5 +1,6 @@
-"""A port that answers `GET /metrics` and nothing else, for a service without HTTP of its own.
+"""A port of `GET /metrics` and of probes, and nothing else, for a service without HTTP of its own.
 
+Kubernetes' gRPC probes speak no TLS; `/v2/health/live` and `/v2/health/ready` here are for those.
 Few connections, one request each, and a deadline for it all: it can be reached by anybody whom its
 address reaches, and takes next to nothing from the service.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -20,10 +22,11 @@ _MOST_HEAD_BYTES = 8192
 
 
 class MetricsPort:
-    """Serves a registry; use it within one event loop."""
+    """Serves a registry, and whether the service is `ready`; use it within one event loop."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
         self._registry = registry
+        self._ready = ready
         self._server: asyncio.Server | None = None
         self._open = 0
 
@@ -65,6 +68,10 @@ class MetricsPort:
         path = rest.partition(b" ")[0].partition(b"?")[0]
         if method not in (b"GET", b"HEAD"):
             return _reply("405 Method Not Allowed", b"GET /metrics\n")
+        if path == b"/v2/health/live" or (path == b"/v2/health/ready" and self._ready()):
+            return _reply("200 OK", b"")
+        if path == b"/v2/health/ready":
+            return _reply("503 Service Unavailable", b"")
         if path != b"/metrics":
             return _reply("404 Not Found", b"GET /metrics\n")
         body = await asyncio.to_thread(generate_latest, self._registry)

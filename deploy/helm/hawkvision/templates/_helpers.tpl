@@ -30,7 +30,14 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* The lines of a TOML file: defaults of the chart below, the user's options over them. */}}
+{{/* Lines of a TOML file. JSON's values are TOML's, and toToml would write 8080.0. */}}
+{{- define "hawkvision.toml" -}}
+{{- range $key, $value := . }}
+{{ $key }} = {{ toJson $value }}
+{{- end }}
+{{- end }}
+
+{{/* Gateways that agents ask, as JSON: the user's, or this chart's. */}}
 {{- define "hawkvision.gateways" -}}
 {{- if .Values.gateways -}}
 {{ toJson .Values.gateways }}
