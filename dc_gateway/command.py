@@ -13,6 +13,7 @@ from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = GatewayConfig()
@@ -187,6 +188,7 @@ def check_upstreams(
     help="A stream that sends nothing for so long ends.",
 )
 @image_options(_DEFAULT.limits)
+@trace_options
 @logs.log_options
 def command(log_level: str, log_format: str, **options: Any) -> None:
     """Serve the larger models over gRPC, Open Inference Protocol v2."""

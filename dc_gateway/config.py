@@ -16,7 +16,9 @@ class GatewayConfig:
     """Settings; times in seconds.
 
     `tasks` empty means every task of the repository. On `metrics_port` (None: nowhere) the same
-    host answers `GET /metrics`. `max_queue` counts images that wait for a
+    host answers `GET /metrics`. Spans of calls that are traced, and of the share `trace_share` of
+    all others, go to the collector at `otlp_endpoint` (None: nowhere).
+    `max_queue` counts images that wait for a
     thread, `max_images` those of one request. With `processes`, as many worker processes compute
     in place of `threads`; one that says nothing for `process_grace_s` after a deadline is killed.
     Of each task the rungs from the place `first_rung` on are held, the last one always.
@@ -50,6 +52,8 @@ class GatewayConfig:
     host: str = "127.0.0.1"
     port: int = 8001
     metrics_port: int | None = None
+    otlp_endpoint: str | None = None
+    trace_share: float = 0.01
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     watch_repository: float = 0.0

@@ -32,6 +32,7 @@ from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
+from hawkvision.serving.tracing import tracing_of
 from hawkvision.serving.upstreams.groups import parse_groups
 from hawkvision.serving.version_metrics import VersionCollector
 from hawkvision.serving.waiting import Limits
@@ -73,6 +74,7 @@ class Gateway:
         if config.upstreams:
             groups = parse_groups(config.upstreams)
             self._forward = Forward(groups, Quota("calls", config.max_calls, share))
+        self._tracing = tracing_of(config.otlp_endpoint, config.trace_share, "hawkvision-gateway")
         self.servicer = InferenceServicer(
             self.models,
             self.pool,
@@ -83,6 +85,7 @@ class Gateway:
             self.versions if config.changes_models else IndexOnly(self.versions),
             config.limits,
             self._forward,
+            self._tracing,
         )
         self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
@@ -185,6 +188,8 @@ class Gateway:
             one.close()
         if self._power is not None:
             self._power.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
 
 def _forget(batched: dict[LargeModel, BatchedModel], model: LargeModel) -> None:

@@ -29,6 +29,7 @@ from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.pixels import PngOf
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.tracing import Span, Tracing
 
 UNREAD = "unread"
 """In place of a priority."""
@@ -56,8 +57,10 @@ class InferenceServicer(InferenceService):
         control: ModelControl,
         limits: ImageLimits | None = None,
         elsewhere: TaskUpstream | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         super().__init__("hawkvision")
+        self._tracing = tracing
         self._elsewhere = elsewhere
         self._models = models
         self._find = find
@@ -159,13 +162,24 @@ class InferenceServicer(InferenceService):
         model = self._model(request.model_name, request.model_version)
         begun = time.monotonic()
         statistics = self._of(model)
+        span = self._begin(call, begun)
         try:
             reply = await self._infer(model, request, call)
-        except HawkVisionError:
+        except HawkVisionError as error:
             statistics.failed(time.monotonic() - begun)
+            if span is not None:
+                span.end(time.monotonic(), {"hawkvision.task": model.task.name}, error)
             raise
-        statistics.served(time.monotonic() - begun, reply.outputs[0].shape[0])
+        images = reply.outputs[0].shape[0]
+        statistics.served(time.monotonic() - begun, images)
+        if span is not None:
+            span.end(time.monotonic(), _told(model, images))
         return reply
+
+    def _begin(self, call: Call, begun: float) -> Span | None:
+        if self._tracing is None:
+            return None
+        return self._tracing.begin("hawkvision.infer", call.metadata.get("traceparent"), begun)
 
     async def _infer(
         self, model: LargeModel, request: messages.ModelInferRequest, call: Call
@@ -226,3 +240,11 @@ class InferenceServicer(InferenceService):
         batched.check(question)
         answer = batched.works[question.start]
         return self._pool.submit(answer, question, items=count, deadline=deadline, claim=claim)
+
+
+def _told(model: LargeModel, images: int) -> dict[str, str | int]:
+    return {
+        "hawkvision.task": model.task.name,
+        "hawkvision.version": model.task.version,
+        "hawkvision.images": images,
+    }

@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 from prometheus_client.exposition import generate_latest
@@ -47,20 +45,19 @@ from edge_agent.settings import (
 )
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
-from edge_agent.upstream import Call, GrpcUpstream
+from edge_agent.upstream import GrpcUpstream
 from edge_agent.watching import export, follow, watch
 from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.catalog import Catalog
-from hawkvision.serving.claims import Priority
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
 from hawkvision.serving.tls import server_context
-from hawkvision.tracking.counts import PROBES
+from hawkvision.serving.tracing import tracing_of
 from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.registry import open_store
@@ -72,9 +69,6 @@ _PUSH_S = 1.0
 
 _REFRESH, _COUNT = "refresh", "count"
 METRICS, METRICS_TEXT = "metrics.take", "metrics.text"
-_ASIDE_S = 2.0
-"""So long an audit or a probe waits for the data center, seconds."""
-
 _ACCEPTED_S = 0.1
 """How long connections accepted last have to send their request, seconds."""
 
@@ -117,12 +111,17 @@ class Agent:
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
+        self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
+        self.upstream = GrpcUpstream(
+            config.gateways, config.max_escalations, upstream_settings(config)
+        )
+        self.chain = Chain(self.pool, self.upstream)
         self.fleet = Fleet(
             self.tasks,
             open_store(config.store, most_apps=config.max_apps) if place is None else place.store,
             Journal(config.journal),
             self.jobs,
-            self._ask_aside,
+            self.chain.aside,
             FleetSettings(
                 audit_settings(config.audit_share),
                 control=config.control,
@@ -146,20 +145,22 @@ class Agent:
                 },
             )
         )
-        self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
-        self.upstream = GrpcUpstream(
-            config.gateways, config.max_escalations, upstream_settings(config)
-        )
-        self.chain = Chain(self.pool, self.upstream)
+        self._tracing = tracing_of(config.otlp_endpoint, config.trace_share, "hawkvision-edge")
         self.classifier = Classifier(
-            self.tasks, self.pool, self.chain, self.metrics, self.fleet, config.deadline_ms
+            self.tasks,
+            self.pool,
+            self.chain,
+            self.metrics,
+            self.fleet,
+            config.deadline_ms,
+            self._tracing,
         )
         self.probes = (
             GoldenProbes(
                 lambda: self.classifier.default,
                 labelled,
                 lambda local, image: self.pool.submit(local.answer, image),
-                self._ask_aside,
+                self.chain.aside,
                 self.fleet.counters.add,
                 self.metrics.probed,
             )
@@ -230,13 +231,6 @@ class Agent:
     async def _read_apps(self) -> None:
         with contextlib.suppress(StoreUnavailable):
             await self.fleet.read_apps()
-
-    async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
-        """What the chain above the first rung says of an image that no client waits for."""
-        due = time.monotonic() + _ASIDE_S
-        priority = Priority.PROBE if what == PROBES else Priority.AUDIT
-        found = await self.chain.ask(local, Call(local.task, image, due, what, priority=priority))
-        return found.prediction if found.refused is None else None
 
     @property
     def url(self) -> str:
@@ -376,6 +370,8 @@ class Agent:
         await self.upstream.close()
         self.pool.close()
         self.power.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
     async def _hang_up(self) -> None:
         """End all connections, after a moment in which clients take the last answers."""

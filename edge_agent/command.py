@@ -14,6 +14,7 @@ from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = EdgeConfig()
@@ -226,6 +227,7 @@ def _gateways(
 @click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)
 )
+@trace_options
 @logs.log_options
 def command(log_level: str, log_format: str, **options: Any) -> None:
     """Serve images over HTTP: answer at the edge, escalate what is doubtful."""

@@ -43,7 +43,9 @@ class EdgeConfig:
     have `max_streams_per_peer`, or an app that shows its key `max_streams_per_app`.
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
     that clients of lossy streams are told, where it is not the one they reached HTTP at. With
-    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS.
+    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS. Spans of requests whose clients
+    trace them, and of the share `trace_share` of all others, go to the collector at
+    `otlp_endpoint` (None: nowhere).
     """
 
     host: str = "127.0.0.1"
@@ -93,6 +95,8 @@ class EdgeConfig:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     probe_every_s: float = 5.0
+    otlp_endpoint: str | None = None
+    trace_share: float = 0.01
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 1.5
 

@@ -13,7 +13,7 @@ from edge_agent.http.auth import AppKeys
 from edge_agent.http.describe import model_of
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
 from edge_agent.local import LocalTask
-from edge_agent.parameters import ClassifyParameters, parse_parameters, parse_trace
+from edge_agent.parameters import ClassifyParameters, parse_parameters
 from hawkvision.errors import HawkVisionError, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.description import ModelDescription
@@ -121,7 +121,7 @@ class EdgeServicer(InferenceService):
         wanted = parse_parameters(asked.parameters, ClassifyParameters(task=local.task.name))
         headers = {"Authorization": call.metadata.get("authorization", "")}
         counted = self._keys.counted(wanted.app, headers)
-        trace = parse_trace(call.metadata.get("traceparent"))
+        trace = self._classifier.trace(call.metadata.get("traceparent"), arrived)
         resolved = self._classifier.resolve(wanted, arrived, trace, counted)
         latest = call.deadline - _ON_THE_WAY_S
         return resolved._replace(deadline=latest) if latest < resolved.deadline else resolved

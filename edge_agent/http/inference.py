@@ -20,7 +20,7 @@ from edge_agent.http.routes import Entrance, Route
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
 from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
-from edge_agent.parameters import ClassifyParameters, parse_parameters, parse_query, parse_trace
+from edge_agent.parameters import ClassifyParameters, parse_parameters, parse_query
 from hawkvision.contract.answer import Answer
 from hawkvision.errors import InvalidRequest, UnknownTask
 from hawkvision.oip.messages import InferReply, InferRequest
@@ -101,7 +101,7 @@ class InferenceRoutes:
     async def infer(self, request: web.Request) -> web.Response:
         """`POST /v2/models/{task}/infer`: the images of one request, all or none answered."""
         arrived = time.monotonic()
-        trace = parse_trace(request.headers.get("traceparent"))
+        trace = self._classifier.trace(request.headers.get("traceparent"), arrived)
         local = self._local(request)
         with self._bodies.claim() as claim:
             body = await self._bodies.tensors(request, claim)
