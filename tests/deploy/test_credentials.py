@@ -62,14 +62,16 @@ def test_redis_takes_the_users(secrets: Path) -> None:
     port = str(free_port())
     command = [server, "--port", port, "--save", "", "--aclfile", str(secrets / "users.acl")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        while "Ready to accept" not in (line := running.stdout.readline()):
-            assert line, "redis-server ended"
-        password = (secrets / "store-password").read_text()
-        ask = [client, "-p", port, "--no-auth-warning"]
-        assert "NOAUTH" in run(*ask, "PING")
-        ours = [*ask, "--user", "hawkvision", "--pass", password]
-        assert run(*ours, "SET", "hawkvision:x", "1").strip() == "OK"
-        assert "NOPERM" in run(*ours, "SET", "other:x", "1")
-        assert "NOPERM" in run(*ours, "CONFIG", "GET", "*")
-        running.terminate()
+        try:
+            assert running.stdout is not None
+            while "Ready to accept" not in (line := running.stdout.readline()):
+                assert line, "redis-server ended"
+            password = (secrets / "store-password").read_text()
+            ask = [client, "-p", port, "--no-auth-warning"]
+            assert "NOAUTH" in run(*ask, "PING")
+            ours = [*ask, "--user", "hawkvision", "--pass", password]
+            assert run(*ours, "SET", "hawkvision:x", "1").strip() == "OK"
+            assert "NOPERM" in run(*ours, "SET", "other:x", "1")
+            assert "NOPERM" in run(*ours, "CONFIG", "GET", "*")
+        finally:
+            running.terminate()
