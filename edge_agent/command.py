@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
-from edge_agent.config import EdgeConfig
-from edge_agent.options import megabytes, rungs
+from edge_agent.config import MOST_PICTURES, EdgeConfig
+from edge_agent.origins import parse_origin
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.rung_options import megabytes, rungs
+from hawkvision.serving.tls_options import PEM, client_options, watch_option
 from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
@@ -26,6 +28,15 @@ def _gateways(
     try:
         parse_groups(value)
         return value
+    except InvalidRequest as error:
+        raise click.BadParameter(f"{error.message}. {error.hint}") from error
+
+
+def _origins(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    try:
+        return tuple(parse_origin(one) for one in value)
     except InvalidRequest as error:
         raise click.BadParameter(f"{error.message}. {error.hint}") from error
 
@@ -56,6 +67,7 @@ def _gateways(
     callback=_gateways,
     help="HOST:PORT of a data-center gateway, preferred ones first; equals with commas between.",
 )
+@client_options("--gateway", "gateways")
 @click.option(
     "--hedge-after-ms",
     default=_DEFAULT.hedge_after_ms,
@@ -82,6 +94,25 @@ def _gateways(
     default=_DEFAULT.watch_repository,
     type=click.FloatRange(0, 86_400),
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
+)
+@click.option(
+    "--updates",
+    default=_DEFAULT.updates,
+    metavar="URL",
+    show_default="none",
+    help="Take new versions from here, in waves, as they are signed.",
+)
+@click.option(
+    "--updates-root",
+    default=_DEFAULT.updates_root,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's root.json: whose signatures are trusted.",
+)
+@click.option(
+    "--updates-every-s",
+    default=_DEFAULT.updates_every_s,
+    type=click.FloatRange(0.1, 86_400),
+    help="Between two looks at --updates.",
 )
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
@@ -169,6 +200,19 @@ def _gateways(
     "--store", default=_DEFAULT.store, help="memory, off, or redis://HOST:6379/0 (fleet)."
 )
 @click.option(
+    "--store-ca",
+    type=PEM,
+    show_default="the system's alone",
+    help="PEM file of authorities that sign for the store (rediss://).",
+)
+@click.option("--store-cert", type=PEM, help="PEM chain that the store is shown.")
+@click.option("--store-key", type=PEM)
+@click.option(
+    "--store-password-file",
+    type=PEM,
+    help="The password of the store's user; read again when it changes.",
+)
+@click.option(
     "--journal",
     default=_DEFAULT.journal,
     type=click.Path(dir_okay=False, path_type=Path),
@@ -185,11 +229,41 @@ def _gateways(
     show_default="none",
 )
 @click.option(
+    "--keys",
+    default=_DEFAULT.keys,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="API keys, as `hawkvision keys` writes them.",
+    show_default="anybody may do everything",
+)
+@click.option(
     "--app-keys",
     default=_DEFAULT.app_keys,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON, {app: key}: who may send feedback and change targets.",
-    show_default="anybody",
+    help="JSON, {app: key}, from before --keys: keys that may do everything of their app.",
+    show_default="none",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    default=_DEFAULT.insecure,
+    help="Listen off loopback without TLS or keys: whoever reaches the port is trusted.",
+)
+@click.option(
+    "--audit-log",
+    default=_DEFAULT.audit_log,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON lines: who changed what, and who was refused.",
+    show_default="the log",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    default=_DEFAULT.cors_origins,
+    callback=_origins,
+    metavar="ORIGIN",
+    help="Pages of this origin, e.g. https://shop.example:8443, may ask from browsers.",
+    show_default="none",
 )
 @click.option("--max-apps", default=_DEFAULT.max_apps, type=click.IntRange(1), help="Stored.")
 @click.option(
@@ -214,14 +288,16 @@ def _gateways(
     help="Of an app that shows its key.",
 )
 @click.option("--stream-idle-s", default=_DEFAULT.stream_idle_s, type=click.FloatRange(1))
+@click.option("--tls-cert", type=PEM, help="PEM chain; with --tls-key the agent serves HTTPS.")
+@click.option("--tls-key", type=PEM)
+@watch_option
+@click.option("--dashboard/--no-dashboard", default=_DEFAULT.dashboard, help="The page at /.")
 @click.option(
-    "--tls-cert",
-    default=None,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="PEM chain; with --tls-key the agent serves HTTPS.",
-)
-@click.option(
-    "--tls-key", default=None, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+    "--dashboard-images",
+    default=_DEFAULT.dashboard_images,
+    type=click.IntRange(0, MOST_PICTURES),
+    metavar="N",
+    help="Keep small pictures of the last N images for it, in memory.",
 )
 @click.option("--probe-every-s", default=_DEFAULT.probe_every_s, type=click.FloatRange(0.01))
 @click.option(
@@ -234,6 +310,7 @@ def command(log_level: str, log_format: str, **options: Any) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
     with logs.configured(log_level, log_format):
         config = EdgeConfig(**options)
+        config.check_exposure()
         if config.workers > 1:
             from edge_agent.workers.parent import run as run_workers
 

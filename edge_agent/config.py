@@ -8,9 +8,10 @@ from pathlib import Path
 
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
+from hawkvision.serving import exposure
 
-AUTO = "auto"
-"""In place of a number of rungs: as many as make answers fastest."""
+MOST_PICTURES = 50
+"""Of answered images, on the dashboard."""
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,44 @@ class EdgeConfig:
     `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
     any), where they are not those of `engine`.
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to.
+    `updates` is the address of signed releases, `updates_root` the root that they are trusted by.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
-    labelled images of the default task; `app_keys` is a JSON file of apps and their keys;
+    labelled images of the default task; `keys` is a file of API keys, `app_keys` the older one,
+    JSON of apps and their keys; with neither, everybody may do everything. Off loopback it takes
+    keys and TLS, unless `insecure` says that whoever reaches the port is trusted. `audit_log` is a
+    file that keeps who changed what and who was refused, one JSON object a line (without one the
+    log does).
+    Pages of `cors_origins` may ask, each as browsers write it (`https://shop.example`).
     `max_apps` targets of apps are stored at most. Of `max_streams` lossy streams one address may
     have `max_streams_per_peer`, or an app that shows its key `max_streams_per_app`.
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
     that clients of lossy streams are told, where it is not the one they reached HTTP at. With
-    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS. Spans of requests whose clients
-    trace them, and of the share `trace_share` of all others, go to the collector at
-    `otlp_endpoint` (None: nowhere).
+    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS. With `gateway_ca` gateways are
+    spoken to under TLS, and shown `gateway_cert`; `gateway_name` stands in their certificates where
+    their hosts do not. `store_ca`, `store_cert` and `store_key` are for a store under TLS
+    (`rediss://`); its user's password may stand in `store_password_file`. Whether such a file has
+    changed is looked at every `watch_certificates`, 0: only when told to.
+    `dashboard` is the page at `/`; of `dashboard_images` answers, the newest, it keeps small
+    pictures in memory. Spans of requests whose clients trace them, and of the share `trace_share`
+    of all others, go to the collector at `otlp_endpoint` (None: nowhere).
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     gateways: tuple[str, ...] = ("127.0.0.1:8001",)
+    gateway_ca: Path | None = None
+    gateway_cert: Path | None = None
+    gateway_key: Path | None = None
+    gateway_name: str | None = None
     hedge_after_ms: float | None = None
     hedge_quantile: float | None = None
     grpc_port: int | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     watch_repository: float = 0.0
+    updates: str | None = None
+    updates_root: Path | None = None
+    updates_every_s: float = 300.0
     engine: str = "onnx"
     rungs: int | str | None = None
     memory_mb: float | None = None
@@ -79,12 +98,20 @@ class EdgeConfig:
     deadline_ms: float = 1000.0
     delta: float = 0.05
     store: str = "memory"
+    store_ca: Path | None = None
+    store_cert: Path | None = None
+    store_key: Path | None = None
+    store_password_file: Path | None = None
     journal: Path | None = None
     audit_share: float = 0.03
     control: bool = True
     tracking_interval_s: float = 0.5
     probes: Path | None = None
+    keys: Path | None = None
     app_keys: Path | None = None
+    insecure: bool = False
+    audit_log: Path | None = None
+    cors_origins: tuple[str, ...] = ()
     max_apps: int = 512
     rtp_port: int | None = None
     rtp_address: str | None = None
@@ -94,6 +121,9 @@ class EdgeConfig:
     stream_idle_s: float = 60.0
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    watch_certificates: float = 10.0
+    dashboard: bool = True
+    dashboard_images: int = 0
     probe_every_s: float = 5.0
     otlp_endpoint: str | None = None
     trace_share: float = 0.01
@@ -106,6 +136,16 @@ class EdgeConfig:
         if self.threads is not None:
             return self.threads
         return 1 if self.workers > 1 else min(4, os.cpu_count() or 1)
+
+    def check_exposure(self) -> None:
+        """Raise HawkVisionError where others would reach an agent that asks nobody who they are."""
+        exposure.check(
+            self.host,
+            tls=self.tls_cert is not None,
+            keys=self.keys is not None or self.app_keys is not None,
+            insecure=self.insecure,
+            hint="Give --tls-cert, --tls-key and --keys (`hawkvision keys create`)",
+        )
 
     def of_worker(self) -> EdgeConfig:
         """The settings of one of the workers: bounds on memory, and on calls to the gateway, are

@@ -1,125 +1,139 @@
-"""Keys of apps: who may send feedback for an app, change its target, and be counted as the app."""
+"""Keys at the agent's doors: what a request shows, who it is counted as, what is noted of it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
+import asyncio
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from edge_agent.parameters import parse_app
-from hawkvision.errors import HawkVisionError, InvalidRequest, Unauthorized
-from hawkvision.tracking.trust import name_of, vouched
+from edge_agent.fleet.jobs import Jobs
+from hawkvision.errors import HawkVisionError
+from hawkvision.serving.access.app_keys import parse_app_keys
+from hawkvision.serving.access.audit import AuditLog
+from hawkvision.serving.access.caller import enter
+from hawkvision.serving.access.files import KeyWatch, mark_of, read_keys
+from hawkvision.serving.access.gate import DENIALS
+from hawkvision.serving.access.keyfile import parse_keys
+from hawkvision.serving.access.rate import Meters
+from hawkvision.serving.access.ring import ANYBODY, Caller, KeyRing
+from hawkvision.serving.access.scopes import Scope
+from hawkvision.tracking.trust import vouched
 
-_SHORTEST = 16
-_HEADER = "Authorization"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Whoever sent a request: the apps whose key it carries; None may act for every app."""
-
-    apps: frozenset[str] | None
-
-    def check(self, app: str) -> None:
-        """Raise Unauthorized unless the caller may act for this app, by its own or counted name."""
-        if self.apps is not None and name_of(app) not in self.apps:
-            raise _needs_its_key(name_of(app))
+_LOOK_S = 1.0
+ITSELF = "itself"
+"""The peer of what the agent does unasked, in the audit log."""
 
 
-_ANYBODY = Caller(None)
+def sent_key(headers: Mapping[str, str]) -> str | None:
+    """The key that a request shows: `X-API-Key: KEY`, else `Authorization: Bearer KEY`.
+
+    Names of `headers` are in small letters, or their case does not matter.
+    """
+    key = headers.get("x-api-key")
+    if key is not None:
+        return key.strip()
+    sent = headers.get("authorization")
+    if sent is None:
+        return None
+    scheme, _, key = sent.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else sent
 
 
-class AppKeys:
-    """With no keys, every caller may do everything. A request says `Authorization: Bearer KEY`."""
+def counted_as(caller: Caller, app: str | None) -> str:
+    """What a request that names `app`, or none, is counted as (see `tracking.trust`).
 
-    def __init__(self, keys: Mapping[str, str] | None) -> None:
-        self._on = keys is not None
-        self._salt = secrets.token_bytes(16)
-        self._apps: dict[bytes, frozenset[str]] = {}
-        for app, key in (keys or {}).items():
-            digest = self._digest(key)
-            self._apps[digest] = self._apps.get(digest, frozenset()) | {app}
-        self.apps = frozenset(keys or ())
-        """Those that have a key."""
+    A key stands for its app also where the request names none. Raises Unauthorized or Forbidden
+    where the named app needs a key that the request does not carry: answering as if it had named
+    no app would hide from a camera that its key is wrong.
+    """
+    if caller is ANYBODY:
+        return app or ""
+    if app is None:
+        if caller.key is None:
+            return ""
+        return vouched("" if caller.apps is None else min(caller.apps))
+    if caller.key is not None and caller.may(app):
+        return vouched(app)
+    if caller.reserved is None or app in caller.reserved:
+        raise caller.refused(app)
+    return app
 
-    def _digest(self, key: str) -> bytes:
-        """Looked up in place of the key: how long that takes says nothing of other keys."""
-        sent = key.encode(errors="surrogateescape")
-        return hashlib.blake2b(sent, key=self._salt, digest_size=16).digest()
 
-    @classmethod
-    def read(cls, path: Path | None) -> AppKeys:
-        """From a JSON object of app and key; "" is for requests without an app.
+def names_of(ring: KeyRing, app: str) -> tuple[str, ...]:
+    """Under which names the requests of an app are counted; the first one steers."""
+    if not ring.on:
+        return (app, vouched(app))
+    if app in ring.apps or (ring.every_app and Scope.CLASSIFY not in ring.anonymous):
+        return (vouched(app),)
+    return (vouched(app), app) if ring.every_app else (app,)
 
-        Raises HawkVisionError for an unreadable file, a name that no request can have, or a key of
-        less than 16 characters.
-        """
-        if path is None:
-            return cls(None)
-        try:
-            keys = {str(app): str(key) for app, key in json.loads(path.read_text("utf-8")).items()}
-        except (OSError, ValueError, AttributeError) as error:
+
+class Guard:
+    """One for all doors of an agent: the keys in force, and the audit log.
+
+    `files` are the file of keys and the older one of apps' keys, of which there is one at most.
+    With `meters` the rates are those of several processes together. Raises HawkVisionError for a
+    file that cannot be read.
+    """
+
+    def __init__(
+        self,
+        keys: Path | None,
+        app_keys: Path | None = None,
+        audit: AuditLog | None = None,
+        meters: Meters | None = None,
+    ) -> None:
+        if keys is not None and app_keys is not None:
             raise HawkVisionError(
-                f"{path} holds no keys: {error}", hint='A JSON object, {"gate": "KEY"}.'
-            ) from error
-        for app, key in keys.items():
-            if len(key) < _SHORTEST:
-                raise HawkVisionError(
-                    f"the key of app {app!r} has less than {_SHORTEST} characters",
-                    hint="Make one with `openssl rand -hex 32`.",
-                )
-            try:
-                _ = app and parse_app(app)
-            except InvalidRequest as error:
-                raise HawkVisionError(f"{path}: {error}", hint=error.hint) from error
-        return cls(keys)
-
-    def caller(self, authorization: str | None) -> Caller:
-        """Who sends such an Authorization header. Raises Unauthorized for nobody that is known."""
-        if not self._on:
-            return _ANYBODY
-        apps = self._of(authorization)
-        if not apps:
-            raise Unauthorized("this needs an app's key", hint="Send Authorization: Bearer KEY.")
-        return Caller(apps)
-
-    def counted(self, app: str | None, headers: Mapping[str, str]) -> str:
-        """What a request that names `app`, or none, is counted as (see `tracking.trust`).
-
-        With keys on, a key stands for its app also where the request names none. Raises
-        Unauthorized where the named app has a key and the request does not carry it: answering as
-        if it had named no app would hide from a camera that its key is wrong.
-        """
-        if not self._on:
-            return app or ""
-        apps = self._of(headers.get(_HEADER))
-        if app is None:
-            return vouched(min(apps)) if apps else ""
-        if app in apps:
-            return vouched(app)
-        if app in self.apps:
-            raise _needs_its_key(app)
-        return app
-
-    def names(self, app: str) -> tuple[str, ...]:
-        """Under which names the requests of an app are counted."""
-        if not self._on:
-            return (app, vouched(app))
-        return (vouched(app),) if app in self.apps else (app,)
-
-    def _of(self, authorization: str | None) -> frozenset[str]:
-        if not authorization:
-            return frozenset()
-        return self._apps.get(
-            self._digest(authorization.removeprefix("Bearer ").strip()), frozenset()
+                "--keys and --app-keys are both given", hint="Put the apps' keys into --keys."
+            )
+        path, parse = (app_keys, parse_app_keys) if keys is None else (keys, parse_keys)
+        self.audit = audit or AuditLog(None)
+        seen = None if path is None else mark_of(path)
+        self.ring = KeyRing(None if path is None else read_keys(path, parse), meters)
+        self._watch = (
+            None if path is None else KeyWatch(path, parse, self.ring, self._reloaded, seen)
         )
 
+    @property
+    def on(self) -> bool:
+        """Whether keys are asked for; never changes."""
+        return self.ring.on
 
-def _needs_its_key(app: str) -> Unauthorized:
-    return Unauthorized(
-        f"app {app!r} needs its key" if app else "requests without an app need the key of app ''",
-        hint="Send Authorization: Bearer KEY.",
-    )
+    def admit(self, headers: Mapping[str, str], scope: Scope, peer: str, what: str) -> Caller:
+        """Who sends a request with these headers. Raises what `KeyRing.admit` does, and notes it.
+
+        `what` names the route or the method.
+        """
+        if not self.ring.on:
+            return ANYBODY
+        sent = sent_key(headers)
+        try:
+            return self.ring.admit(sent, scope, wall_s=time.time(), now=time.monotonic())
+        except DENIALS as error:
+            self.denied(error, None, peer, what)
+            raise
+
+    def denied(self, error: HawkVisionError, key: str | None, peer: str, what: str) -> None:
+        """Note that somebody was refused."""
+        self.audit.denied(key=key, peer=peer, what=what, code=error.code, why=error.message)
+
+    def enter(self, caller: Caller) -> None:
+        """The current task answers a request of this caller."""
+        enter(caller)
+
+    def watch(self, jobs: Jobs) -> None:
+        """Take over what changes in the file of keys, within a second or two."""
+        if self._watch is not None:
+            jobs.repeat("keys", partial(asyncio.to_thread, self._watch.look), _LOOK_S)
+
+    def reload(self, jobs: Jobs) -> None:
+        """Take over what the file of keys says, soon."""
+        if self._watch is not None:
+            jobs.start("keys", partial(asyncio.to_thread, self._watch.look, anyway=True))
+
+    def _reloaded(self, taken: bool, said: str) -> None:
+        event = "keys.reloaded" if taken else "keys.broken"
+        self.audit.note(event, key=None, peer=ITSELF, why=said)

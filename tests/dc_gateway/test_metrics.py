@@ -69,12 +69,13 @@ async def test_whatever_else_is_asked_is_refused(serve: Serve, sent: bytes, stat
         assert (await asked(port, sent)).split(b" ")[1] == status
 
 
-async def test_probes_are_answered_and_say_when_it_drains(serve: Serve) -> None:
-    async with serve(metrics_port=0) as served:
-        port = served.gateway.metrics_port
+async def test_probes_have_a_port_that_says_nothing_else(serve: Serve) -> None:
+    async with serve(health_port=0) as served:
+        port = served.gateway.health_port
         assert port is not None
         for path in ("/v2/health/live", "/v2/health/ready"):
             assert (await asked(port, get(path))).startswith(b"HTTP/1.1 200 OK")
+        assert (await asked(port, get("/metrics"))).startswith(b"HTTP/1.1 404 ")
         served.gateway.servicer.draining = True
         assert (await asked(port, get("/v2/health/live"))).startswith(b"HTTP/1.1 200 OK")
         assert (await asked(port, get("/v2/health/ready"))).startswith(b"HTTP/1.1 503 ")
@@ -105,7 +106,7 @@ async def test_too_many_connections_are_not_heard(
 
 
 async def test_a_port_that_is_taken_is_one_clear_error() -> None:
-    first, second = (MetricsPort(CollectorRegistry(), lambda: True) for _ in range(2))
+    first, second = (MetricsPort(CollectorRegistry()) for _ in range(2))
     port = await first.start("127.0.0.1", 0)
     with pytest.raises(HawkVisionError, match=f"cannot listen on 127.0.0.1:{port} for metrics"):
         await second.start("127.0.0.1", port)
