@@ -44,6 +44,13 @@ def check_upstreams(
 @click.option("--host", default=_DEFAULT.host)
 @click.option("--port", default=_DEFAULT.port, type=click.IntRange(0, 65535), help="0: any free.")
 @click.option(
+    "--http-port",
+    default=_DEFAULT.http_port,
+    type=click.IntRange(0, 65535),
+    show_default="none",
+    help="The same protocol over REST, and GET /metrics.",
+)
+@click.option(
     "--metrics-port",
     default=_DEFAULT.metrics_port,
     type=click.IntRange(0, 65535),
@@ -240,7 +247,7 @@ def check_upstreams(
 @trace_options
 @logs.log_options
 def command(log_level: str, log_format: str, **options: Any) -> None:
-    """Serve the larger models over gRPC, Open Inference Protocol v2."""
+    """Serve the larger models over gRPC, and REST, Open Inference Protocol v2."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
     with logs.configured(log_level, log_format):
         config = GatewayConfig(**options)

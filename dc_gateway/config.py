@@ -16,7 +16,8 @@ from hawkvision.serving import exposure
 class GatewayConfig:
     """Settings; times in seconds.
 
-    `tasks` empty means every task of the repository. On `metrics_port` (None: nowhere) the same
+    `tasks` empty means every task of the repository. On `http_port` (None: nowhere) the same host
+    answers the protocol over REST, and `GET /metrics`. On `metrics_port` (None: nowhere) the same
     host answers `GET /metrics`. Spans of calls that are traced, and of the share `trace_share` of
     all others, go to the collector at `otlp_endpoint` (None: nowhere).
     `max_queue` counts images that wait for a
@@ -61,6 +62,7 @@ class GatewayConfig:
 
     host: str = "127.0.0.1"
     port: int = 8001
+    http_port: int | None = None
     metrics_port: int | None = None
     otlp_endpoint: str | None = None
     trace_share: float = 0.01

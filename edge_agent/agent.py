@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from aiohttp import web
 from prometheus_client.exposition import generate_latest
 
 from edge_agent.chain import Chain
@@ -20,15 +19,10 @@ from edge_agent.fleet.fleet import Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.connection import Connection
-from edge_agent.http.connections import Book, Seat
+from edge_agent.grpc.servicer import EdgeServicer
 from edge_agent.http.crew_control import LOAD, UNLOAD, CrewControl
 from edge_agent.http.fast_path import FastPath
 from edge_agent.http.handing import Handing
-from edge_agent.http.listener import Listener
-from edge_agent.http.log import SERVER_LOG
-from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.siblings import Siblings
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.loading import LocalSource, load_tasks
@@ -51,12 +45,17 @@ from edge_agent.tls import AgentTls
 from edge_agent.updating import catalog_of, fleet_of, source_of, updates_of
 from edge_agent.upstream import GrpcUpstream
 from edge_agent.watching import follow, keep_watch, prepare, watch
-from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
+from hawkvision.errors import InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
 from hawkvision.serving import service
 from hawkvision.serving.address import bracketed
 from hawkvision.serving.calls import CallsFailed
 from hawkvision.serving.control import ModelControl
+from hawkvision.serving.grpc.inference import InferenceService
+from hawkvision.serving.http.bodies import BodyReader, Bytes
+from hawkvision.serving.http.connections import Book
+from hawkvision.serving.http.door import DoorParts, HttpDoor
+from hawkvision.serving.http.routes import Entrance, Route, application
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
@@ -69,14 +68,6 @@ _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
 _REFRESH, _COUNT, METRICS, METRICS_TEXT = "refresh", "count", "metrics.take", "metrics.text"
-_ACCEPTED_S = 0.1
-"""How long connections accepted last have to send their request, seconds."""
-
-_SAID_S = 0.25
-"""How long clients have to take the last answers, seconds; for each of two steps."""
-
-_LINGER_S = 2.0
-"""How long the rest of a refused body is read and dropped, so that the client sees why."""
 
 
 class Agent:
@@ -165,24 +156,29 @@ class Agent:
             else None
         )
         self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
-        self.bodies = BodyReader(body_limits(config))
+        self.bodies = BodyReader(body_limits(config), Bytes(config.max_buffered_bytes))
         self.connections = Book(connection_limits(config))
-        self.entrance = Entrance(self.guard, self.metrics, config.cors_origins)
+        self.entrance = Entrance(self.guard, self.metrics.refused, config.cors_origins)
         self.power = PowerSampler.of_machine()
         self.dashboard = Dashboard(self, place) if config.dashboard else None
+        self.service: InferenceService = EdgeServicer(
+            self.classifier, self._control(), self.guard, config.max_batch, self.metrics.refused
+        )
         self.rpc = door_of(
-            config,
-            self.classifier,
-            self._control(),
-            self.guard,
-            self.metrics,
-            self.tls.server,
-            shared=place is not None,
+            config, self.service, self.tasks, self.tls.server, shared=place is not None
         )
         self.routes = self._table()
-        self._fast = FastPath(self.classifier, self.bodies, self.guard, self.entrance)
-        self._runner: web.AppRunner | None = None
-        self._listener: Listener | None = None
+        self.door = HttpDoor(
+            application(self.routes, self.entrance, "POST images to /v1/classify."),
+            self.entrance,
+            self.connections,
+            self.metrics.refused,
+            DoorParts(
+                self.tls.context,
+                None if place is None else Handing(place),
+                FastPath(self.classifier, self.bodies, self.guard, self.entrance),
+            ),
+        )
         self._port = config.port
         self.grpc_port = config.grpc_port
         watch(self, whole_machine=place is None or place.index == 0)
@@ -191,7 +187,7 @@ class Agent:
         own, others = StreamRoutes(self.streams, self.bodies).table(), self.siblings
         self._of_streams = own
         streams = own if others is None else others.of_streams(own)
-        return routes_of(self, self._control(), self._scrape, streams)
+        return routes_of(self, self._scrape, streams)
 
     # New versions.
 
@@ -256,16 +252,7 @@ class Agent:
 
         Raises HawkVisionError if it cannot listen there.
         """
-        self._runner = web.AppRunner(
-            application(self.routes, self.entrance),
-            access_log=None,
-            logger=SERVER_LOG,
-            handle_signals=False,
-            shutdown_timeout=_SAID_S,
-        )
-        await self._runner.setup()
-        handing = None if self._place is None else Handing(self._place)
-        self._listener = Listener(self.connections, self._connection, self.tls.context, handing)
+        await self.door.open()
         if self._place is None:
             await self._listen()
         else:
@@ -287,25 +274,18 @@ class Agent:
 
     async def _listen_at(self, place: Place) -> None:
         """Where the parent says, once the other workers can reach this one."""
-        assert self.siblings is not None and self._listener is not None
+        assert self.siblings is not None
         named = [route for route in self._of_streams if "{id}" in route.path]
         await self.siblings.start(named, self.entrance)
         await self._read_apps()
         await self.streams.listen(place.rtp)
         self._port = int(place.http[0].getsockname()[1])
-        self._listener.listen(place.http)
+        self.door.listen(place.http)
         self.jobs.repeat("metrics", self._push_metrics, _PUSH_S)
 
     async def _listen(self) -> None:
         config = self.config
-        assert self._listener is not None
-        try:
-            self._port = await self._listener.start(config.host, config.port)
-        except OSError as error:
-            raise HawkVisionError(
-                f"cannot listen on {config.host}:{config.port}: {error.strerror or error}",
-                hint="Choose another --port, or stop what holds it.",
-            ) from error
+        self._port = await self.door.start(config.host, config.port, "--port")
         rtp_port = self._port if config.rtp_port is None else config.rtp_port
         await self.streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
 
@@ -314,22 +294,9 @@ class Agent:
             host = bracketed(self.config.host)
             self.grpc_port = await self.rpc.start(f"{host}:{self.config.grpc_port}")
 
-    def _connection(self, seat: Seat) -> Connection:
-        assert self._runner is not None and self._runner.server is not None
-        return Connection(
-            self._runner.server,
-            seat,
-            self.metrics.refused,
-            loop=asyncio.get_running_loop(),
-            fast=self._fast,
-            access_log=None,
-            auto_decompress=False,
-            lingering_time=_LINGER_S,
-        )
-
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
-        self.entrance.draining = True
+        self.entrance.draining = self.service.draining = True
         if self.rpc is not None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._drain_http())
@@ -342,32 +309,19 @@ class Agent:
     async def _drain_http(self) -> None:
         await asyncio.sleep(self.config.drain_notice_s)
         self.streams.close()
-        if self._listener is not None:
-            self._listener.stop()
-        await asyncio.sleep(_ACCEPTED_S)
-        if self._listener is not None:
-            self._listener.close_silent()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.drain_timeout_s):
-                await self.entrance.idle.wait()
+        await self.door.drain(self.config.drain_timeout_s)
 
     async def close(self) -> None:
         """Stop; who still waits for an answer is told that there will be none."""
         await self.tls.renewal.close()
         await self.versions.close()
         self.streams.close()
-        self.entrance.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SAID_S):
-                await self.entrance.idle.wait()
-        if self._listener is not None:
-            self._listener.stop()
-            self._listener.dismiss()
+        await self.door.refuse()
         if self.rpc is not None:
             await self.rpc.close()
         if self.siblings is not None:
             await self.siblings.close()
-        await asyncio.gather(self._hang_up(), self.fleet.close())
+        await asyncio.gather(self.door.hang_up(), self.fleet.close())
         await self.upstream.close()
         self.pool.close()
         self.power.close()
@@ -376,13 +330,6 @@ class Agent:
             self.updates.close()
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
-
-    async def _hang_up(self) -> None:
-        """End all connections, after a moment in which clients take the last answers."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-        if self._listener is not None:
-            self._listener.close()
 
 
 async def serve(config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.fleet import FleetSettings
-from edge_agent.http.auth import Guard
-from edge_agent.http.bodies import BodyLimits
-from edge_agent.http.connections import ConnectionLimits
 from edge_agent.place import Place
 from edge_agent.streams.registry import StreamSettings
 from edge_agent.streams.room import StreamRoom
@@ -14,6 +11,9 @@ from hawkvision.errors import HawkVisionError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.serving import descriptors
 from hawkvision.serving.access.audit import AuditLog
+from hawkvision.serving.access.guard import Guard
+from hawkvision.serving.http.bodies import BodyLimits
+from hawkvision.serving.http.connections import ConnectionLimits
 from hawkvision.serving.upstreams.balancer import BalancerSettings
 from hawkvision.serving.upstreams.hedging import Hedging
 from hawkvision.tracking.control.audit import AuditSettings
@@ -67,7 +67,6 @@ def body_limits(config: EdgeConfig) -> BodyLimits:
     """Of request bodies."""
     return BodyLimits(
         max_body=config.max_body_bytes,
-        max_held=config.max_buffered_bytes,
         timeout_s=config.body_timeout_s,
         least_rate=config.body_least_rate,
         max_batch=config.max_batch,

@@ -11,9 +11,6 @@ from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
-from edge_agent.http.auth import Guard
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.connections import Book
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.streams.registry import StreamRegistry
@@ -21,6 +18,10 @@ from edge_agent.upstream import GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory
+from hawkvision.serving.access.guard import Guard
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.connections import Book
+from hawkvision.serving.http.metrics import PortCollector
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.reloading import Reloader
@@ -77,18 +78,7 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         lambda: totals.advice,
     )
     counts("hawkvision_streams_ended", "Lossy streams ended.", "reason", lambda: totals.ended)
-    counts(
-        "hawkvision_connections_refused",
-        "HTTP connections refused: no room in total, for a peer, or no descriptor.",
-        "reason",
-        lambda: agent.connections.refused,
-    )
-    counts(
-        "hawkvision_connections_ended",
-        "HTTP connections that the agent ended before their clients did.",
-        "reason",
-        lambda: agent.connections.ended,
-    )
+    agent.metrics.registry.register(PortCollector(agent.connections, agent.bodies))
     agent.metrics.registry.register(VersionCollector(agent.versions))
     for name, local in agent.tasks.items():
         show(agent.metrics, name, local)
@@ -100,8 +90,6 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
             lambda: agent.streams.unknown,
         ),
         ("queue_images", "Images waiting or at work.", lambda: agent.pool.pending),
-        ("connections", "HTTP connections open.", lambda: agent.connections.open),
-        ("body_bytes", "Bytes of request bodies held.", lambda: agent.bodies.held),
         (
             "gateway_breaker_open",
             "1 while escalations are held back.",

@@ -23,7 +23,7 @@ from hawkvision.errors import DeadlineExceeded, HawkVisionError, InvalidRequest,
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from hawkvision.serving.grpc.entrance import Call
-from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.quota import Quota
 from hawkvision.serving.upstreams.balancer import Balancer, BalancerSettings, Lease, Unavailable
 from hawkvision.serving.upstreams.dialer import Dialer, retire
 from hawkvision.serving.upstreams.ejection import EjectionSettings
@@ -134,19 +134,37 @@ class Forward:
         self, request: messages.ModelMetadataRequest, call: Call
     ) -> messages.ModelMetadataResponse:
         """As `infer`."""
-        model = (request.name[:_NAME], request.version[:_NAME])
-        found: messages.ModelMetadataResponse = await self._call(
-            "ModelMetadata", model, request, call
-        )
+        found: messages.ModelMetadataResponse = await self._named("ModelMetadata", request, call)
         return found
 
     async def model_ready(
         self, request: messages.ModelReadyRequest, call: Call
     ) -> messages.ModelReadyResponse:
         """As `infer`."""
-        model = (request.name[:_NAME], request.version[:_NAME])
-        found: messages.ModelReadyResponse = await self._call("ModelReady", model, request, call)
+        found: messages.ModelReadyResponse = await self._named("ModelReady", request, call)
         return found
+
+    async def config(
+        self, request: messages.ModelConfigRequest, call: Call
+    ) -> messages.ModelConfigResponse:
+        """As `infer`."""
+        found: messages.ModelConfigResponse = await self._named("ModelConfig", request, call)
+        return found
+
+    async def statistics(
+        self, request: messages.ModelStatisticsRequest, call: Call
+    ) -> messages.ModelStatisticsResponse:
+        """As `infer`; of the server that is asked, and of no other."""
+        found: messages.ModelStatisticsResponse = await self._named(
+            "ModelStatistics", request, call
+        )
+        return found
+
+    async def _named(self, method: str, request: Any, call: Call) -> Any:
+        """A call that names a model and takes no images."""
+        return await self._call(
+            method, (request.name[:_NAME], request.version[:_NAME]), request, call
+        )
 
     async def _call(self, method: str, model: Model, request: Message, call: Call) -> Any:
         with self._calls.take(call.peer, 1):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from edge_agent.classify import Classifier
+from collections.abc import Iterable
+
 from edge_agent.config import EdgeConfig
 from edge_agent.grpc.limits import door_limits
-from edge_agent.grpc.servicer import EdgeServicer
-from edge_agent.http.auth import Guard
-from edge_agent.metrics import AgentMetrics
-from hawkvision.serving.control import ModelControl
 from hawkvision.serving.grpc.door import Door
+from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.tls import ServerTls
 
 
 def door_of(
     config: EdgeConfig,
-    classifier: Classifier,
-    control: ModelControl,
-    guard: Guard,
-    metrics: AgentMetrics,
+    service: InferenceService,
+    tasks: Iterable[str],
     tls: ServerTls | None,
     *,
     shared: bool,
@@ -29,6 +25,5 @@ def door_of(
     """
     if config.grpc_port is None:
         return None
-    servicer = EdgeServicer(classifier, control, guard, config.max_batch, metrics.refused)
     limits = door_limits(config, shared=shared)
-    return Door(servicer, classifier.tasks, limits, tls)
+    return Door(service, tasks, limits, tls)

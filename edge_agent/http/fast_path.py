@@ -16,19 +16,20 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from edge_agent.classify import Classifier, Request
-from edge_agent.http.auth import DENIALS, Guard, counted_as
-from edge_agent.http.bodies import BodyReader, Claim
-from edge_agent.http.connection import Connection
-from edge_agent.http.health import said
-from edge_agent.http.replies import encoded, shutting_down, whole_json, whole_reply
-from edge_agent.http.routes import Entrance
+from edge_agent.http.auth import counted_as
 from edge_agent.local import LocalAnswer
 from edge_agent.parameters import parse_query
 from hawkvision.cascade import CascadePolicy
 from hawkvision.contract.answer import Answer
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.access.guard import DENIALS, Guard
 from hawkvision.serving.access.ring import ANYBODY, Caller
 from hawkvision.serving.access.scopes import Scope
+from hawkvision.serving.http.bodies import BodyReader, Claim
+from hawkvision.serving.http.connection import Connection
+from hawkvision.serving.http.replies import encoded, shutting_down, whole_json, whole_reply
+from hawkvision.serving.http.routes import Entrance
+from hawkvision.serving.http.server import said
 
 PATH = "/v1/classify"
 PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})

@@ -26,7 +26,7 @@ from hawkvision.oip.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from hawkvision.oip.health_pb2_grpc import HealthStub
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from hawkvision.serving import metrics_port
-from hawkvision.serving.grpc.peers import Peer
+from hawkvision.serving.peers import Peer
 from tests.certificates import Authority, Signed
 from tests.dc_gateway.calls import busy_thread, infer_request, until
 from tests.dc_gateway.conftest import Serve, Served
@@ -452,3 +452,40 @@ async def test_the_health_service_answers_who_shows_a_certificate(
         stub = HealthStub(channel)  # type: ignore[no-untyped-call]
         found = await stub.Check(HealthCheckRequest(), timeout=60)
     assert found.status == HealthCheckResponse.SERVING
+
+
+async def rest_status(served: Served, ca: Path, path: str, shows: Signed | None) -> int | None:
+    """The status of a request to the REST port over TLS; None where there is no answer."""
+    context = ssl.create_default_context(cafile=str(ca))
+    if shows is not None:
+        context.load_cert_chain(shows.certificate, shows.key)
+    try:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", served.gateway.http_port, ssl=context
+        )
+    except OSError:
+        return None
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        line = await reader.readline()
+        return int(line.split()[1]) if line else None
+    except OSError:  # who is not let in reads of it after the handshake
+        return None
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def test_rest_lets_in_whom_grpc_lets_in(serve: Serve, ours: Authority, agent: Signed) -> None:
+    allowed = ("agent-1", "by-common-name")
+    async with serve(**mutual(ours, allow_clients=allowed, http_port=0)) as served:
+        for path in ("/v2/health/live", "/v2/models/tiny", "/metrics", "/v2/nothing"):
+            known = 404 if path == "/v2/nothing" else 200
+            assert await rest_status(served, ours.ca, path, agent) == known
+        by_name = ours.sign("by-common-name")
+        assert await rest_status(served, ours.ca, "/v2", by_name) == 200
+        stranger = ours.sign("agent-1", "DNS:agent-2")
+        for path in ("/v2/health/live", "/v2/models/tiny", "/metrics"):
+            assert await rest_status(served, ours.ca, path, stranger) == 403
+        assert await rest_status(served, ours.ca, "/v2", None) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_costs_of_a_task_hold_its_networks() -> None:
     assert twice.rungs[0].mean_ms == pytest.approx(2 * edge.rungs[0].mean_ms)
 
 
-def _written(folder: Path) -> tuple[Path, dict[str, object]]:
+def _written(folder: Path) -> tuple[Path, dict[str, Any]]:
     task = Repository(shipped_repository()).open("roadsigns")
     body = {"costs": as_json(edge_costs(task), gateway_costs(task), "roadsigns")}
     path = folder / "costs.json"
@@ -94,7 +95,7 @@ def test_costs_of_another_task_are_refused(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_damaged_file_of_costs_is_refused(tmp_path: Path, key: str, value: object) -> None:
     path, body = _written(tmp_path)
-    body["costs"]["edge"]["first"][key] = value  # type: ignore[index]
+    body["costs"]["edge"]["first"][key] = value
     path.write_text(json.dumps(body))
     with pytest.raises(InvalidRequest):
         read_edge(path, "roadsigns", 2)

@@ -11,18 +11,18 @@ import grpc.aio
 
 from hawkvision.errors import HawkVisionError
 from hawkvision.oip import health_pb2, open_inference_pb2, reflection_pb2
+from hawkvision.serving.clients import Clients
 from hawkvision.serving.grpc import health, inference, reflection
 from hawkvision.serving.grpc.credentials import server_credentials
 from hawkvision.serving.grpc.entrance import Entrance, EntranceLimits, Method
 from hawkvision.serving.grpc.health import Health
 from hawkvision.serving.grpc.inference import InferenceService
-from hawkvision.serving.grpc.peers import Clients
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.grpc.reception import Reception
 from hawkvision.serving.grpc.reflection import Reflection
 from hawkvision.serving.grpc.stream_book import StreamLimits
 from hawkvision.serving.grpc.streams import StreamMethod, Streams
 from hawkvision.serving.grpc.transport import TransportLimits, server_options
+from hawkvision.serving.quota import Quota
 from hawkvision.serving.tls import ServerTls
 
 _PATIENCE_S = 0.25
@@ -65,6 +65,7 @@ class Door:
     ) -> None:
         self._service = service
         self._credentials = server_credentials(tls)
+        self.clients = Clients(certified=tls is not None and tls.asks_clients, allowed=allowed)
         self.entrance = Entrance(
             Reception(limits.calls, limits.receiving, _PATIENCE_S),
             Quota("bytes", limits.held_bytes, limits.share),
@@ -73,7 +74,7 @@ class Door:
                 limits.deadline_s,
                 limits.transport.message_bytes,
             ),
-            Clients(certified=tls is not None and tls.asks_clients, allowed=allowed),
+            self.clients,
         )
         self.streams = Streams(self.entrance, limits.streams)
         self.health = Health(

@@ -25,8 +25,8 @@ from hawkvision.serving.grpc.entrance import (
     parse,
     told,
 )
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.grpc.status import Status
+from hawkvision.serving.quota import Quota
 
 SERVICE = "grpc.health.v1.Health"
 

@@ -1,28 +1,14 @@
-"""Who calls: a connection, and the address that it comes from, or the name in its certificate."""
+"""Who calls, as gRPC says it: by address, and by the names in a certificate."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 import grpc.aio
 
-from hawkvision.errors import Forbidden
-from hawkvision.serving.peers import LOOPBACK, peer_of
-
-
-class Peer(NamedTuple):
-    """`connection` is told apart from every other open one; `address` groups a host's connections,
-    or those of one certificate's name.
-
-    Connections from this machine are each an address of their own: behind a local proxy all
-    clients come from here.
-    """
-
-    connection: str
-    address: str
+from hawkvision.serving.peers import Peer, peer_at
 
 
 @lru_cache(maxsize=4096)
@@ -35,28 +21,9 @@ def parse_peer(text: str) -> Peer:
     host = rest.rpartition(":")[0].strip("[]")
     if family not in ("ipv4", "ipv6"):
         return Peer(text, text)
-    peer = peer_of(host)
-    return Peer(text, text if peer == LOOPBACK else peer)
+    return peer_at(text, host)
 
 
-class Clients:
-    """Tells who calls. With `certified` the door lets in nobody without a certificate, and its name
-    is who calls; of those only `allowed` may, if any are named.
-    """
-
-    def __init__(self, *, certified: bool = False, allowed: Collection[str] = ()) -> None:
-        self._certified = certified
-        self._allowed = frozenset(allowed)
-
-    def peer(self, context: grpc.aio.ServicerContext[Any, Any]) -> Peer:
-        """Who is at the other side of a call. Raises Forbidden."""
-        peer = parse_peer(context.peer())
-        if not self._certified:
-            return peer
-        names = [name.decode("utf-8", "replace") for name in context.peer_identities() or ()]
-        if self._allowed and self._allowed.isdisjoint(names):
-            raise Forbidden(
-                f"no client of this name may call here: {', '.join(names)[:200] or 'none'}",
-                hint="The gateway's --allow-client says who may.",
-            )
-        return Peer(peer.connection, f"certificate {names[0]}" if names else peer.address)
+def shown_names(context: grpc.aio.ServicerContext[Any, Any]) -> list[str]:
+    """The names in the certificate that the client showed, none without one."""
+    return [name.decode("utf-8", "replace") for name in context.peer_identities() or ()]

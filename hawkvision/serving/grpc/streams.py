@@ -20,9 +20,10 @@ from google.protobuf.message import Message
 
 from hawkvision.errors import DeadlineExceeded, LimitReached, ShuttingDown
 from hawkvision.serving.grpc.entrance import Call, Context, Entrance, metadata_of, parse, told
-from hawkvision.serving.grpc.peers import Peer
 from hawkvision.serving.grpc.status import Status, status_of
 from hawkvision.serving.grpc.stream_book import StreamBook, StreamLimits, StreamSeat
+from hawkvision.serving.in_time import in_time
+from hawkvision.serving.peers import Peer
 
 _ENDS_WITH_AN_ERROR = "triton_grpc_error"
 """Request metadata, Triton's: `true` makes the first error the status of the whole stream."""
@@ -212,7 +213,8 @@ class _Stream:
                 request = parse(self._method.request, plain, self._method.check)
                 del raw, plain
                 call = Call(self._peer, most, self._metadata)
-                return await entrance.in_time(self._method.answer(request, call), most)
+                answer = self._method.answer(request, call)
+                return await in_time(answer, most, entrance.deadline_s)
         except Exception as error:
             status = told(error)
             return status if self._strict else self._method.refuse(request, status)

@@ -102,10 +102,16 @@ def _look(redis: RedisServer) -> RedisUse:
     return found
 
 
-def _without_looking(redis: RedisServer, before: RedisUse) -> RedisUse:
+def _begin(redis: RedisServer) -> tuple[RedisUse, RedisUse]:
+    """What was done until now, and what a look costs: its answer counts after it."""
+    first = _look(redis)
+    before = _look(redis)
+    return before, before.since(first)
+
+
+def _without_looking(redis: RedisServer, before: RedisUse, look: RedisUse) -> RedisUse:
     """What was done since, less the bytes of one look."""
-    after = _look(redis)
-    used, look = after.since(before), _look(redis).since(after)
+    used = _look(redis).since(before)
     return replace(
         used,
         bytes_in=used.bytes_in - look.bytes_in,
@@ -118,9 +124,9 @@ async def test_its_commands_are_a_real_server_s_one_by_one(redis: RedisServer) -
     simulated = SimulatedRedis(Timeline(), _TASK, _IDLE, listeners=0)
     try:
         await real.apps()  # the connection's own commands come before
-        before = _look(redis)
+        begun = _begin(redis)
         seen = await _use(real)
-        used = _without_looking(redis, before)
+        used = _without_looking(redis, *begun)
     finally:
         await real.close()
     counted = await _use(simulated)
@@ -139,9 +145,9 @@ async def test_a_window_costs_what_a_real_server_says(redis: RedisServer) -> Non
         for number, batch in enumerate(_batches(60)):
             await real.add(batch, number * 4.0)
             simulated.deliver(batch, number * 4.0)
-        before = _look(redis)
+        begun = _begin(redis)
         await real.counts(_TASK, window_s=300.0)
-        used = _without_looking(redis, before)
+        used = _without_looking(redis, *begun)
     finally:
         await real.close()
     cost = simulated.window(300.0)

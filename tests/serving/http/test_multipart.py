@@ -9,8 +9,8 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.http.multipart import boundary_of, split_parts
 from hawkvision.errors import InvalidRequest
+from hawkvision.serving.http.multipart import boundary_of, split_parts
 
 contents = st.binary(max_size=60) | st.sampled_from([b"", b"\r\n", b"--", b"\r\n--b", b"\r\n--b-"])
 names = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)

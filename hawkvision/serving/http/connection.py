@@ -12,15 +12,16 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from edge_agent.http.connections import ConnectionLimits, Seat
-from edge_agent.http.replies import (
+from hawkvision.errors import BodyTimeout, InvalidRequest
+from hawkvision.serving.http.connections import ConnectionLimits, Seat
+from hawkvision.serving.http.replies import (
     error_reply,
+    fault,
     plain_error,
     raw_error,
     shutting_down,
     too_many,
 )
-from hawkvision.errors import BodyTimeout, InvalidRequest
 
 _log = logging.getLogger(__name__)
 _SLICE = 16 * 1024
@@ -226,7 +227,7 @@ class Connection(web.RequestHandler):
         """See aiohttp; from its end on the client's next request is waited for."""
         if isinstance(resp, web.HTTPException):  # of aiohttp's router: a target without a path
             resp = plain_error(
-                resp.status, "not_found", "no such target", "POST images to /v1/classify."
+                resp.status, "not_found", "no such target", "A path begins with a slash."
             )
             resp.force_close()
         try:
@@ -272,7 +273,7 @@ class Connection(web.RequestHandler):
         else:
             _log.error("unexpected error", exc_info=exc)
             self._refused("internal")
-            reply = plain_error(500, "internal", "internal error", "See the agent's log.")
+            reply = fault()
         reply.force_close()
         return reply
 

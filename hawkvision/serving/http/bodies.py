@@ -6,14 +6,13 @@ import asyncio
 import zlib
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 
-from edge_agent.http.multipart import boundary_of, split_parts
 from hawkvision.errors import (
     BodyTimeout,
     InvalidRequest,
@@ -21,7 +20,9 @@ from hawkvision.errors import (
     PayloadTooLarge,
     UnsupportedCoding,
 )
+from hawkvision.serving.http.multipart import boundary_of, split_parts
 from hawkvision.serving.inflate import inflating
+from hawkvision.serving.peers import Peer
 
 _MULTIPART = "multipart/form-data"
 _MAX_JSON = 64 * 1024
@@ -36,13 +37,11 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 class BodyLimits:
     """What clients may send.
 
-    `max_body` bytes in one request and `max_held` in all of them at once, `max_batch` images in
-    one. A body has `timeout_s` seconds, and after the first two must have brought `least_rate`
-    bytes for each second since then.
+    `max_body` bytes in one request, `max_batch` images in one. A body has `timeout_s` seconds, and
+    after the first two must have brought `least_rate` bytes for each second since then.
     """
 
     max_body: int
-    max_held: int
     timeout_s: float
     least_rate: float
     max_batch: int
@@ -52,13 +51,54 @@ class BodyLimits:
         return min(self.timeout_s, _GRACE_S + received / self.least_rate)
 
 
+class Budget(Protocol):
+    """Bytes that all requests together may hold."""
+
+    @property
+    def held(self) -> int:
+        """By all of them."""
+        ...
+
+    def hold(self, peer: Peer, amount: int, own: int) -> None:
+        """So many more, for a request that has `own` already. Raises Overloaded."""
+        ...
+
+    def release(self, peer: Peer, amount: int) -> None:
+        """Give them back."""
+        ...
+
+
+class Bytes:
+    """At most `most` of them, whoever sends them."""
+
+    __slots__ = ("_most", "held")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.held = 0
+
+    def hold(self, peer: Peer, amount: int, own: int) -> None:
+        """See `Budget`."""
+        if self.held + amount > self._most:
+            raise Overloaded("too many bytes are being received", hint="Retry later.")
+        self.held += amount
+
+    def release(self, peer: Peer, amount: int) -> None:
+        """See `Budget`."""
+        self.held -= amount
+
+
+_ANYBODY = Peer("", "")
+
+
 class Claim:
     """The bytes that one request holds of the budget of all; given back at the end."""
 
-    __slots__ = ("_bytes", "_reader")
+    __slots__ = ("_budget", "_bytes", "_peer")
 
-    def __init__(self, reader: BodyReader) -> None:
-        self._reader = reader
+    def __init__(self, budget: Budget, peer: Peer) -> None:
+        self._budget = budget
+        self._peer = peer
         self._bytes = 0
 
     def __enter__(self) -> Self:
@@ -66,13 +106,14 @@ class Claim:
 
     def add(self, size: int) -> None:
         """Hold `size` bytes more. Raises Overloaded where they do not fit."""
-        self._reader.hold(size)
+        self._budget.hold(self._peer, size, self._bytes)
         self._bytes += size
 
     def release(self) -> None:
         """Give them back; the second time nothing happens."""
-        self._reader.release(self._bytes)
-        self._bytes = 0
+        if self._bytes:
+            self._budget.release(self._peer, self._bytes)
+            self._bytes = 0
 
     def __exit__(
         self,
@@ -86,24 +127,18 @@ class Claim:
 class BodyReader:
     """Reads the bodies of requests. Only bytes that have arrived count, not those declared."""
 
-    def __init__(self, limits: BodyLimits) -> None:
+    def __init__(self, limits: BodyLimits, budget: Budget) -> None:
         self._limits = limits
-        self.held = 0
+        self._budget = budget
+
+    @property
+    def held(self) -> int:
         """Bytes of all bodies that are being read or answered."""
+        return self._budget.held
 
-    def claim(self) -> Claim:
-        """To be held (`with`) as long as the bytes of a body are needed."""
-        return Claim(self)
-
-    def hold(self, size: int) -> None:
-        """Count bytes. Raises Overloaded where they do not fit."""
-        if self.held + size > self._limits.max_held:
-            raise Overloaded("too many bytes are being received", hint="Retry later.")
-        self.held += size
-
-    def release(self, size: int) -> None:
-        """Give bytes back to the budget."""
-        self.held -= size
+    def claim(self, peer: Peer = _ANYBODY) -> Claim:
+        """To be held (`with`) as long as the bytes of a body of this peer's are needed."""
+        return Claim(self._budget, peer)
 
     async def images(self, request: web.Request, claim: Claim) -> list[bytes]:
         """The encoded images of a raw or multipart body.

@@ -12,7 +12,6 @@ import orjson
 from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
-from hawkvision.contract.errors import error_body
 from hawkvision.errors import (
     BodyTimeout,
     CorruptImage,
@@ -36,6 +35,7 @@ from hawkvision.errors import (
     UnknownTask,
     UnsupportedCoding,
     UnsupportedImage,
+    UpstreamUnavailable,
 )
 
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
@@ -65,6 +65,7 @@ _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
     (Overloaded, 503),
     (DeadlineExceeded, 503),
     (StoreUnavailable, 503),
+    (UpstreamUnavailable, 503),
     (EngineError, 500),
 )
 
@@ -119,7 +120,7 @@ def whole_reply(reply: web.Response, *, close: bool) -> bytes:
 
 def error_reply(error: HawkVisionError) -> web.Response:
     """`{"error": {"code", "message", "hint"}}` with the error's status."""
-    return _with_headers(json_reply(error_body(error), status_of(error)), error)
+    return _with_headers(json_reply({"error": error.as_dict()}, status_of(error)), error)
 
 
 def refusal(error: HawkVisionError, path: str) -> web.Response:
@@ -127,7 +128,7 @@ def refusal(error: HawkVisionError, path: str) -> web.Response:
     if not speaks_oip(path):
         return error_reply(error)
     status = 400 if isinstance(error, _NOT_WHAT_IT_TAKES) else status_of(error)
-    return _with_headers(json_reply({"error": _text(error)}, status), error)
+    return _with_headers(_one_text(error.code, error.message, error.hint, status), error)
 
 
 def speaks_oip(path: str) -> bool:
@@ -135,9 +136,9 @@ def speaks_oip(path: str) -> bool:
     return path == "/v2" or path.startswith("/v2/")
 
 
-def _text(error: HawkVisionError) -> str:
-    said = f"{error.code}: {error.message}"
-    return f"{said}. {error.hint}" if error.hint else said
+def _one_text(code: str, message: str, hint: str, status: int) -> web.Response:
+    said = f"{code}: {message}"
+    return json_reply({"error": f"{said}. {hint}" if hint else said}, status)
 
 
 def _with_headers(reply: web.Response, error: HawkVisionError) -> web.Response:
@@ -145,11 +146,16 @@ def _with_headers(reply: web.Response, error: HawkVisionError) -> web.Response:
         reply.headers["Retry-After"] = str(error.retry_after_s)
     elif isinstance(error, Unauthorized):
         reply.headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, DeadlineExceeded):
+    elif isinstance(error, DeadlineExceeded | UpstreamUnavailable):
         reply.headers["Retry-After"] = "1"
     elif isinstance(error, StoreUnavailable):
         reply.headers["Retry-After"] = "2"
     return reply
+
+
+def fault(path: str = "") -> web.Response:
+    """The answer where something failed that nobody expected."""
+    return plain_error(500, "internal", "internal error", "See the service's log.", path=path)
 
 
 def plain_error(
@@ -157,14 +163,14 @@ def plain_error(
 ) -> web.Response:
     """An error that HTTP itself knows (404, 405), or one of ours (500)."""
     if speaks_oip(path):
-        return json_reply({"error": f"{code}: {message}. {hint}"}, status)
+        return _one_text(code, message, hint, status)
     return json_reply({"error": {"code": code, "message": message, "hint": hint}}, status)
 
 
 def raw_error(error: HawkVisionError) -> bytes:
     """An error as a whole HTTP/1.1 reply, for whom no request stands; the connection then ends."""
     status = HTTPStatus(status_of(error))
-    body = orjson.dumps(error_body(error))
+    body = orjson.dumps({"error": error.as_dict()})
     head = [
         f"HTTP/1.1 {status.value} {status.phrase}",
         *(f"{name}: {value}" for name, value in JSON_HEADERS.items()),
@@ -177,8 +183,8 @@ def raw_error(error: HawkVisionError) -> bytes:
 
 
 def shutting_down() -> ShuttingDown:
-    """What is left to say when the agent ends."""
-    return ShuttingDown("the agent shuts down", hint="Ask another agent, or retry later.")
+    """What is left to say when the service ends."""
+    return ShuttingDown("the service shuts down", hint="Ask another one, or retry later.")
 
 
 def too_many(text: str) -> TooManyConnections:

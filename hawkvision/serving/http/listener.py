@@ -16,11 +16,11 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from edge_agent.http.connection import Connection
-from edge_agent.http.connections import Book, Seat
-from edge_agent.http.handing import Handing
-from edge_agent.http.replies import raw_error, too_many
+from hawkvision.serving.http.connection import Connection
+from hawkvision.serving.http.connections import Book, Seat
+from hawkvision.serving.http.replies import raw_error, too_many
 from hawkvision.serving.peers import peer_of
 from hawkvision.serving.ports import BACKLOG
 
@@ -41,6 +41,26 @@ _TLS_CLOSES_S = 2.0
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Make = Callable[[Seat], Connection]
+
+
+class Handing(Protocol):
+    """Gives connections to other processes that listen on the same port, and takes theirs."""
+
+    def start(self, take: Callable[[socket.socket], None]) -> None:
+        """Take over what others hand here. Raises OSError."""
+        ...
+
+    def note(self, connections: int) -> None:
+        """So many connections are open here."""
+        ...
+
+    def hand(self, accepted: socket.socket, connections: int) -> bool:
+        """Give a connection to another one; False where it stays here."""
+        ...
+
+    def stop(self) -> None:
+        """Take in what was handed here, and then no more."""
+        ...
 
 
 class Listener:

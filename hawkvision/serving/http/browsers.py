@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from edge_agent.http.replies import SAFE, plain_error
 from hawkvision.errors import Forbidden
 from hawkvision.oip.rest import LENGTH
+from hawkvision.serving.http.replies import SAFE, plain_error
 
 NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 """The content security policy of an answer that is no page."""

@@ -10,16 +10,16 @@ from typing import Any, Protocol, cast
 
 from aiohttp import web
 
-from edge_agent.http.auth import DENIALS, Guard, current_caller
-from edge_agent.http.browsers import Origins
-from edge_agent.http.connection import Connection
-from edge_agent.http.replies import SAFE, plain_error, refusal, shutting_down
-from edge_agent.http.shapes import Shape
-from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.access.guard import DENIALS, Guard, current_caller
 from hawkvision.serving.access.scopes import Scope
+from hawkvision.serving.http.browsers import Origins
+from hawkvision.serving.http.connection import Connection
+from hawkvision.serving.http.replies import SAFE, fault, plain_error, refusal, shutting_down
+from hawkvision.serving.http.shapes import Shape
 
 _log = logging.getLogger(__name__)
+
 
 _SAFE = tuple(SAFE.items())
 _OF_NO_PAGE = frozenset({Scope.FEEDBACK, Scope.TARGETS, Scope.STREAMS, Scope.MODELS})
@@ -57,13 +57,16 @@ class Entrance:
     """What every request passes on its way to a handler.
 
     `draining` closes connections after their answers; `idle` is set while nothing is in flight;
-    after `stop` whatever is in flight, and whatever comes, is told that the agent shuts down.
+    after `stop` whatever is in flight, and whatever comes, is told that the service shuts down.
+    `refused` is told the code of every error.
     """
 
-    def __init__(self, guard: Guard, metrics: AgentMetrics, origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self, guard: Guard, refused: Callable[[str], None], origins: Iterable[str] = ()
+    ) -> None:
         self.origins = Origins(origins)
         self._guard = guard
-        self._metrics = metrics
+        self._count = refused
         self._in_flight: set[Cancellable] = set()
         self._stopped = False
         self.draining = False
@@ -164,11 +167,11 @@ class Entrance:
     def refused(self, error: BaseException, method: str, path: str) -> web.Response:
         """The answer that an error is, counted; what is not ours is logged."""
         if isinstance(error, HawkVisionError):
-            self._metrics.refused(error.code)
+            self._count(error.code)
             return refusal(error, path)
         _log.error("unexpected error in %s %s", method, path, exc_info=error)
-        self._metrics.refused("internal")
-        return plain_error(500, "internal", "internal error", "See the agent's log.", path=path)
+        self._count("internal")
+        return fault(path)
 
     def stop(self) -> None:
         """Refuse what is in flight, which is `idle` a moment later, and all that comes."""
@@ -203,8 +206,8 @@ def peer_of_request(request: web.Request) -> str:
     return request.remote or "unknown"
 
 
-def application(routes: Iterable[Route], entrance: Entrance) -> web.Application:
-    """The aiohttp application; every GET also answers HEAD.
+def application(routes: Iterable[Route], entrance: Entrance, hint: str = "") -> web.Application:
+    """The aiohttp application; every GET also answers HEAD. `hint` is for who has no such path.
 
     Fallback routes, not middlewares, keep the hot path short.
     """
@@ -225,7 +228,7 @@ def application(routes: Iterable[Route], entrance: Entrance) -> web.Application:
         refuse = _wrong_method(", ".join(allowed))
         app.router.add_route("*", path, refuse, expect_handler=_expected)
     anywhere = _Anywhere("/")
-    anywhere.add_route("*", _no_route, expect_handler=_expected)
+    anywhere.add_route("*", _no_route(hint), expect_handler=_expected)
     app.router.register_resource(anywhere)
     return app
 
@@ -265,11 +268,9 @@ def _wrong_method(allowed: str) -> Handler:
     return refuse
 
 
-async def _no_route(request: web.Request) -> web.Response:
-    return plain_error(
-        404,
-        "not_found",
-        f"no such path: {request.path[:120]!r}",
-        "POST images to /v1/classify.",
-        path=request.path,
-    )
+def _no_route(hint: str) -> Handler:
+    async def refuse(request: web.Request) -> web.Response:
+        said = f"no such path: {request.path[:120]!r}"
+        return plain_error(404, "not_found", said, hint, path=request.path)
+
+    return refuse

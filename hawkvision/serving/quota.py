@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hawkvision.errors import Overloaded
-from hawkvision.serving.grpc.peers import Peer
+from hawkvision.serving.peers import Peer
 
 
 class Quota:
@@ -27,6 +27,17 @@ class Quota:
     @contextmanager
     def take(self, peer: Peer, amount: int) -> Iterator[None]:
         """Hold `amount` for `peer` while the block runs. Raises Overloaded at once."""
+        self.hold(peer, amount)
+        try:
+            yield
+        finally:
+            self.release(peer, amount)
+
+    def hold(self, peer: Peer, amount: int, own: int = 0) -> None:
+        """Hold `amount` for `peer` until it is released. Raises Overloaded at once.
+
+        `own` is what the same piece of work holds already: it grows, and counts as one.
+        """
         if self.held + amount > self._capacity:
             raise Overloaded(
                 f"{self.held} {self._what} are at work here, {self._capacity} fit",
@@ -34,7 +45,7 @@ class Quota:
             )
         names = {peer.connection, peer.address}
         for name in names:
-            if self._by[name] and self._by[name] + amount > self._most:
+            if self._by[name] > own and self._by[name] + amount > self._most:
                 raise Overloaded(
                     f"{self._by[name]} {self._what} of this client are at work here, of at most "
                     f"{self._most}",
@@ -43,11 +54,11 @@ class Quota:
         self.held += amount
         for name in names:
             self._by[name] += amount
-        try:
-            yield
-        finally:
-            self.held -= amount
-            for name in names:
-                self._by[name] -= amount
-                if not self._by[name]:
-                    del self._by[name]
+
+    def release(self, peer: Peer, amount: int) -> None:
+        """Give back what was held."""
+        self.held -= amount
+        for name in {peer.connection, peer.address}:
+            self._by[name] -= amount
+            if not self._by[name]:
+                del self._by[name]

@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Entrance, Route
-from edge_agent.http.shapes import JSON, says
-from edge_agent.shared import AtOnce
-from hawkvision.contract.repository import ChangeAsked, IndexAsked
-from hawkvision.contract.schema import Like
 from hawkvision.errors import InvalidRequest
+from hawkvision.json_schema import Like
+from hawkvision.oip import open_inference_pb2 as messages
+from hawkvision.oip.plain import plain
 from hawkvision.serving.access.scopes import Scope
-from hawkvision.serving.control import ModelControl, VersionState, VersionStatus
+from hawkvision.serving.control import VersionStatus
+from hawkvision.serving.grpc.entrance import Call
+from hawkvision.serving.grpc.inference import InferenceService
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.calls import ANYBODY, Callers, model_named
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import JSON, says
+from hawkvision.serving.shared import AtOnce
 
 _AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAsked:
+    """Which versions to list: every one, or with `ready` those that answer."""
+
+    ready: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAsked:
+    """Load or unload: there are no `parameters` that change anything."""
+
+    parameters: Mapping[str, Any] | None = field(default_factory=dict)
+
+
 _INDEX = says(tuple[VersionStatus, ...], takes={JSON: IndexAsked}, needed=False)
 _CHANGE = says(Like("Changed", ({},)), takes={JSON: ChangeAsked}, needed=False)
-_DRAINING = "the agent is draining"
 
 
 class RepositoryRoutes:
-    """The model repository extension of the Open Inference Protocol over `control`."""
+    """The model repository extension of the Open Inference Protocol, answered by its service."""
 
-    def __init__(self, control: ModelControl, bodies: BodyReader, entrance: Entrance) -> None:
-        self._control = control
+    def __init__(
+        self, service: InferenceService, bodies: BodyReader, callers: Callers = ANYBODY
+    ) -> None:
+        self._callers = callers
+        self._service = service
         self._bodies = bodies
-        self._entrance = entrance
         self._changes = AtOnce(_AT_ONCE, "changes of what is served")
 
     def table(self) -> list[Route]:
@@ -46,28 +69,29 @@ class RepositoryRoutes:
 
     async def index(self, request: web.Request) -> web.Response:
         """`POST /v2/repository/index`: every version; `{"ready": true}` those that answer."""
+        call = self._callers.call(request, time.monotonic())
         asked = await self._bodies.json(request, empty={})
         only = asked.get("ready") if isinstance(asked, dict) else "no object"
         if not (only is None or isinstance(only, bool)):
             raise InvalidRequest('the body is {"ready": true}, {"ready": false} or empty')
-        rows = self._control.index(ready=bool(only))
-        if self._entrance.draining:
-            gone = VersionState.UNAVAILABLE
-            rows = [] if only else [replace(one, state=gone, reason=_DRAINING) for one in rows]
-        return json_reply([one.as_dict() for one in rows])
+        wanted = messages.RepositoryIndexRequest(ready=bool(only))
+        return json_reply(plain(await self._service.repository_index(wanted, call))["models"])
 
     async def load(self, request: web.Request) -> web.Response:
         """`POST /v2/repository/models/{task}/load`: 200 once the newest version serves."""
-        return await self._change(request, self._control.load)
+        asked = messages.RepositoryModelLoadRequest(model_name=model_named(request).name)
+        return await self._change(request, lambda call: self._service.model_load(asked, call))
 
     async def unload(self, request: web.Request) -> web.Response:
         """`POST /v2/repository/models/{task}/unload`: 200; the task is unknown from then on."""
-        return await self._change(request, self._control.unload)
+        asked = messages.RepositoryModelUnloadRequest(model_name=model_named(request).name)
+        return await self._change(request, lambda call: self._service.model_unload(asked, call))
 
     async def _change(
-        self, request: web.Request, change: Callable[[str], Awaitable[None]]
+        self, request: web.Request, change: Callable[[Call], Awaitable[Any]]
     ) -> web.Response:
         """Parameters of the protocol that say what to load from where are refused, not ignored."""
+        call = self._callers.call(request, time.monotonic())
         asked = await self._bodies.json(request, empty={})
         if not isinstance(asked, dict):
             raise InvalidRequest("the body is a JSON object, or empty")
@@ -78,5 +102,5 @@ class RepositoryRoutes:
                 hint="Put the version there as a folder.",
             )
         with self._changes:
-            await change(request.match_info["task"])
+            await change(call)
         return web.Response(status=200, content_type="application/json", body=b"{}")

@@ -15,7 +15,7 @@ _CLIENTS = (HttpProcessingError, ConnectionError)
 class ServerLog(logging.LoggerAdapter[logging.Logger]):
     """aiohttp's own logger; a client's faults, answered with 400 or by nobody, are for debugging.
 
-    They come as often as anybody likes, and say nothing of the agent.
+    They come as often as anybody likes, and say nothing of the service.
     """
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
