@@ -11,14 +11,15 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 
 from hawkvision.errors import HawkVisionError
-from hawkvision.serving.access.caller import current_caller
-from hawkvision.serving.access.gate import DENIALS, Gate
+from hawkvision.serving.access.guard import DENIALS, Guard, current_caller
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.browsers import Origins
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.replies import SAFE, fault, plain_error, refusal, shutting_down
+from hawkvision.serving.http.shapes import Shape
 
 _log = logging.getLogger(__name__)
+
 
 _SAFE = tuple(SAFE.items())
 _OF_NO_PAGE = frozenset({Scope.FEEDBACK, Scope.TARGETS, Scope.STREAMS, Scope.MODELS})
@@ -61,7 +62,7 @@ class Entrance:
     """
 
     def __init__(
-        self, guard: Gate, refused: Callable[[str], None], origins: Iterable[str] = ()
+        self, guard: Guard, refused: Callable[[str], None], origins: Iterable[str] = ()
     ) -> None:
         self.origins = Origins(origins)
         self._guard = guard
