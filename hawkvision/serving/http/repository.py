@@ -60,9 +60,11 @@ class RepositoryRoutes:
         """The routes."""
         models = "/v2/repository/models/{task}"
         return [
-            Route("POST", "/v2/repository/index", self.index, Scope.READ),
-            Route("POST", f"{models}/load", self.load, Scope.MODELS, changes="models.loaded"),
-            Route("POST", f"{models}/unload", self.unload, Scope.MODELS, changes="models.unloaded"),
+            Route("POST", "/v2/repository/index", self.index, Scope.READ, _INDEX),
+            Route("POST", f"{models}/load", self.load, Scope.MODELS, _CHANGE, "models.loaded"),
+            Route(
+                "POST", f"{models}/unload", self.unload, Scope.MODELS, _CHANGE, "models.unloaded"
+            ),
         ]
 
     async def index(self, request: web.Request) -> web.Response:

@@ -33,15 +33,15 @@ class Route:
     """One entry of the table. A handler raises HawkVisionError for what it refuses.
 
     With keys on, `scope` is what a key needs, and on a path that names an app also that app's.
-    `shape` is what it takes and answers, where somebody describes it. `changes` names what a call
-    changes, for the audit log; None for what changes nothing.
+    `shape` is what it takes and answers. `changes` names what a call changes, for the audit log;
+    None for what changes nothing.
     """
 
     method: str
     path: str
     handler: Handler
     scope: Scope
-    shape: Any = None
+    shape: Shape
     changes: str | None = None
 
 

@@ -56,10 +56,10 @@ class ServerRoutes:
         front = [Route("GET", "/", self.root, Scope.PUBLIC, server)] if self._front else []
         return [
             *front,
-            Route("GET", "/v2/health/live", self.live, Scope.PUBLIC),
-            Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC),
-            Route("GET", "/v2", self.server, Scope.READ),
-            Route("GET", "/metrics", self.scrape, Scope.METRICS),
+            Route("GET", "/v2/health/live", self.live, Scope.PUBLIC, Shape()),
+            Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC, Shape()),
+            Route("GET", "/v2", self.server, Scope.READ, server),
+            Route("GET", "/metrics", self.scrape, Scope.METRICS, Shape({"text/plain": TEXT})),
         ]
 
     async def live(self, _request: web.Request) -> web.Response:
