@@ -103,11 +103,13 @@ def test_agent_gateway_and_redis_with_tls_and_keys(folder: Path) -> None:
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(agent, folder, path, None, image)
         assert refused.value.code == 401
+        refused.value.close()
         answer = json.loads(ask(agent, folder, path, "client", image))
         assert answer["served_by"] == "dc" and answer["degraded"] is None
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(agent, folder, "/metrics", "client", None)
         assert refused.value.code == 403
+        refused.value.close()
         assert "hawkvision_answers_total{" in ask(agent, folder, "/metrics", "metrics", None)
         found = json.loads(ask(agent, folder, "/v1/gateways", "operator", None))
         assert len(found["gateways"]) == 1 and not found["gateways"][0]["reason"]
