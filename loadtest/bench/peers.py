@@ -26,6 +26,8 @@ from loadtest.peers.tritonserver import find
 
 CONNECTIONS = (1, 8, 32)
 _READY_S = 90.0
+_SETTLE_S = 2.0
+"""A server that answers may still start workers, and close connections for it."""
 _WARM_UP_S = 0.5
 _KEYS = ("cpu_ms", "cpu_ratio", "rate", "throughput_ratio", "p50_ms", "p99_ms")
 OURS = ("HawkVision", f"HawkVision, {WORKERS} workers")
@@ -96,6 +98,7 @@ def run_peers(bench: PeersBench, load: Load, bare: Bare, say: Progress) -> dict[
         systems = [system for system in systems if system.title not in gone]
     return {
         "rate_bare": median(one["rate"] for one in pairs),
+        "rate_bare_rounds": [one["rate"] for one in pairs],
         "cpu_ms_bare": median(one["cpu_ms"] for one in pairs),
         "rows": [row for system in systems for row in _rows(system)],
         "absent": absent,
@@ -191,13 +194,15 @@ def _wait(running: Running, lives: Callable[[], bool], last_words: Callable[[], 
         try:
             asking.request("POST", running.path, body, {"Content-Type": "image/jpeg"})
             if asking.getresponse().status == 200:
-                return
+                break
         except (OSError, http.client.HTTPException):
             pass
         finally:
             asking.close()
         time.sleep(0.1)
-    raise HawkVisionError(f"it does not start: {last_words()}")
+    else:
+        raise HawkVisionError(f"it does not start: {last_words()}")
+    time.sleep(_SETTLE_S)
 
 
 def _visit(
