@@ -22,6 +22,7 @@ from pathlib import Path
 from hawkvision.errors import HawkVisionError
 from loadtest.peers.ports import free_ports
 
+_HINT = "scripts/setup peers installs one."
 _READY_S = 60.0
 _STOP_S = 10.0
 _LIBRARY = "libtriton_python.so"
@@ -66,14 +67,13 @@ def find(environment: Path) -> Installed:
         said = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=True)
         wheel, version, packages, libraries = json.loads(said.stdout)
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
-        raise HawkVisionError(f"no Python at {python}") from error
+        raise HawkVisionError(f"no Python at {python}", hint=_HINT) from error
     found = Installed(environment.absolute(), str(wheel), version, Path(packages), str(libraries))
-    hint = "scripts/setup peers installs one."
     if wheel is None or not (found.server / "bin" / "tritonserver").exists():
-        raise HawkVisionError(f"no nvidia-pytriton in {environment}", hint=hint)
+        raise HawkVisionError(f"no nvidia-pytriton in {environment}", hint=_HINT)
     if not found.stub.exists():
         raise HawkVisionError(
-            f"nvidia-pytriton in {environment} has no stub for Python {version}", hint=hint
+            f"nvidia-pytriton in {environment} has no stub for Python {version}", hint=_HINT
         )
     return found
 

@@ -51,6 +51,7 @@ class ModelessBench:
     folder: Path
     seed: int
     triton: Path
+    systems: tuple[str, ...] = experiment.SYSTEMS
 
 
 def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict[str, Any]:
@@ -64,7 +65,8 @@ def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict
     absent = _absent(bench)
     for name, why in absent.items():
         say(f"{name} not measured: {why}")
-    todo = experiment.blocks(profile, capacity, bench.seed, absent)
+    left_out = {*absent, *(name for name in experiment.SYSTEMS if name not in bench.systems)}
+    todo = experiment.blocks(profile, capacity, bench.seed, left_out)
     kept = _Kept(bench.folder / f"modeless.{profile.name}.jsonl", _fingerprint(ground))
     left = [block for block in todo if block.key not in kept.done]
     total_s = experiment.planned_seconds(left, _START_S)
@@ -85,6 +87,8 @@ def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict
 
 def _absent(bench: ModelessBench) -> dict[str, str]:
     """Systems that cannot run here, and why."""
+    if experiment.TRITON not in bench.systems:
+        return {}
     try:
         find(bench.triton)
     except HawkVisionError as error:
