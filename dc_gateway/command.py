@@ -13,6 +13,8 @@ from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.tls_options import PEM, client_options, watch_option
+from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = GatewayConfig()
@@ -42,6 +44,13 @@ def check_upstreams(
 @click.option("--host", default=_DEFAULT.host)
 @click.option("--port", default=_DEFAULT.port, type=click.IntRange(0, 65535), help="0: any free.")
 @click.option(
+    "--http-port",
+    default=_DEFAULT.http_port,
+    type=click.IntRange(0, 65535),
+    show_default="none",
+    help="The same protocol over REST, and GET /metrics.",
+)
+@click.option(
     "--metrics-port",
     default=_DEFAULT.metrics_port,
     type=click.IntRange(0, 65535),
@@ -60,6 +69,25 @@ def check_upstreams(
     default=_DEFAULT.watch_repository,
     type=click.FloatRange(0, 86_400),
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
+)
+@click.option(
+    "--updates",
+    default=_DEFAULT.updates,
+    metavar="URL",
+    show_default="none",
+    help="Take new versions from here as they are signed, at once; waves are for agents.",
+)
+@click.option(
+    "--updates-root",
+    default=_DEFAULT.updates_root,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's root.json: whose signatures are trusted.",
+)
+@click.option(
+    "--updates-every-s",
+    default=_DEFAULT.updates_every_s,
+    type=click.FloatRange(0.1, 86_400),
+    help="Between two looks at --updates.",
 )
 @click.option(
     "--keep-versions",
@@ -111,6 +139,7 @@ def check_upstreams(
     help="Servers of the protocol that calls for tasks other than --task's are handed on to, the "
     "preferred first; equals with commas.",
 )
+@client_options("--upstream", "upstreams")
 @click.option("--max-queue", default=_DEFAULT.max_queue, type=click.IntRange(1), help="Images.")
 @click.option(
     "--max-images", default=_DEFAULT.max_images, type=click.IntRange(1), help="Of one request."
@@ -157,6 +186,12 @@ def check_upstreams(
     help="Of queue and buffers.",
 )
 @click.option(
+    "--handshake-timeout-s",
+    default=_DEFAULT.handshake_timeout_s,
+    type=click.FloatRange(0.01, 3600),
+    help="For a connection's handshake, of TLS too.",
+)
+@click.option(
     "--receive-timeout-s", default=_DEFAULT.receive_timeout_s, type=click.FloatRange(0.01, 3600)
 )
 @click.option(
@@ -186,10 +221,27 @@ def check_upstreams(
     type=click.FloatRange(0.01),
     help="A stream that sends nothing for so long ends.",
 )
+@click.option("--tls-cert", type=PEM, help="PEM chain; with --tls-key all ports speak TLS.")
+@click.option("--tls-key", type=PEM)
+@click.option(
+    "--tls-client-ca",
+    type=PEM,
+    help="PEM file of authorities: clients must show a certificate of theirs (mTLS).",
+)
+@click.option(
+    "--allow-client",
+    "allow_clients",
+    multiple=True,
+    metavar="NAME",
+    show_default="all that --tls-client-ca lets in",
+    help="Name in the certificate of a client that may call.",
+)
+@watch_option
 @image_options(_DEFAULT.limits)
+@trace_options
 @logs.log_options
 def command(log_level: str, log_format: str, **options: Any) -> None:
-    """Serve the larger models over gRPC, Open Inference Protocol v2."""
+    """Serve the larger models over gRPC, and REST, Open Inference Protocol v2."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
     with logs.configured(log_level, log_format):
         from dc_gateway.server import run

@@ -15,8 +15,11 @@ from hawkvision.repository import shipped_repository
 class GatewayConfig:
     """Settings; times in seconds.
 
-    `tasks` empty means every task of the repository. On `metrics_port` (None: nowhere) the same
-    host answers `GET /metrics`. `max_queue` counts images that wait for a
+    `tasks` empty means every task of the repository. On `http_port` (None: nowhere) the same host
+    answers the protocol over REST, and `GET /metrics`. On `metrics_port` (None: nowhere) the same
+    host answers `GET /metrics`. Spans of calls that are traced, and of the share `trace_share` of
+    all others, go to the collector at `otlp_endpoint` (None: nowhere).
+    `max_queue` counts images that wait for a
     thread, `max_images` those of one request. With `processes`, as many worker processes compute
     in place of `threads`; one that says nothing for `process_grace_s` after a deadline is killed.
     Of each task the rungs from the place `first_rung` on are held, the last one always.
@@ -25,14 +28,16 @@ class GatewayConfig:
     With `batching`, calls share batches of at most `max_batch` images; None: those of models that
     run on a device, not on the CPU, where it costs more than it saves.
 
+    `updates` is the address of signed releases, `updates_root` the root that they are trusted by.
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to. Of each
     task `keep_versions` stay resident, the older ones while a call has named them within
     `version_grace_s`. With `model_control` clients may load and unload; None: on loopback alone.
 
     `max_calls` bounds calls whose message is not here yet, of which `max_calls_per_connection` may
-    come over one of `max_connections`; a message must be here within `receive_timeout_s`, and a
-    call is answered within `max_deadline_s`, whatever longer time it allows. `max_message_bytes`
-    None stands for one image of the largest size and 64 KiB.
+    come over one of `max_connections`, which are counted from the first packet on and have
+    `handshake_timeout_s` until they may call; a message must be here within `receive_timeout_s`,
+    and a call is answered within `max_deadline_s`, whatever longer time it allows.
+    `max_message_bytes` None stands for one image of the largest size and 64 KiB.
 
     Half of `max_buffered_bytes` is for messages being received, each of which may turn out to be
     the largest, half for those that are here and not answered. `max_client_share` is how much of
@@ -43,16 +48,28 @@ class GatewayConfig:
     each has at most `max_stream_messages` that are not answered, and ends after `stream_idle_s`
     without any.
 
+    With `tls_cert` and `tls_key` (PEM files) both ports speak TLS; with `tls_client_ca` clients
+    must show a certificate that one of these authorities signed. Its name is then who calls, as
+    limits for one client count it, and with `allow_clients` only these may call. `upstream_ca`,
+    `upstream_cert`, `upstream_key` and `upstream_name` are for upstreams under TLS. Whether such a
+    file has changed is looked at every `watch_certificates`, 0: only when told to.
+
     While `drain_notice_s` lasts, the gateway still answers but says that it is not ready; then
     calls in flight have `drain_grace_s` to finish.
     """
 
     host: str = "127.0.0.1"
     port: int = 8001
+    http_port: int | None = None
     metrics_port: int | None = None
+    otlp_endpoint: str | None = None
+    trace_share: float = 0.01
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     watch_repository: float = 0.0
+    updates: str | None = None
+    updates_root: Path | None = None
+    updates_every_s: float = 300.0
     keep_versions: int = 2
     version_grace_s: float = 600.0
     model_control: bool | None = None
@@ -62,6 +79,10 @@ class GatewayConfig:
     processes: int = 0
     process_grace_s: float = 5.0
     upstreams: tuple[str, ...] = ()
+    upstream_ca: Path | None = None
+    upstream_cert: Path | None = None
+    upstream_key: Path | None = None
+    upstream_name: str | None = None
     max_queue: int = 64
     max_images: int = 64
     batching: bool | None = None
@@ -72,12 +93,18 @@ class GatewayConfig:
     max_message_bytes: int | None = None
     max_buffered_bytes: int = 512 * 1024 * 1024
     max_client_share: float = 0.75
+    handshake_timeout_s: float = 10.0
     receive_timeout_s: float = 10.0
     max_deadline_s: float = 60.0
     min_ping_interval_s: float = 5.0
     max_streams: int = 16
     max_stream_messages: int = 8
     stream_idle_s: float = 300.0
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    allow_clients: tuple[str, ...] = ()
+    watch_certificates: float = 10.0
     limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0

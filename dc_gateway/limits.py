@@ -16,6 +16,7 @@ def door_limits(config: GatewayConfig) -> DoorLimits:
             config.max_calls_per_connection,
             config.max_connections,
             config.min_ping_interval_s,
+            config.handshake_timeout_s,
         ),
         calls=config.max_calls,
         receiving=config.receiving,

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, generate_latest
 
 from dc_gateway.batched import BatchedModel
 from dc_gateway.config import GatewayConfig
+from dc_gateway.following import follower_of
 from dc_gateway.limits import door_limits
 from dc_gateway.loading import ModelSource, load_all
-from dc_gateway.metrics import BatchCollector
 from dc_gateway.model import LargeModel
 from dc_gateway.servicer import InferenceServicer
+from dc_gateway.tls import GatewayTls
 from dc_gateway.upstreams.forward import Forward
-from dc_gateway.upstreams.metrics import ForwardCollector, ProcessCollector
 from dc_gateway.upstreams.model import RemoteModel
 from dc_gateway.upstreams.processes import Processes
+from dc_gateway.watching import registry_of
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.batch_runner import BatchRunner
 from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.control import IndexOnly
 from hawkvision.serving.grpc.door import Door
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.metrics_port import MetricsPort
 from hawkvision.serving.pool import WorkerPool
-from hawkvision.serving.power_metrics import PowerCollector
+from hawkvision.serving.quota import Quota
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
+from hawkvision.serving.tracing import tracing_of
 from hawkvision.serving.upstreams.groups import parse_groups
-from hawkvision.serving.version_metrics import VersionCollector
 from hawkvision.serving.waiting import Limits
+
+if TYPE_CHECKING:
+    from dc_gateway.rest import RestPort
 
 _log = logging.getLogger(__name__)
 
@@ -43,11 +48,12 @@ _NICE = 5
 
 
 class Gateway:
-    """A listening gRPC server over loaded models; use it within one event loop."""
+    """Loaded models behind a gRPC port, and one for REST; use it within one event loop."""
 
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
         self._config = config
         self._port = config.port
+        self.tls = GatewayTls(config)
         self._batched: dict[LargeModel, BatchedModel] = {}
         self.processes = set[Processes]()
         self.catalog = Catalog[LargeModel](
@@ -69,10 +75,12 @@ class Gateway:
         for model in models.values():
             self._share(model)
         share = config.max_client_share
-        self._forward: Forward | None = None
+        self.forward: Forward | None = None
         if config.upstreams:
             groups = parse_groups(config.upstreams)
-            self._forward = Forward(groups, Quota("calls", config.max_calls, share))
+            calls = Quota("calls", config.max_calls, share)
+            self.forward = Forward(groups, calls, self.tls.dialer)
+        self._tracing = tracing_of(config.otlp_endpoint, config.trace_share, "hawkvision-gateway")
         self.servicer = InferenceServicer(
             self.models,
             self.pool,
@@ -82,12 +90,24 @@ class Gateway:
             self._find,
             self.versions if config.changes_models else IndexOnly(self.versions),
             config.limits,
-            self._forward,
+            self.forward,
+            self._tracing,
         )
+        self._follower = follower_of(config)
         self._gives_back = memory.GivesBack()
         self._looking: asyncio.Task[None] | None = None
-        self.door = Door(self.servicer, models, door_limits(config))
-        self._power = PowerSampler.of_machine() if config.metrics_port is not None else None
+        self.door = Door(
+            self.servicer, models, door_limits(config), self.tls.server, config.allow_clients
+        )
+        self.rest: RestPort | None = None
+        if config.http_port is not None:
+            from dc_gateway.rest import RestPort  # brings aiohttp
+
+            self.rest = RestPort(config, self.servicer, self.door, self._tls_context, self._scrape)
+        watched = (config.http_port, config.metrics_port) != (None, None)
+        self._power = PowerSampler.of_machine() if watched else None
+        self._registry: CollectorRegistry | None = None
+        self.http_port = config.http_port
         self.metrics_port = config.metrics_port
         self._metrics: MetricsPort | None = None
 
@@ -112,7 +132,8 @@ class Gateway:
             self._share(new)
 
     def reload(self) -> None:
-        """Begin to look for new versions of everything that is served."""
+        """Begin to look for new versions of everything that is served, and new certificates."""
+        self.tls.renewal.now()
         self.versions.look()
 
     @property
@@ -125,10 +146,11 @@ class Gateway:
     def ready_line(self) -> str:
         """What a process prints when it is ready."""
         tasks = f"tasks: {', '.join(self.models)}"
-        if self._forward is not None:
-            tasks += f"; others at {', '.join(self._forward.addresses)}"
+        if self.forward is not None:
+            tasks += f"; others at {', '.join(self.forward.addresses)}"
+        rest = "" if self.http_port is None else f"; REST on port {self.http_port}"
         more = "" if self.metrics_port is None else f"; metrics on port {self.metrics_port}"
-        return f"dc gateway ready on {self.address} ({tasks}{more})"
+        return f"dc gateway ready on {self.address} ({tasks}{rest}{more})"
 
     async def start(self) -> int:
         """Listen; the port, which is a free one where the configuration says 0.
@@ -136,47 +158,63 @@ class Gateway:
         Raises HawkVisionError if it cannot listen there.
         """
         self._port = await self.door.start(self.address)
-        if self._forward is not None:
-            self._forward.start()
-        await self._start_metrics()
+        if self.forward is not None:
+            self.forward.start()
+        await self._start_http()
         self._looking = asyncio.create_task(self._gives_back.keep_looking())
         for name, model in self.models.items():
             for rung in model.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
+        self.tls.renewal.start()
+        if self._follower is not None:
+            self._follower.start(self.models, self.versions)
         return self._port
 
-    async def _start_metrics(self) -> None:
-        """Where a port was asked for. Raises HawkVisionError if it cannot listen there."""
-        if self._power is None or self.metrics_port is None:
+    async def _start_http(self) -> None:
+        """The ports that were asked for. Raises HawkVisionError where one cannot listen."""
+        if self._power is None:
             return
-        registry = CollectorRegistry()
-        registry.register(PowerCollector(self._power))
-        Gauge(
-            "hawkvision_queue_images", "Images waiting or at work.", registry=registry
-        ).set_function(lambda: self.pool.pending + self.runner.waiting)
-        registry.register(BatchCollector(self.runner, self.servicer))
-        registry.register(VersionCollector(self.versions))
-        if self._config.processes:
-            registry.register(ProcessCollector(self.processes))
-        if self._forward is not None:
-            registry.register(ForwardCollector(self._forward))
+        registry = self._registry = registry_of(
+            self, self._power, processes=bool(self._config.processes)
+        )
         self._power.start()
-        self._metrics = MetricsPort(registry)
-        self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
+        if self.rest is not None and self.http_port is not None:
+            self.http_port = await self.rest.start(self._config.host, self.http_port)
+        if self.metrics_port is not None:
+            self._metrics = MetricsPort(registry, self._tls_context)
+            self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
+
+    @property
+    def _tls_context(self) -> ssl.SSLContext | None:
+        """Of its HTTP ports, for all of their life; None in the clear."""
+        return None if self.tls.server is None else self.tls.server.context
+
+    async def _scrape(self) -> bytes:
+        assert self._registry is not None
+        return await asyncio.to_thread(generate_latest, self._registry)
 
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
-        await self.door.drain(self._config.drain_notice_s, self._config.drain_grace_s)
+        notice_s, grace_s = self._config.drain_notice_s, self._config.drain_grace_s
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.door.drain(notice_s, grace_s))
+            if self.rest is not None:
+                group.create_task(self.rest.drain(notice_s, grace_s))
 
     async def close(self) -> None:
         """Stop at once; calls in flight are cancelled."""
         if self._looking is not None:
             self._looking.cancel()
+        await self.tls.renewal.close()
+        if self._follower is not None:
+            self._follower.close()
         await self.versions.close()
+        if self.rest is not None:
+            await self.rest.close()
         await self.door.close()
-        if self._forward is not None:
-            await self._forward.close()
+        if self.forward is not None:
+            await self.forward.close()
         if self._metrics is not None:
             self._metrics.close()
         self.pool.close()
@@ -185,6 +223,8 @@ class Gateway:
             one.close()
         if self._power is not None:
             self._power.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
 
 def _forget(batched: dict[LargeModel, BatchedModel], model: LargeModel) -> None:

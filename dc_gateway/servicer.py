@@ -6,29 +6,34 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from dc_gateway.batched import BatchedModel, Question
 from dc_gateway.model import Asked, LargeModel
-from dc_gateway.parameters import due_of
+from dc_gateway.parameters import due_of, with_query
 from dc_gateway.upstreams.base import TaskUpstream
+from dc_gateway.upstreams.handing_on import handed_on
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded, UnknownTask
 from hawkvision.images import ImageLimits
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.description import ModelDescription
-from hawkvision.oip.inference import build_reply, parse_images, parse_priority
-from hawkvision.oip.pictures import Pixels
-from hawkvision.oip.rungs import parse_from_rung, say_rungs
+from hawkvision.oip.inference import build_reply, parse_priority
+from hawkvision.oip.messages import InferReply, InferRequest, Scalar
+from hawkvision.oip.pictures import Pixels, pictures_of
+from hawkvision.oip.rest import check_outputs
+from hawkvision.oip.rungs import parse_from_rung, rungs_said
 from hawkvision.oip.statistics import ModelStatistics
 from hawkvision.serving.claims import Claim, Priority
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.grpc.entrance import Call
-from hawkvision.serving.grpc.inference import InferenceService
-from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.inference import Answers, InferenceService
 from hawkvision.serving.pixels import PngOf
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.quota import Quota
+from hawkvision.serving.tracing import Span, Tracing
 
 UNREAD = "unread"
 """In place of a priority."""
@@ -56,8 +61,10 @@ class InferenceServicer(InferenceService):
         control: ModelControl,
         limits: ImageLimits | None = None,
         elsewhere: TaskUpstream | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         super().__init__("hawkvision")
+        self._tracing = tracing
         self._elsewhere = elsewhere
         self._models = models
         self._find = find
@@ -104,6 +111,22 @@ class InferenceServicer(InferenceService):
             return await elsewhere.metadata(request, call)
         return await super().model_metadata(request, call)
 
+    async def model_config(
+        self, request: messages.ModelConfigRequest, call: Call
+    ) -> messages.ModelConfigResponse:
+        """See `InferenceService`. Raises UpstreamUnavailable too."""
+        if (elsewhere := self._is_elsewhere(request.name)) is not None:
+            return await elsewhere.config(request, call)
+        return await super().model_config(request, call)
+
+    async def model_statistics(
+        self, request: messages.ModelStatisticsRequest, call: Call
+    ) -> messages.ModelStatisticsResponse:
+        """See `InferenceService`; without a name, of the models here. As `model_config`."""
+        if request.name and (elsewhere := self._is_elsewhere(request.name)) is not None:
+            return await elsewhere.statistics(request, call)
+        return await super().model_statistics(request, call)
+
     def _model(self, name: str, version: str) -> LargeModel:
         """The model that serves `name`, or its `version` where that is resident.
 
@@ -146,73 +169,100 @@ class InferenceServicer(InferenceService):
         """What a version has answered, as long as it is resident."""
         return self._statistics.setdefault(model, ModelStatistics())
 
+    def begin(self, name: str, version: str) -> Answers:
+        """See `InferenceService`; what others have they say themselves.
+
+        The answers raise InvalidRequest, UnknownTask, the image errors, Overloaded,
+        DeadlineExceeded, EngineError, and UpstreamUnavailable.
+        """
+        if (elsewhere := self._is_elsewhere(name)) is not None:
+            return partial(handed_on, elsewhere, name, version)
+        return partial(self._answer, self._model(name, version), name)
+
     async def model_infer(
         self, request: messages.ModelInferRequest, call: Call
     ) -> messages.ModelInferResponse:
-        """Classify the images of one request.
-
-        Raises InvalidRequest, UnknownTask, the image errors, Overloaded, DeadlineExceeded and
-        EngineError, and UpstreamUnavailable.
-        """
+        """See `InferenceService`; for others a request stays as it is."""
         if (elsewhere := self._is_elsewhere(request.model_name)) is not None:
             return await elsewhere.infer(request, call)
-        model = self._model(request.model_name, request.model_version)
+        return await super().model_infer(request, call)
+
+    async def _answer(
+        self, model: LargeModel, name: str, asked: InferRequest, call: Call
+    ) -> InferReply:
         begun = time.monotonic()
         statistics = self._of(model)
+        span = self._span(call, begun)
+        answer = self._infer(model, name, asked, call)
+        del asked
         try:
-            reply = await self._infer(model, request, call)
-        except HawkVisionError:
+            reply, count = await answer
+        except HawkVisionError as error:
             statistics.failed(time.monotonic() - begun)
+            if span is not None:
+                span.end(time.monotonic(), {"hawkvision.task": model.task.name}, error)
             raise
-        statistics.served(time.monotonic() - begun, reply.outputs[0].shape[0])
+        statistics.served(time.monotonic() - begun, count)
+        if span is not None:
+            span.end(time.monotonic(), _told(model, count))
         return reply
 
+    def _span(self, call: Call, begun: float) -> Span | None:
+        if self._tracing is None:
+            return None
+        return self._tracing.begin("hawkvision.infer", call.metadata.get("traceparent"), begun)
+
     async def _infer(
-        self, model: LargeModel, request: messages.ModelInferRequest, call: Call
-    ) -> messages.ModelInferResponse:
+        self,
+        model: LargeModel,
+        name: str,
+        asked: InferRequest,
+        call: Call,
+    ) -> tuple[InferReply, int]:
+        """The reply, and how many images it is of."""
         kind = model.task.kind
-        pictures = parse_images(request, self._max_images, [tensor.name for tensor in kind.tensors])
-        priority = Priority.of(parse_priority(request))
-        from_rung = parse_from_rung(request, len(model.task.rungs) - 1)
-        due = due_of(request.parameters, call.deadline)
-        head = messages.ModelInferRequest(model_name=request.model_name, id=request.id)
-        head.outputs.extend(request.outputs)
-        del request  # its images are held once, not twice, while they wait
+        check_outputs(asked, [tensor.name for tensor in kind.tensors])
+        pictures = pictures_of(asked, self._max_images)
+        request_id, given = asked.id, with_query(asked.parameters, call.query)
+        del asked  # its images are held once, not twice, while they wait
+        priority = Priority.of(parse_priority(given))
+        from_rung = parse_from_rung(given, len(model.task.rungs) - 1)
+        due = due_of(given, call.deadline)
         claim = Claim(call.peer.address, 1.0, priority, due - time.monotonic())
         try:
             with self._images.take(call.peer, len(pictures)):
-                images = [await self._encoded(one, due, claim) for one in pictures]
+                images = [await self._encoded(one, due, claim, call) for one in pictures]
                 del pictures
                 question = Question(images, due, claim, model.start(from_rung))
-                asked = await self._submit(model, question)
+                found = await self._submit(model, question)
         except (Overloaded, DeadlineExceeded) as error:
             self.refused[error.code, priority.name.lower()] += 1
             raise
+        task = model.task
+        outputs = kind.encode(found.answers)
         reply = build_reply(
-            head,
-            model.task.version,
-            kind.encode(asked.answers),
-            agrees=model.agrees,
-            flavour=model.task.flavour,
+            name, task.version, request_id, outputs, agrees=model.agrees, flavour=task.flavour
         )
-        self._name_rungs(reply, model, asked, from_rung)
-        return reply
+        said = self._rungs_of(model, found, from_rung)
+        return replace(reply, parameters={**reply.parameters, **said}), len(found.places)
 
-    async def _encoded(self, picture: bytes | Pixels, due: float, claim: Claim) -> bytes:
+    async def _encoded(
+        self, picture: bytes | Pixels, due: float, claim: Claim, call: Call
+    ) -> bytes:
         """Plain pixels become a PNG: from there on they are an image like any other."""
         if isinstance(picture, bytes):
             return picture
-        return await self._pool.submit(self._png, picture, deadline=due, claim=claim)
+        image: bytes = await self._pool.submit(self._png, picture, deadline=due, claim=claim)
+        call.hold(len(image))
+        return image
 
-    def _name_rungs(
-        self, reply: messages.ModelInferResponse, model: LargeModel, asked: Asked, from_rung: int
-    ) -> None:
+    def _rungs_of(self, model: LargeModel, asked: Asked, from_rung: int) -> dict[str, Scalar]:
         """Count who answered, and say it where it could be any of several rungs."""
         for place in asked.places:
             self.answered[model.task.name, model.rungs[place - model.first].name] += 1
-        if len(model.task.rungs) > 2:
-            began = model.first if model.first > from_rung else None
-            say_rungs(reply, asked.places, began)
+        if len(model.task.rungs) <= 2:
+            return {}
+        return rungs_said(asked.places, model.first if model.first > from_rung else None)
 
     def _submit(self, model: LargeModel, question: Question) -> asyncio.Future[Asked]:
         """Raises Overloaded or DeadlineExceeded at once."""
@@ -226,3 +276,11 @@ class InferenceServicer(InferenceService):
         batched.check(question)
         answer = batched.works[question.start]
         return self._pool.submit(answer, question, items=count, deadline=deadline, claim=claim)
+
+
+def _told(model: LargeModel, images: int) -> dict[str, str | int]:
+    return {
+        "hawkvision.task": model.task.name,
+        "hawkvision.version": model.task.version,
+        "hawkvision.images": images,
+    }

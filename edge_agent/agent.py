@@ -6,31 +6,24 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
-from aiohttp import web
 from prometheus_client.exposition import generate_latest
 
 from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
-from edge_agent.fleet.fleet import Fleet, FleetSettings, Membership
+from edge_agent.dashboard.dashboard import Dashboard
+from edge_agent.fleet.fleet import Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
+from edge_agent.grpc.servicer import EdgeServicer
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.connection import Connection
-from edge_agent.http.connections import Book, Seat
 from edge_agent.http.crew_control import LOAD, UNLOAD, CrewControl
 from edge_agent.http.fast_path import FastPath
 from edge_agent.http.handing import Handing
-from edge_agent.http.listener import Listener
-from edge_agent.http.log import SERVER_LOG
-from edge_agent.http.routes import Entrance, Route, application
 from edge_agent.http.siblings import Siblings
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.loading import LocalSource, load_tasks
@@ -39,50 +32,42 @@ from edge_agent.merging import snapshot
 from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
 from edge_agent.settings import (
-    audit_settings,
     body_limits,
     connection_limits,
+    fleet_settings,
+    open_the_store,
     stream_settings,
     upstream_settings,
 )
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.table import routes_of
-from edge_agent.upstream import Call, GrpcUpstream
-from edge_agent.watching import export, follow, watch
-from hawkvision.errors import HawkVisionError, InvalidRequest, StoreUnavailable
+from edge_agent.tls import AgentTls
+from edge_agent.updating import catalog_of, fleet_of, source_of, updates_of
+from edge_agent.upstream import GrpcUpstream
+from edge_agent.watching import follow, keep_watch, prepare, watch
+from hawkvision.errors import InvalidRequest, StoreUnavailable
 from hawkvision.power import PowerSampler
-from hawkvision.serving import memory, service
+from hawkvision.serving import service
+from hawkvision.serving.address import bracketed
 from hawkvision.serving.calls import CallsFailed
-from hawkvision.serving.catalog import Catalog
-from hawkvision.serving.claims import Priority
 from hawkvision.serving.control import ModelControl
+from hawkvision.serving.grpc.inference import InferenceService
+from hawkvision.serving.http.bodies import BodyReader, Bytes
+from hawkvision.serving.http.connections import Book
+from hawkvision.serving.http.door import DoorParts, HttpDoor
+from hawkvision.serving.http.routes import Entrance, Route, application
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.reloading import Hooks, Reloader
 from hawkvision.serving.service import ServiceKind
-from hawkvision.serving.tls import server_context
-from hawkvision.tracking.counts import PROBES
+from hawkvision.serving.tracing import tracing_of
 from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
-from hawkvision.tracking.store.registry import open_store
 
 _log = logging.getLogger(__name__)
-_EXPORT_S = 5.0
 _PUSH_S = 1.0
 """Between two times that the parent is told the metrics of a worker that nobody scrapes."""
 
-_REFRESH, _COUNT = "refresh", "count"
-METRICS, METRICS_TEXT = "metrics.take", "metrics.text"
-_ASIDE_S = 2.0
-"""So long an audit or a probe waits for the data center, seconds."""
-
-_ACCEPTED_S = 0.1
-"""How long connections accepted last have to send their request, seconds."""
-
-_SAID_S = 0.25
-"""How long clients have to take the last answers, seconds; for each of two steps."""
-
-_LINGER_S = 2.0
-"""How long the rest of a refused body is read and dropped, so that the client sees why."""
+_REFRESH, _COUNT, METRICS, METRICS_TEXT = "refresh", "count", "metrics.take", "metrics.text"
 
 
 class Agent:
@@ -102,33 +87,35 @@ class Agent:
             )
         self.config = config
         self._place = place
-        self.catalog = Catalog[LocalTask]()
+        self.updates = updates_of(config, place)
+        self.catalog = catalog_of(self.updates)
+        source = LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()})
         self.versions = Reloader(
             self.catalog,
-            LocalSource(config, {name: len(one.rungs) for name, one in tasks.items()}),
-            Hooks(self._prepare, partial(follow, self)),
+            source_of(self.updates, source),
+            Hooks(partial(prepare, self), partial(follow, self)),
             watch_s=config.watch_repository,
         )
         self.versions.begin_with(tasks)
         self.tasks = self.catalog.serving
         default = next(iter(self.tasks.values()))
-        self._tls = server_context(config.tls_cert, config.tls_key)
+        self.tls = AgentTls(config)
         self.keys = AppKeys.read(config.app_keys)
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
-        self.fleet = Fleet(
+        self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
+        self.upstream = GrpcUpstream(
+            config.gateways, config.max_escalations, upstream_settings(config), self.tls.dialer
+        )
+        self.chain = Chain(self.pool, self.upstream)
+        self.fleet = fleet_of(self.updates)(
             self.tasks,
-            open_store(config.store, most_apps=config.max_apps) if place is None else place.store,
+            self.tls.renews(open_the_store(config) if place is None else place.store),
             Journal(config.journal),
             self.jobs,
-            self._ask_aside,
-            FleetSettings(
-                audit_settings(config.audit_share),
-                control=config.control,
-                tracked=config.store != "off",
-                every_s=config.tracking_interval_s,
-            ),
+            self.chain.aside,
+            fleet_settings(config),
             member=None
             if place is None
             else Membership(place.agent_id, place.key, place.counters, self._tell_refresh),
@@ -146,20 +133,22 @@ class Agent:
                 },
             )
         )
-        self.pool = WorkerPool(config.pool_threads, config.max_queue, asyncio.get_running_loop())
-        self.upstream = GrpcUpstream(
-            config.gateways, config.max_escalations, upstream_settings(config)
-        )
-        self.chain = Chain(self.pool, self.upstream)
+        self._tracing = tracing_of(config.otlp_endpoint, config.trace_share, "hawkvision-edge")
         self.classifier = Classifier(
-            self.tasks, self.pool, self.chain, self.metrics, self.fleet, config.deadline_ms
+            self.tasks,
+            self.pool,
+            self.chain,
+            self.metrics,
+            self.fleet,
+            config.deadline_ms,
+            self._tracing,
         )
         self.probes = (
             GoldenProbes(
                 lambda: self.classifier.default,
                 labelled,
                 lambda local, image: self.pool.submit(local.answer, image),
-                self._ask_aside,
+                self.chain.aside,
                 self.fleet.counters.add,
                 self.metrics.probed,
             )
@@ -167,27 +156,38 @@ class Agent:
             else None
         )
         self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
-        self.bodies = BodyReader(body_limits(config))
+        self.bodies = BodyReader(body_limits(config), Bytes(config.max_buffered_bytes))
         self.connections = Book(connection_limits(config))
-        self.entrance = Entrance(self.keys, self.metrics)
+        self.entrance = Entrance(self.keys, self.metrics.refused)
         self.power = PowerSampler.of_machine()
+        self.dashboard = Dashboard(self, place) if config.dashboard else None
+        self.service: InferenceService = EdgeServicer(
+            self.classifier, self._control(), self.keys, config.max_batch, self.metrics.refused
+        )
         self.rpc = door_of(
-            config, self.classifier, self._control(), self.keys, self.metrics, place is not None
+            config, self.service, self.tasks, self.tls.server, shared=place is not None
         )
         self.routes = self._table()
-        self._fast = FastPath(self.classifier, self.bodies, self.keys, self.entrance)
-        self._runner: web.AppRunner | None = None
-        self._listener: Listener | None = None
+        self.door = HttpDoor(
+            application(self.routes, self.entrance, "POST images to /v1/classify."),
+            self.entrance,
+            self.connections,
+            self.metrics.refused,
+            DoorParts(
+                self.tls.context,
+                None if place is None else Handing(place),
+                FastPath(self.classifier, self.bodies, self.keys, self.entrance),
+            ),
+        )
         self._port = config.port
         self.grpc_port = config.grpc_port
         watch(self, whole_machine=place is None or place.index == 0)
 
     def _table(self) -> list[Route]:
         self._of_streams = StreamRoutes(self.streams, self.bodies, self.keys).table()
-        streams = self._of_streams
-        if self.siblings is not None:
-            streams = self.siblings.of_streams(streams)
-        return [*routes_of(self, self._control(), self._scrape), *streams]
+        own, others = self._of_streams, self.siblings
+        streams = own if others is None else others.of_streams(own)
+        return [*routes_of(self, self._scrape), *streams]
 
     # New versions.
 
@@ -197,11 +197,9 @@ class Agent:
             return self.versions
         return CrewControl(self.versions, self.siblings, self._place)
 
-    def _prepare(self, local: LocalTask) -> None:
-        self.streams.prepare(local)
-
     def reload(self) -> None:
-        """Begin to look for new versions of everything that is served."""
+        """Begin to look for new versions of everything that is served, and new certificates."""
+        self.tls.renewal.now()
         self.versions.look()
 
     # Of several workers.
@@ -231,30 +229,21 @@ class Agent:
         with contextlib.suppress(StoreUnavailable):
             await self.fleet.read_apps()
 
-    async def _ask_aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
-        """What the chain above the first rung says of an image that no client waits for."""
-        due = time.monotonic() + _ASIDE_S
-        priority = Priority.PROBE if what == PROBES else Priority.AUDIT
-        found = await self.chain.ask(local, Call(local.task, image, due, what, priority=priority))
-        return found.prediction if found.refused is None else None
-
     @property
     def url(self) -> str:
         """Where clients reach it, e.g. `http://127.0.0.1:8080`; right once it has started."""
-        scheme = "http" if self._tls is None else "https"
-        host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-        return f"{scheme}://{host}:{self._port}"
+        scheme = "http" if self.tls.server is None else "https"
+        return f"{scheme}://{bracketed(self.config.host)}:{self._port}"
 
     address = url
 
     @property
     def ready_line(self) -> str:
         """What a process prints when it is ready."""
-        names = ", ".join(self.tasks)
         rpc = "" if self.rpc is None else f"; gRPC on port {self.grpc_port}"
         return (
             f"edge agent ready on {self.url} "
-            f"(tasks: {names}; lossy streams on UDP {self.streams.port}{rpc})"
+            f"(tasks: {', '.join(self.tasks)}; lossy streams on UDP {self.streams.port}{rpc})"
         )
 
     async def start(self) -> int:
@@ -262,17 +251,7 @@ class Agent:
 
         Raises HawkVisionError if it cannot listen there.
         """
-        config = self.config
-        self._runner = web.AppRunner(
-            application(self.routes, self.entrance),
-            access_log=None,
-            logger=SERVER_LOG,
-            handle_signals=False,
-            shutdown_timeout=_SAID_S,
-        )
-        await self._runner.setup()
-        handing = None if self._place is None else Handing(self._place)
-        self._listener = Listener(self.connections, self._connection, self._tls, handing)
+        await self.door.open()
         if self._place is None:
             await self._listen()
         else:
@@ -281,61 +260,42 @@ class Agent:
         self.fleet.start(self.url)
         self.power.start()
         if self.probes is not None:
-            self.jobs.repeat("probes", self.probes.probe, config.probe_every_s)
-        self.jobs.repeat("export", partial(export, self), _EXPORT_S)
-        gives_back = memory.GivesBack()
-        self.jobs.repeat("memory", gives_back.look, memory.EVERY_S)
+            self.jobs.repeat("probes", self.probes.probe, self.config.probe_every_s)
+        keep_watch(self)
         for name, local in self.tasks.items():
             for rung in local.rungs:
                 _log.info("task %s, %s", name, rung)
         self.versions.start()
+        self.tls.renewal.start()
+        if self.updates is not None:
+            self.updates.start(self, self._control())
         return self._port
 
     async def _listen_at(self, place: Place) -> None:
         """Where the parent says, once the other workers can reach this one."""
-        assert self.siblings is not None and self._listener is not None
+        assert self.siblings is not None
         named = [route for route in self._of_streams if "{id}" in route.path]
         await self.siblings.start(named, self.entrance)
         await self._read_apps()
         await self.streams.listen(place.rtp)
         self._port = int(place.http[0].getsockname()[1])
-        self._listener.listen(place.http)
+        self.door.listen(place.http)
         self.jobs.repeat("metrics", self._push_metrics, _PUSH_S)
 
     async def _listen(self) -> None:
         config = self.config
-        assert self._listener is not None
-        try:
-            self._port = await self._listener.start(config.host, config.port)
-        except OSError as error:
-            raise HawkVisionError(
-                f"cannot listen on {config.host}:{config.port}: {error.strerror or error}",
-                hint="Choose another --port, or stop what holds it.",
-            ) from error
+        self._port = await self.door.start(config.host, config.port, "--port")
         rtp_port = self._port if config.rtp_port is None else config.rtp_port
         await self.streams.bind(config.host, rtp_port, exact=config.rtp_port is not None)
 
     async def _listen_rpc(self) -> None:
         if self.rpc is not None and self.config.grpc_port is not None:
-            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            host = bracketed(self.config.host)
             self.grpc_port = await self.rpc.start(f"{host}:{self.config.grpc_port}")
-
-    def _connection(self, seat: Seat) -> Connection:
-        assert self._runner is not None and self._runner.server is not None
-        return Connection(
-            self._runner.server,
-            seat,
-            self.metrics.refused,
-            loop=asyncio.get_running_loop(),
-            fast=self._fast,
-            access_log=None,
-            auto_decompress=False,
-            lingering_time=_LINGER_S,
-        )
 
     async def drain(self) -> None:
         """Say "not ready" while still answering, then accept no more and finish what runs."""
-        self.entrance.draining = True
+        self.entrance.draining = self.service.draining = True
         if self.rpc is not None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._drain_http())
@@ -348,41 +308,26 @@ class Agent:
     async def _drain_http(self) -> None:
         await asyncio.sleep(self.config.drain_notice_s)
         self.streams.close()
-        if self._listener is not None:
-            self._listener.stop()
-        await asyncio.sleep(_ACCEPTED_S)
-        if self._listener is not None:
-            self._listener.close_silent()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.config.drain_timeout_s):
-                await self.entrance.idle.wait()
+        await self.door.drain(self.config.drain_timeout_s)
 
     async def close(self) -> None:
         """Stop; who still waits for an answer is told that there will be none."""
+        await self.tls.renewal.close()
         await self.versions.close()
         self.streams.close()
-        self.entrance.stop()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SAID_S):
-                await self.entrance.idle.wait()
-        if self._listener is not None:
-            self._listener.stop()
-            self._listener.dismiss()
+        await self.door.refuse()
         if self.rpc is not None:
             await self.rpc.close()
         if self.siblings is not None:
             await self.siblings.close()
-        await asyncio.gather(self._hang_up(), self.fleet.close())
+        await asyncio.gather(self.door.hang_up(), self.fleet.close())
         await self.upstream.close()
         self.pool.close()
         self.power.close()
-
-    async def _hang_up(self) -> None:
-        """End all connections, after a moment in which clients take the last answers."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-        if self._listener is not None:
-            self._listener.close()
+        if self.updates is not None:
+            self.updates.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
 
 
 async def serve(config: EdgeConfig, tasks: Mapping[str, LocalTask]) -> None:

@@ -13,7 +13,12 @@ from edge_agent.local import LocalTask
 from edge_agent.resident import Resident
 from edge_agent.upstream import Answered, Call, Reason, Upstream
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded
+from hawkvision.serving.claims import Priority
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.tracking.counts import PROBES
+
+_ASIDE_S = 2.0
+"""So long an audit or a probe waits for the data center, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,14 @@ class Chain:
                     best = Chained(prediction, resident.place, False, None, agrees)
                     break
         return replace(best, refused=reply.reason, agrees=agrees)
+
+    async def aside(self, local: LocalTask, image: bytes, what: str) -> Any | None:
+        """What the rungs above the first say of an image that no client waits for: an audit, or a
+        probe. None where they give no answer."""
+        due = time.monotonic() + _ASIDE_S
+        priority = Priority.PROBE if what == PROBES else Priority.AUDIT
+        found = await self.ask(local, Call(local.task, image, due, what, priority=priority))
+        return found.prediction if found.refused is None else None
 
     async def _here(self, local: LocalTask, resident: Resident, call: Call) -> Any | None:
         """What a rung held here says; None where it does not, or would come too late."""

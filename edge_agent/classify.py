@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,12 +16,14 @@ from edge_agent.metrics import AgentMetrics
 from edge_agent.outcome import Outcome
 from edge_agent.parameters import ClassifyParameters
 from edge_agent.statistics import TaskStatistics
+from edge_agent.traces import Trace, trace_of
 from edge_agent.upstream import Call
 from hawkvision.cascade import AccuracyTarget, CascadePolicy, parse_accuracy
 from hawkvision.contract.answer import Answer, Promise
 from hawkvision.errors import HawkVisionError, UnknownApp, UnknownTask
 from hawkvision.serving.job import Waiter
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.tracing import Tracing
 from hawkvision.tracking.records import AppTarget
 from hawkvision.tracking.versions import task_of
 
@@ -36,7 +39,7 @@ class Request(NamedTuple):
     arrived: float
     deadline: float
     top_k: int
-    trace: str | None
+    trace: Trace | None
     app: str
 
 
@@ -59,8 +62,10 @@ class Classifier:
         metrics: AgentMetrics,
         tracking: Fleet,
         deadline_ms: float,
+        tracing: Tracing | None = None,
     ) -> None:
         self.tasks = tasks
+        self._tracing = tracing
         self.tracking = tracking
         self.pool = pool
         self._default = next(iter(tasks))
@@ -70,6 +75,8 @@ class Classifier:
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count()
         self._statistics: dict[str, TaskStatistics] = {}
+        self.heard: Callable[[Outcome, Answer], None] | None = None
+        """Told of every answer on its way: to be quick."""
 
     def new_call_id(self) -> str:
         """For a call to the gateway: 48 random bits for each start, and a counter."""
@@ -105,11 +112,15 @@ class Classifier:
             if old != local.counted:
                 del self._statistics[old]
 
+    def trace(self, header: str | None, arrived: float) -> Trace | None:
+        """What there is to tell, or to hand on, of a request with this `traceparent`."""
+        return trace_of(self._tracing, header, arrived)
+
     def resolve(
         self,
         parameters: ClassifyParameters,
         arrived: float,
-        trace: str | None,
+        trace: Trace | None,
         counted: str,
         local: LocalTask | None = None,
     ) -> Request:
@@ -155,8 +166,8 @@ class Classifier:
             edge = await self.pool.submit(
                 local.answer, image, deadline=request.deadline, pace=local.pace
             )
-        except HawkVisionError:
-            self.failed(request)
+        except HawkVisionError as error:
+            self.failed(request, error)
             raise
         return await self.complete(image, request, edge)
 
@@ -165,8 +176,10 @@ class Classifier:
         local = request.local
         self.pool.enter(local.answer, image, into, deadline=request.deadline, pace=local.pace)
 
-    def failed(self, request: Request) -> None:
+    def failed(self, request: Request, error: HawkVisionError) -> None:
         """The edge gave no answer to an image."""
+        if request.trace is not None:
+            request.trace.failed(error)
         self.statistics_of(request.local).failed(time.monotonic() - request.arrived)
 
     async def complete(
@@ -231,12 +244,18 @@ class Classifier:
         request_id = self.tracking.answered(outcome)
         self._metrics.answered(outcome)
         self.statistics_of(request.local).answered(outcome)
-        return outcome, answer_of(outcome, request_id)
+        answer = answer_of(outcome, request_id)
+        if self.heard is not None:
+            self.heard(outcome, answer)
+        if request.trace is not None:
+            request.trace.answered(outcome)
+        return outcome, answer
 
     async def escalate(self, image: bytes, request: Request) -> Chained:
         """What the chain above the first rung says of an encoded image by its deadline."""
         task = request.local.task
-        call = Call(task, image, request.deadline, self.new_call_id(), request.trace)
+        header = None if request.trace is None else request.trace.header
+        call = Call(task, image, request.deadline, self.new_call_id(), header)
         found = await self._chain.ask(request.local, call)
         if found.over_link:
             self._metrics.sent_up(task.name, len(image))
@@ -272,3 +291,13 @@ def answer_of(outcome: Outcome, request_id: str) -> Answer:
             "total": round(outcome.total_s * 1e3, 3),
         },
     )
+
+
+def each(images: Sequence[bytes], request: Request) -> list[tuple[bytes, Request]]:
+    """The images of one request, each with a trace of its own."""
+    if request.trace is None or len(images) == 1:
+        return [(image, request) for image in images]
+    traces = [request.trace, *(request.trace.another() for _ in images[1:])]
+    return [
+        (image, request._replace(trace=trace)) for image, trace in zip(images, traces, strict=True)
+    ]

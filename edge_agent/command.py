@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
-from edge_agent.config import EdgeConfig
-from edge_agent.options import megabytes, rungs
+from edge_agent.config import MOST_PICTURES, EdgeConfig
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
+from hawkvision.serving.rung_options import megabytes, rungs
+from hawkvision.serving.tls_options import PEM, client_options, watch_option
+from hawkvision.serving.trace_options import trace_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = EdgeConfig()
@@ -55,6 +57,7 @@ def _gateways(
     callback=_gateways,
     help="HOST:PORT of a data-center gateway, preferred ones first; equals with commas between.",
 )
+@client_options("--gateway", "gateways")
 @click.option(
     "--hedge-after-ms",
     default=_DEFAULT.hedge_after_ms,
@@ -81,6 +84,25 @@ def _gateways(
     default=_DEFAULT.watch_repository,
     type=click.FloatRange(0, 86_400),
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
+)
+@click.option(
+    "--updates",
+    default=_DEFAULT.updates,
+    metavar="URL",
+    show_default="none",
+    help="Take new versions from here, in waves, as they are signed.",
+)
+@click.option(
+    "--updates-root",
+    default=_DEFAULT.updates_root,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's root.json: whose signatures are trusted.",
+)
+@click.option(
+    "--updates-every-s",
+    default=_DEFAULT.updates_every_s,
+    type=click.FloatRange(0.1, 86_400),
+    help="Between two looks at --updates.",
 )
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
@@ -168,6 +190,19 @@ def _gateways(
     "--store", default=_DEFAULT.store, help="memory, off, or redis://HOST:6379/0 (fleet)."
 )
 @click.option(
+    "--store-ca",
+    type=PEM,
+    show_default="the system's alone",
+    help="PEM file of authorities that sign for the store (rediss://).",
+)
+@click.option("--store-cert", type=PEM, help="PEM chain that the store is shown.")
+@click.option("--store-key", type=PEM)
+@click.option(
+    "--store-password-file",
+    type=PEM,
+    help="The password of the store's user; read again when it changes.",
+)
+@click.option(
     "--journal",
     default=_DEFAULT.journal,
     type=click.Path(dir_okay=False, path_type=Path),
@@ -213,19 +248,22 @@ def _gateways(
     help="Of an app that shows its key.",
 )
 @click.option("--stream-idle-s", default=_DEFAULT.stream_idle_s, type=click.FloatRange(1))
+@click.option("--tls-cert", type=PEM, help="PEM chain; with --tls-key the agent serves HTTPS.")
+@click.option("--tls-key", type=PEM)
+@watch_option
+@click.option("--dashboard/--no-dashboard", default=_DEFAULT.dashboard, help="The page at /.")
 @click.option(
-    "--tls-cert",
-    default=None,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="PEM chain; with --tls-key the agent serves HTTPS.",
-)
-@click.option(
-    "--tls-key", default=None, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+    "--dashboard-images",
+    default=_DEFAULT.dashboard_images,
+    type=click.IntRange(0, MOST_PICTURES),
+    metavar="N",
+    help="Keep small pictures of the last N images for it, in memory.",
 )
 @click.option("--probe-every-s", default=_DEFAULT.probe_every_s, type=click.FloatRange(0.01))
 @click.option(
     "--tracking-interval-s", default=_DEFAULT.tracking_interval_s, type=click.FloatRange(0.05)
 )
+@trace_options
 @logs.log_options
 def command(log_level: str, log_format: str, **options: Any) -> None:
     """Serve images over HTTP: answer at the edge, escalate what is doubtful."""

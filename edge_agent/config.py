@@ -9,8 +9,8 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
 
-AUTO = "auto"
-"""In place of a number of rungs: as many as make answers fastest."""
+MOST_PICTURES = 50
+"""Of answered images, on the dashboard."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,39 @@ class EdgeConfig:
     `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
     any), where they are not those of `engine`.
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to.
+    `updates` is the address of signed releases, `updates_root` the root that they are trusted by.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `app_keys` is a JSON file of apps and their keys;
     `max_apps` targets of apps are stored at most. Of `max_streams` lossy streams one address may
     have `max_streams_per_peer`, or an app that shows its key `max_streams_per_app`.
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
     that clients of lossy streams are told, where it is not the one they reached HTTP at. With
-    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS.
+    `tls_cert` and `tls_key` (PEM files) the agent serves HTTPS. With `gateway_ca` gateways are
+    spoken to under TLS, and shown `gateway_cert`; `gateway_name` stands in their certificates where
+    their hosts do not. `store_ca`, `store_cert` and `store_key` are for a store under TLS
+    (`rediss://`); its user's password may stand in `store_password_file`. Whether such a file has
+    changed is looked at every `watch_certificates`, 0: only when told to.
+    `dashboard` is the page at `/`; of `dashboard_images` answers, the newest, it keeps small
+    pictures in memory. Spans of requests whose clients trace them, and of the share `trace_share`
+    of all others, go to the collector at `otlp_endpoint` (None: nowhere).
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     gateways: tuple[str, ...] = ("127.0.0.1:8001",)
+    gateway_ca: Path | None = None
+    gateway_cert: Path | None = None
+    gateway_key: Path | None = None
+    gateway_name: str | None = None
     hedge_after_ms: float | None = None
     hedge_quantile: float | None = None
     grpc_port: int | None = None
     tasks: tuple[str, ...] = ()
     model_repository: Path = field(default_factory=shipped_repository)
     watch_repository: float = 0.0
+    updates: str | None = None
+    updates_root: Path | None = None
+    updates_every_s: float = 300.0
     engine: str = "onnx"
     rungs: int | str | None = None
     memory_mb: float | None = None
@@ -77,6 +92,10 @@ class EdgeConfig:
     deadline_ms: float = 1000.0
     delta: float = 0.05
     store: str = "memory"
+    store_ca: Path | None = None
+    store_cert: Path | None = None
+    store_key: Path | None = None
+    store_password_file: Path | None = None
     journal: Path | None = None
     audit_share: float = 0.03
     control: bool = True
@@ -92,7 +111,12 @@ class EdgeConfig:
     stream_idle_s: float = 60.0
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    watch_certificates: float = 10.0
+    dashboard: bool = True
+    dashboard_images: int = 0
     probe_every_s: float = 5.0
+    otlp_endpoint: str | None = None
+    trace_share: float = 0.01
     drain_notice_s: float = 1.0
     drain_timeout_s: float = 1.5
 

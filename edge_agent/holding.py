@@ -9,11 +9,12 @@ import logging
 import time
 from collections.abc import Mapping
 
-from edge_agent.config import AUTO, EdgeConfig
+from edge_agent.config import EdgeConfig
 from edge_agent.link import round_trip_ms
+from edge_agent.tls import link_tls
 from hawkvision.cascade import CascadePolicy
 from hawkvision.cascade.chain import reached
-from hawkvision.cascade.cut import RungCost, best_cut, fitting
+from hawkvision.cascade.cut import AUTO, RungCost, best_cut, fitting
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Task
 from hawkvision.rungs import LoadedRung
@@ -43,7 +44,8 @@ def rungs_held(config: EdgeConfig, tasks: Mapping[str, Task]) -> dict[str, int]:
         held = fit
     if config.rungs == AUTO and max(held.values()) > 1:
         addresses = [one for group in config.gateways for one in group.split(",")]
-        found = [ms for ms in map(round_trip_ms, addresses) if ms is not None]
+        tls = link_tls(config)
+        found = [ms for one in addresses if (ms := round_trip_ms(one, tls=tls)) is not None]
         link_ms = min(found, default=None)
         held = {name: _cut(config, tasks[name], most, link_ms) for name, most in held.items()}
     return held

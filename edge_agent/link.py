@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import time
+from dataclasses import dataclass
+
+from hawkvision.serving.address import first_of
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _SETTINGS, _PING, _ACK = 4, 6, 1
@@ -20,19 +24,29 @@ _PINGS = 2
 """Servers cut off who pings more."""
 
 
-def round_trip_ms(gateway: str, patience_s: float = 2.0) -> float | None:
+@dataclass(frozen=True, slots=True)
+class LinkTls:
+    """How a gateway is spoken to: `name` stands in its certificate where its host does not."""
+
+    context: ssl.SSLContext
+    name: str | None = None
+
+
+def round_trip_ms(
+    gateway: str, patience_s: float = 2.0, tls: LinkTls | None = None
+) -> float | None:
     """The shortest round trip to a gateway, ms; None where no HTTP/2 server answers in time.
 
     One that is only starting may take its time. Of gRPC's names for a target the first address
     counts.
     """
-    host, _, port = gateway.rpartition("/")[2].partition(",")[0].rpartition(":")
-    host = host.removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:").strip("[]")
+    address = first_of(gateway)
+    if address is None:
+        return None
     due = time.monotonic() + patience_s
     while (left_s := due - time.monotonic()) > 0:
         try:
-            with socket.create_connection((host, int(port)), left_s) as link:
-                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with _connected(address, left_s, tls) as link:
                 link.sendall(_PREFACE + _frame(_SETTINGS))
                 return _shortest(link, due)
         except ValueError:
@@ -40,6 +54,19 @@ def round_trip_ms(gateway: str, patience_s: float = 2.0) -> float | None:
         except OSError:
             time.sleep(_AGAIN_S)
     return None
+
+
+def _connected(address: tuple[str, int], left_s: float, tls: LinkTls | None) -> socket.socket:
+    """Raises OSError, also where TLS does not come about."""
+    link = socket.create_connection(address, left_s)
+    try:
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is None:
+            return link
+        return tls.context.wrap_socket(link, server_hostname=tls.name or address[0])
+    except BaseException:
+        link.close()
+        raise
 
 
 def _shortest(link: socket.socket, due: float) -> float | None:

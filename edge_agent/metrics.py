@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -22,6 +25,28 @@ _MOST_TARGETS = 100
 _OTHER = "other"
 _Kind = tuple[str, str, str, str | None, bool, int]
 _RUNNING = ("asked", "device", "precision", "platform", "version", "reason")
+_MOST_TIMES = 8192
+"""Of answers, between two times that they are taken."""
+
+
+class Totals(NamedTuple):
+    """Since the start: answers, those of the data center, those that were degraded; refusals."""
+
+    answers: int = 0
+    escalated: int = 0
+    degraded: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class _Series:
+    """Answers that are alike: where they are counted, how many, and how many at the last look."""
+
+    answers: Counter
+    seconds: Histogram
+    rungs: Counter
+    count: int = 0
+    looked: int = 0
 
 
 class AgentMetrics:
@@ -110,7 +135,10 @@ class AgentMetrics:
         self._targets: dict[tuple[str, bool], set[str]] = {}
         self._of_version: dict[str, list[tuple[Gauge, tuple[str, ...]]]] = {}
         self._shown: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-        self._children: dict[_Kind, tuple[Counter, Histogram, Counter]] = {}
+        self._children: dict[_Kind, _Series] = {}
+        self._refused = 0
+        self._times: deque[float] = deque(maxlen=_MOST_TIMES)
+        self._asked: dict[tuple[str, str], None] = {}
 
     def answered(self, outcome: Outcome) -> None:
         """Count one answer."""
@@ -122,15 +150,43 @@ class AgentMetrics:
         if found is None:
             name = target if outcome.target.accuracy.relative else shown.target(float(target))
             labels = (task, self._target(task, name, with_key), served_by, degraded or "")
-            found = (
+            found = _Series(
                 self._answers.labels(*labels),
                 self._seconds.labels(task, served_by),
                 self._rungs.labels(task, outcome.rung, served_by),
             )
             self._children[key] = found
-        found[0].inc()
-        found[1].observe(outcome.total_s)
-        found[2].inc()
+        found.answers.inc()
+        found.seconds.observe(outcome.total_s)
+        found.rungs.inc()
+        found.count += 1
+        self._times.append(outcome.total_s)
+
+    def totals(self) -> Totals:
+        """What was counted since the start."""
+        answers = escalated = degraded = 0
+        for (_, _, served_by, why, _, _), one in self._children.items():
+            answers += one.count
+            escalated += one.count if served_by == "dc" else 0
+            degraded += one.count if why else 0
+        return Totals(answers, escalated, degraded, self._refused)
+
+    def take_times(self) -> list[float]:
+        """Seconds of each answer since they were last taken, 8192 of them at most."""
+        found = list(self._times)
+        self._times.clear()
+        return found
+
+    def asked_last(self, most: int) -> list[tuple[str, str]]:
+        """Tasks and targets that were answered last, to be called now and then; latest last."""
+        for (task, target, *_), one in self._children.items():
+            if one.count != one.looked:
+                one.looked = one.count
+                self._asked.pop((task, target), None)
+                self._asked[task, target] = None
+        while len(self._asked) > most:
+            del self._asked[next(iter(self._asked))]
+        return list(self._asked)
 
     def _target(self, task: str, name: str, with_key: bool) -> str:
         """The target's own label as long as there is room for it."""
@@ -142,6 +198,7 @@ class AgentMetrics:
 
     def refused(self, code: str) -> None:
         """Count one error answer."""
+        self._refused += 1
         self._errors.labels(code).inc()
 
     def sent_up(self, task: str, size: int) -> None:

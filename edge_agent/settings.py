@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from edge_agent.config import EdgeConfig
-from edge_agent.http.bodies import BodyLimits
-from edge_agent.http.connections import ConnectionLimits
+from edge_agent.fleet.fleet import FleetSettings
 from edge_agent.streams.registry import StreamSettings
 from edge_agent.streams.room import StreamRoom
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.serving import descriptors
+from hawkvision.serving.http.bodies import BodyLimits
+from hawkvision.serving.http.connections import ConnectionLimits
 from hawkvision.serving.upstreams.balancer import BalancerSettings
 from hawkvision.serving.upstreams.hedging import Hedging
 from hawkvision.tracking.control.audit import AuditSettings
+from hawkvision.tracking.store.access import StoreAccess
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.registry import open_store
 
 
 def audit_settings(share: float) -> AuditSettings:
@@ -19,11 +23,26 @@ def audit_settings(share: float) -> AuditSettings:
     return AuditSettings(base=share, boosted=min(0.5, 3 * share))
 
 
+def fleet_settings(config: EdgeConfig) -> FleetSettings:
+    """Of counting, audits and steering."""
+    return FleetSettings(
+        audit_settings(config.audit_share),
+        control=config.control,
+        tracked=config.store != "off",
+        every_s=config.tracking_interval_s,
+    )
+
+
+def open_the_store(config: EdgeConfig) -> Store:
+    """The store that the configuration names. Raises as `open_store`."""
+    files = (config.store_ca, config.store_cert, config.store_key, config.store_password_file)
+    return open_store(config.store, StoreAccess(*files), most_apps=config.max_apps)
+
+
 def body_limits(config: EdgeConfig) -> BodyLimits:
     """Of request bodies."""
     return BodyLimits(
         max_body=config.max_body_bytes,
-        max_held=config.max_buffered_bytes,
         timeout_s=config.body_timeout_s,
         least_rate=config.body_least_rate,
         max_batch=config.max_batch,

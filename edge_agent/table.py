@@ -7,22 +7,24 @@ from typing import Protocol
 
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
+from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
 from edge_agent.http.classify import ClassifyRoutes
+from edge_agent.http.dashboard import DashboardRoutes
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.gateways import GatewayRoutes
-from edge_agent.http.health import HealthRoutes
-from edge_agent.http.inference import InferenceRoutes
 from edge_agent.http.power import PowerRoutes
-from edge_agent.http.repository import RepositoryRoutes
-from edge_agent.http.routes import Entrance, Route
 from edge_agent.http.tasks import TaskRoutes
 from edge_agent.metrics import AgentMetrics
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.power import PowerSampler
-from hawkvision.serving.control import ModelControl
+from hawkvision.serving.grpc.inference import InferenceService
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.inference import InferenceRoutes
+from hawkvision.serving.http.repository import RepositoryRoutes
+from hawkvision.serving.http.routes import Entrance, Route
+from hawkvision.serving.http.server import ServerRoutes
 
 
 class Parts(Protocol):
@@ -36,19 +38,21 @@ class Parts(Protocol):
     bodies: BodyReader
     keys: AppKeys
     entrance: Entrance
+    service: InferenceService
     power: PowerSampler
+    dashboard: Dashboard | None
 
 
-def routes_of(
-    agent: Parts, control: ModelControl, scrape: Callable[[], Awaitable[bytes]]
-) -> list[Route]:
-    """`control` is what loads and unloads tasks, `scrape` gives the metrics."""
+def routes_of(agent: Parts, scrape: Callable[[], Awaitable[bytes]]) -> list[Route]:
+    """`scrape` gives the metrics."""
+    dashboard = agent.dashboard
     return [
+        *([] if dashboard is None else DashboardRoutes(dashboard, agent.entrance).table()),
         *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics, agent.keys).table(),
         *TaskRoutes(agent.classifier, agent.config.delta).table(),
-        *HealthRoutes(scrape, agent.entrance).table(),
-        *InferenceRoutes(agent.classifier, agent.bodies, agent.keys, agent.entrance).table(),
-        *RepositoryRoutes(control, agent.bodies, agent.entrance).table(),
+        *ServerRoutes(agent.service, scrape, front=dashboard is None).table(),
+        *InferenceRoutes(agent.service, agent.bodies).table(),
+        *RepositoryRoutes(agent.service, agent.bodies).table(),
         *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.keys).table(),
         *PowerRoutes(agent.power).table(),
         *GatewayRoutes(agent.upstream).table(),

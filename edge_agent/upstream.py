@@ -19,6 +19,7 @@ from hawkvision.repository import Task
 from hawkvision.serving.claims import Priority
 from hawkvision.serving.upstreams.balancer import BalancerSettings, Change, Event
 from hawkvision.serving.upstreams.client import NoAnswer, Question, UpstreamClient, Why
+from hawkvision.serving.upstreams.dialer import Dialer
 from hawkvision.serving.upstreams.groups import parse_groups
 
 _log = logging.getLogger(__name__)
@@ -107,8 +108,10 @@ class GrpcUpstream:
         gateways: Sequence[str],
         max_in_flight: int,
         settings: BalancerSettings | None = None,
+        dialer: Dialer | None = None,
     ) -> None:
-        self.client = UpstreamClient(parse_groups(gateways), self._say, settings)
+        self._dialer = dialer or Dialer()
+        self.client = UpstreamClient(parse_groups(gateways), self._say, settings, self._dialer)
         self._alone = len(self.client.balancer.endpoints) == 1
         self._strange: set[tuple[str, str, str]] = set()
         self._in_flight = 0
@@ -179,6 +182,8 @@ class GrpcUpstream:
             nobody = self._alone or self.held_back
             then = "the edge answers alone" if nobody else "the others are asked"
             _log.warning("gateway %s fails%s, %s: %s", name, of_task, then, event.reason)
+            if task is None:
+                self._dialer.explain(name, lambda why: self._say_why(name, why))
         elif what is Change.BACK:
             _log.warning("gateway %s answers again%s", name, of_task)
         elif event.model is not None and what is Change.LACKS:
@@ -190,6 +195,13 @@ class GrpcUpstream:
             )
         elif event.model is not None:
             _log.warning("gateway %s has task %s version %s now", name, *event.model)
+
+    def _say_why(self, name: str, why: str) -> None:
+        """What gRPC did not say of a gateway that is gone."""
+        for one in self.client.balancer.endpoints:
+            if one.address == name and not one.healthy:
+                one.reason = why
+                _log.warning("gateway %s: %s", name, why)
 
     def _say_flavour(self, gateway: str, task: Task, flavour: str) -> None:
         """Once for each: what runs there is not what the thresholds here rest on."""
@@ -208,4 +220,5 @@ class GrpcUpstream:
 
     async def close(self) -> None:
         """See `Upstream.close`."""
+        self._dialer.close()
         await self.client.close()

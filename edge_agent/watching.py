@@ -6,18 +6,22 @@ from functools import partial
 from typing import Protocol
 
 from edge_agent.classify import Classifier
+from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.fleet.gauges import gauges_of
+from edge_agent.fleet.jobs import Jobs
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.connections import Book
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.streams.registry import StreamRegistry
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
+from hawkvision.serving import memory
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.connections import Book
+from hawkvision.serving.http.metrics import PortCollector
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.reloading import Reloader
@@ -25,6 +29,8 @@ from hawkvision.serving.upstreams.metrics import UpstreamCollector
 from hawkvision.serving.version_metrics import VersionCollector
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.trust import vouched
+
+_EXPORT_S = 5.0
 
 
 class Parts(Protocol):
@@ -42,6 +48,8 @@ class Parts(Protocol):
     connections: Book
     power: PowerSampler
     keys: AppKeys
+    jobs: Jobs
+    dashboard: Dashboard | None
 
 
 def watch(agent: Parts, *, whole_machine: bool) -> None:
@@ -70,18 +78,7 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         lambda: totals.advice,
     )
     counts("hawkvision_streams_ended", "Lossy streams ended.", "reason", lambda: totals.ended)
-    counts(
-        "hawkvision_connections_refused",
-        "HTTP connections refused: no room in total, for a peer, or no descriptor.",
-        "reason",
-        lambda: agent.connections.refused,
-    )
-    counts(
-        "hawkvision_connections_ended",
-        "HTTP connections that the agent ended before their clients did.",
-        "reason",
-        lambda: agent.connections.ended,
-    )
+    agent.metrics.registry.register(PortCollector(agent.connections, agent.bodies))
     agent.metrics.registry.register(VersionCollector(agent.versions))
     for name, local in agent.tasks.items():
         show(agent.metrics, name, local)
@@ -93,8 +90,6 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
             lambda: agent.streams.unknown,
         ),
         ("queue_images", "Images waiting or at work.", lambda: agent.pool.pending),
-        ("connections", "HTTP connections open.", lambda: agent.connections.open),
-        ("body_bytes", "Bytes of request bodies held.", lambda: agent.bodies.held),
         (
             "gateway_breaker_open",
             "1 while escalations are held back.",
@@ -102,6 +97,11 @@ def watch(agent: Parts, *, whole_machine: bool) -> None:
         ),
     ):
         agent.metrics.watch(f"hawkvision_{name}", text, read)
+
+
+def prepare(agent: Parts, local: LocalTask) -> None:
+    """A version is going to serve; called on the thread that loaded it."""
+    agent.streams.prepare(local)
 
 
 def follow(agent: Parts, name: str, old: LocalTask | None, new: LocalTask | None) -> None:
@@ -117,6 +117,14 @@ def follow(agent: Parts, name: str, old: LocalTask | None, new: LocalTask | None
         agent.fleet.serves(new)
         show(agent.metrics, name, new)
     agent.streams.follow(name, new)
+
+
+def keep_watch(agent: Parts) -> None:
+    """Begin what looks at the agent beside its requests."""
+    agent.jobs.repeat("export", partial(export, agent), _EXPORT_S)
+    agent.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
+    if agent.dashboard is not None:
+        agent.jobs.keep("dashboard", agent.dashboard.run)
 
 
 async def export(agent: Parts) -> None:

@@ -21,8 +21,9 @@ from hawkvision.serving.event_loop import new_event_loop
 from hawkvision.serving.service import Service, ServiceKind, close_loop
 
 GROUP = "hawkvision.services"
-_OF_THE_EDGE = ("host", "port")
-"""Settings of both services that mean the edge agent alone; the gateway stays on loopback."""
+_OF_THE_EDGE = ("host", "port", "tls_cert", "tls_key")
+"""Settings of both services that mean the edge agent alone; the gateway stays on loopback, in the
+clear."""
 
 Out = TypeVar("Out")
 

@@ -3,6 +3,7 @@
     HawkVisionError
     ├── InvalidRequest            a parameter or body that can never work
     │   ├── Unauthorized          a key is needed, or another one
+    │   ├── Forbidden             it is known who asks, and that is nobody who may
     │   ├── UnknownTask
     │   ├── UnknownApp
     │   ├── UnknownAnswer         no answer of this fleet has such a request id
@@ -62,6 +63,12 @@ class Unauthorized(InvalidRequest):
     """An app's key is needed, or another one than was sent."""
 
     code = "unauthorized"
+
+
+class Forbidden(InvalidRequest):
+    """It is known who asks, and that is nobody who may."""
+
+    code = "forbidden"
 
 
 class UnknownTask(InvalidRequest):

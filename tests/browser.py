@@ -57,6 +57,18 @@ class Browser:
 
     async def show(self, page: Path, *, width: int, dark: bool = False) -> None:
         """Open a file on a screen of `width` px, and wait until it is drawn."""
+        await self.open(page.resolve().as_uri(), width=width, dark=dark)
+
+    async def open(self, url: str, *, width: int, dark: bool = False) -> None:
+        """Open an address on a screen of `width` px, and wait until it is loaded."""
+        await self.screen(width=width, dark=dark)
+        await self.call("Page.navigate", url=url)
+        ready = "document.readyState === 'complete' && location.protocol !== 'about:'"
+        while not await self.evaluate(ready):
+            await asyncio.sleep(0.05)
+
+    async def screen(self, *, width: int, dark: bool = False) -> None:
+        """A screen of `width` px, a phone's where that is narrow."""
         await self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -66,14 +78,19 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
-        await self.call("Page.navigate", url=page.resolve().as_uri())
-        ready = "document.readyState === 'complete' && location.protocol === 'file:'"
-        while not await self.evaluate(ready):
-            await asyncio.sleep(0.05)
+
+    async def until(self, expression: str) -> Any:
+        """What a JavaScript expression is once it is true."""
+        async with asyncio.timeout(HANGS_S):
+            while not (found := await self.evaluate(expression)):
+                await asyncio.sleep(0.05)
+        return found
 
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, as JSON can say it."""
-        said = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        said = await self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in said, said
         return said["result"].get("value")
 

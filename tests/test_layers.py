@@ -27,8 +27,8 @@ FLOORS = (
     ("images", "engines", "calibration", "datasets", "oip"),
     ("cascade",),
     ("repository", "lossy", "serving"),
-    ("rungs", "summary"),
-    ("contract", "tracking"),
+    ("rungs", "summary", "planning"),
+    ("contract", "tracking", "updates"),
     ("client",),
     ("taskbuild",),
     ("cli", "embedded"),
@@ -38,10 +38,10 @@ FLOORS = (
 SAME_FLOOR: dict[tuple[str, str], str] = {}
 """Rooms that may look into another of their floor, and why."""
 
-AGENT = ("root", "fleet", "classify", "streams", "http", "grpc", "agent")
+AGENT = ("root", "fleet", "classify", "updates", "streams", "dashboard", "http", "grpc", "agent")
 """Rooms of `edge_agent/` from the ground up; `agent` puts them together."""
 
-OFFLINE = ("hawkvision.taskbuild", "hawkvision.cli")
+OFFLINE = ("hawkvision.taskbuild", "hawkvision.planning", "hawkvision.cli")
 """What no service imports."""
 
 
@@ -56,7 +56,16 @@ def agent_room(module: str) -> str:
     parts = module.split(".")
     if len(parts) == 1:
         return "root"
-    if parts[1] in ("agent", "command", "loading", "settings", "table", "watching", "workers"):
+    if parts[1] in (
+        "agent",
+        "command",
+        "loading",
+        "settings",
+        "table",
+        "updating",
+        "watching",
+        "workers",
+    ):
         return "agent"
     return parts[1] if parts[1] in AGENT else "root"
 

@@ -100,3 +100,15 @@ class TaskUpstream(Protocol):
     ) -> messages.ModelReadyResponse:
         """Whether a model serves."""
         ...
+
+    async def config(
+        self, request: messages.ModelConfigRequest, call: Call
+    ) -> messages.ModelConfigResponse:
+        """Of a model."""
+        ...
+
+    async def statistics(
+        self, request: messages.ModelStatisticsRequest, call: Call
+    ) -> messages.ModelStatisticsResponse:
+        """Of a model, as one server counted it."""
+        ...

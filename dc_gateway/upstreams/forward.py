@@ -23,8 +23,9 @@ from hawkvision.errors import DeadlineExceeded, HawkVisionError, InvalidRequest,
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from hawkvision.serving.grpc.entrance import Call
-from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.quota import Quota
 from hawkvision.serving.upstreams.balancer import Balancer, BalancerSettings, Lease, Unavailable
+from hawkvision.serving.upstreams.dialer import Dialer, retire
 from hawkvision.serving.upstreams.ejection import EjectionSettings
 from hawkvision.serving.upstreams.endpoint import Model
 from hawkvision.serving.upstreams.groups import Groups
@@ -51,10 +52,11 @@ _OPTIONS = (
 
 @dataclass(slots=True)
 class _Server:
-    """One upstream: its connection."""
+    """One upstream: its connection, and who looks after it."""
 
     channel: grpc.aio.Channel
     stub: Any
+    watch: Watch
 
 
 class Forward:
@@ -64,19 +66,32 @@ class Forward:
     address and status.
     """
 
-    def __init__(self, groups: Groups, calls: Quota) -> None:
+    def __init__(self, groups: Groups, calls: Quota, dialer: Dialer | None = None) -> None:
         self.balancer = Balancer(groups, BalancerSettings(EjectionSettings(keep_one=True)))
         self.answered: Counter[tuple[str, str]] = Counter()
         self._calls = calls
-        self._servers: dict[str, _Server] = {}
-        for one in self.balancer.endpoints:
-            channel = grpc.aio.insecure_channel(one.address, options=_OPTIONS)
-            stub = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
-            self._servers[one.address] = _Server(channel, stub)
-        self._watches = [
-            Watch(self.balancer, address, server.channel, server.stub, self._say)
-            for address, server in self._servers.items()
-        ]
+        self._dialer = dialer or Dialer()
+        self._dialer.when_renewed(self._renew)
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._servers = {
+            one.address: self._connected(one.address) for one in self.balancer.endpoints
+        }
+
+    def _connected(self, address: str) -> _Server:
+        channel = self._dialer.open(address, _OPTIONS)
+        stub = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+        watch = Watch(self.balancer, address, channel, stub, self._say, self._explain)
+        return _Server(channel, stub, watch)
+
+    def _renew(self) -> None:
+        """Connect anew; what runs over the old connections ends there."""
+        for address, old in list(self._servers.items()):
+            new = self._servers[address] = self._connected(address)
+            if old.watch.began:
+                new.watch.start()
+            leaving = asyncio.create_task(_leave(old))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
     @property
     def ready(self) -> bool:
@@ -97,8 +112,8 @@ class Forward:
 
     def start(self) -> None:
         """Begin to look after the servers."""
-        for watch in self._watches:
-            watch.start()
+        for server in self._servers.values():
+            server.watch.start()
 
     async def infer(
         self, request: messages.ModelInferRequest, call: Call
@@ -119,19 +134,37 @@ class Forward:
         self, request: messages.ModelMetadataRequest, call: Call
     ) -> messages.ModelMetadataResponse:
         """As `infer`."""
-        model = (request.name[:_NAME], request.version[:_NAME])
-        found: messages.ModelMetadataResponse = await self._call(
-            "ModelMetadata", model, request, call
-        )
+        found: messages.ModelMetadataResponse = await self._named("ModelMetadata", request, call)
         return found
 
     async def model_ready(
         self, request: messages.ModelReadyRequest, call: Call
     ) -> messages.ModelReadyResponse:
         """As `infer`."""
-        model = (request.name[:_NAME], request.version[:_NAME])
-        found: messages.ModelReadyResponse = await self._call("ModelReady", model, request, call)
+        found: messages.ModelReadyResponse = await self._named("ModelReady", request, call)
         return found
+
+    async def config(
+        self, request: messages.ModelConfigRequest, call: Call
+    ) -> messages.ModelConfigResponse:
+        """As `infer`."""
+        found: messages.ModelConfigResponse = await self._named("ModelConfig", request, call)
+        return found
+
+    async def statistics(
+        self, request: messages.ModelStatisticsRequest, call: Call
+    ) -> messages.ModelStatisticsResponse:
+        """As `infer`; of the server that is asked, and of no other."""
+        found: messages.ModelStatisticsResponse = await self._named(
+            "ModelStatistics", request, call
+        )
+        return found
+
+    async def _named(self, method: str, request: Any, call: Call) -> Any:
+        """A call that names a model and takes no images."""
+        return await self._call(
+            method, (request.name[:_NAME], request.version[:_NAME]), request, call
+        )
 
     async def _call(self, method: str, model: Model, request: Message, call: Call) -> Any:
         with self._calls.take(call.peer, 1):
@@ -186,12 +219,26 @@ class Forward:
                 "upstream %s%s: %s %s", event.address, model, event.what.value, event.reason
             )
 
+    def _explain(self, address: str) -> None:
+        def say(why: str) -> None:
+            _log.warning("upstream %s: %s", address, why)
+
+        self._dialer.explain(address, say)
+
     async def close(self) -> None:
         """Hang up; calls under way are cancelled."""
-        for watch in self._watches:
-            await watch.close()
+        self._dialer.close()
+        for leaving in self._leaving:
+            leaving.cancel()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         for server in self._servers.values():
+            await server.watch.close()
             await server.channel.close()
+
+
+async def _leave(server: _Server) -> None:
+    await server.watch.close()
+    await retire(server.channel)
 
 
 def _nobody(why: Unavailable) -> HawkVisionError:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -29,14 +30,17 @@ from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.control import IndexOnly
 from hawkvision.serving.grpc.entrance import Call, told
+from hawkvision.serving.grpc.inference import refuse_one
 from hawkvision.serving.grpc.peers import parse_peer
-from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.status import Status
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.quota import Quota
 from hawkvision.serving.reloading import Hooks, Reloader
 
 Reply = TypeVar("Reply", bound=Message)
 _TIMEOUT = "timeout"
 _MICRO = 1e-6
+_SMALL = 64 * 1024
 
 
 class RayContext(Protocol):
@@ -57,6 +61,25 @@ class RayContext(Protocol):
     def set_trailing_metadata(self, metadata: list[tuple[str, str]]) -> None:
         """After the reply."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Reply]):
+    """What answers a call; how large its message may be, and what time it allows itself."""
+
+    answer: Callable[[InferenceServicer, Call], Awaitable[Reply]]
+    most_bytes: int
+    allowed_s: float | None = None
+
+
+def _small(kind: type[Reply], method: Callable[[Any, Any, Call], Awaitable[Reply]]) -> Any:
+    """A method of the ingress that takes no images, answered by that of the servicer."""
+
+    async def answer(self: Ingress, request: Message, grpc_context: RayContext) -> Reply:
+        asked = Asked(lambda servicer, call: method(servicer, request, call), _SMALL)
+        return await self.answer(kind, request, grpc_context, asked)
+
+    return answer
 
 
 class Ingress:
@@ -108,72 +131,66 @@ class Ingress:
             config.limits,
         )
 
-    async def _answer(
-        self,
-        kind: type[Reply],
-        request: Message,
-        context: RayContext,
-        answer: Callable[[InferenceServicer, Call], Awaitable[Reply]],
-        most_bytes: int,
-        allowed_s: float | None = None,
-    ) -> Reply:
+    async def tried(
+        self, request: Message, context: RayContext, asked: Asked[Reply]
+    ) -> Reply | Status:
+        """The answer, or the status that ends the call."""
         most_s = self._settings.max_deadline_s
         try:
             size = request.ByteSize()
-            if size > most_bytes:
+            if size > asked.most_bytes:
                 raise PayloadTooLarge(
-                    f"a message of {size} bytes; the limit is {most_bytes}",
+                    f"a message of {size} bytes; the limit is {asked.most_bytes}",
                     hint="Send fewer images at once.",
                 )
-            deadline = time.monotonic() + min(most_s, allowed_s or most_s)
+            deadline = time.monotonic() + min(most_s, asked.allowed_s or most_s)
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + most_s):
                 servicer = await self._ready()
-                return await answer(servicer, Call(parse_peer(context.peer()), deadline))
+                return await asked.answer(servicer, Call(parse_peer(context.peer()), deadline))
         except TimeoutError:
-            status = told(DeadlineExceeded(f"no answer within {most_s:g} s"))
+            return told(DeadlineExceeded(f"no answer within {most_s:g} s"))
         except Exception as error:
-            status = told(error)
-        context.set_code(status.code)
-        context.set_details(status.details)
-        context.set_trailing_metadata(list(status.trailing))
-        return kind()
+            return told(error)
+
+    async def answer(
+        self, kind: type[Reply], request: Message, context: RayContext, asked: Asked[Reply]
+    ) -> Reply:
+        """The answer, or an empty one beside the status that Ray's context is told."""
+        found = await self.tried(request, context, asked)
+        if isinstance(found, Status):
+            context.set_code(found.code)
+            context.set_details(found.details)
+            context.set_trailing_metadata(list(found.trailing))
+            return kind()
+        return found
+
+    def _inference(
+        self,
+        request: messages.ModelInferRequest,
+        answer: Callable[[InferenceServicer, Call], Awaitable[Reply]],
+    ) -> Asked[Reply]:
+        return Asked(answer, self._settings.config().message_bytes, allowed_s(request))
 
     async def ModelInfer(  # noqa: N802
         self, request: messages.ModelInferRequest, grpc_context: RayContext
     ) -> messages.ModelInferResponse:
         """See `InferenceServicer.model_infer`."""
-        return await self._answer(
-            messages.ModelInferResponse,
-            request,
-            grpc_context,
-            lambda servicer, call: servicer.model_infer(request, call),
-            self._settings.config().message_bytes,
-            allowed_s(request),
-        )
+        asked = self._inference(request, lambda servicer, call: servicer.model_infer(request, call))
+        return await self.answer(messages.ModelInferResponse, request, grpc_context, asked)
 
-    async def ModelMetadata(  # noqa: N802
-        self, request: messages.ModelMetadataRequest, grpc_context: RayContext
-    ) -> messages.ModelMetadataResponse:
-        """See `InferenceServicer.model_metadata`."""
-        return await self._answer(
-            messages.ModelMetadataResponse,
-            request,
-            grpc_context,
-            lambda servicer, call: servicer.model_metadata(request, call),
-            _SMALL,
-        )
+    async def ModelStreamInfer(  # noqa: N802
+        self, request_stream: AsyncIterator[messages.ModelInferRequest], grpc_context: RayContext
+    ) -> AsyncIterator[messages.ModelStreamInferResponse]:
+        """One request after the other; an error is the reply to its request and ends nothing."""
+        async for request in request_stream:
+            yield await self._of_stream(request, grpc_context)
 
-    async def ModelReady(  # noqa: N802
-        self, request: messages.ModelReadyRequest, grpc_context: RayContext
-    ) -> messages.ModelReadyResponse:
-        """See `InferenceServicer.model_ready`."""
-        return await self._answer(
-            messages.ModelReadyResponse,
-            request,
-            grpc_context,
-            lambda servicer, call: servicer.model_ready(request, call),
-            _SMALL,
-        )
+    async def _of_stream(
+        self, request: messages.ModelInferRequest, context: RayContext
+    ) -> messages.ModelStreamInferResponse:
+        asked = self._inference(request, lambda servicer, call: servicer.answer_one(request, call))
+        found = await self.tried(request, context, asked)
+        return refuse_one(request, found) if isinstance(found, Status) else found
 
     async def ServerLive(  # noqa: N802
         self, request: messages.ServerLiveRequest, grpc_context: RayContext
@@ -181,29 +198,17 @@ class Ingress:
         """This replica answers."""
         return messages.ServerLiveResponse(live=True)
 
-    async def ServerReady(  # noqa: N802
-        self, request: messages.ServerReadyRequest, grpc_context: RayContext
-    ) -> messages.ServerReadyResponse:
-        """See `InferenceServicer.server_ready`; every rung has a replica that is loaded."""
-        return await self._answer(
-            messages.ServerReadyResponse,
-            request,
-            grpc_context,
-            lambda servicer, call: servicer.server_ready(request, call),
-            _SMALL,
-        )
-
-    async def ServerMetadata(  # noqa: N802
-        self, request: messages.ServerMetadataRequest, grpc_context: RayContext
-    ) -> messages.ServerMetadataResponse:
-        """See `InferenceServicer.server_metadata`."""
-        return await self._answer(
-            messages.ServerMetadataResponse,
-            request,
-            grpc_context,
-            lambda servicer, call: servicer.server_metadata(request, call),
-            _SMALL,
-        )
+    ServerReady = _small(messages.ServerReadyResponse, InferenceServicer.server_ready)
+    ServerMetadata = _small(messages.ServerMetadataResponse, InferenceServicer.server_metadata)
+    ModelReady = _small(messages.ModelReadyResponse, InferenceServicer.model_ready)
+    ModelMetadata = _small(messages.ModelMetadataResponse, InferenceServicer.model_metadata)
+    ModelConfig = _small(messages.ModelConfigResponse, InferenceServicer.model_config)
+    ModelStatistics = _small(messages.ModelStatisticsResponse, InferenceServicer.model_statistics)
+    RepositoryIndex = _small(messages.RepositoryIndexResponse, InferenceServicer.repository_index)
+    RepositoryModelLoad = _small(messages.RepositoryModelLoadResponse, InferenceServicer.model_load)
+    RepositoryModelUnload = _small(
+        messages.RepositoryModelUnloadResponse, InferenceServicer.model_unload
+    )
 
     async def Check(  # noqa: N802
         self, request: health.HealthCheckRequest, grpc_context: RayContext
@@ -216,10 +221,8 @@ class Ingress:
                 raise UnknownTask(f"no service {request.service[:80]!r}")
             return health.HealthCheckResponse(status=health.HealthCheckResponse.SERVING)
 
-        return await self._answer(health.HealthCheckResponse, request, grpc_context, answer, _SMALL)
-
-
-_SMALL = 64 * 1024
+        asked = Asked(answer, _SMALL)
+        return await self.answer(health.HealthCheckResponse, request, grpc_context, asked)
 
 
 def allowed_s(request: messages.ModelInferRequest) -> float | None:

@@ -21,7 +21,9 @@ _TIMEOUT_S = 1.0
 
 
 class Watch:
-    """Of one address, every `EVERY_S`; `say` is called when the balancer may have news."""
+    """Of one address, every `EVERY_S`; `say` is called when the balancer may have news, `lost`
+    with the address once each time that it does not answer any more.
+    """
 
     def __init__(
         self,
@@ -30,14 +32,22 @@ class Watch:
         channel: grpc.aio.Channel,
         stub: Any,
         say: Callable[[], None],
+        lost: Callable[[str], None],
     ) -> None:
         self._balancer = balancer
         self._address = address
         self._health = HealthStub(channel)  # type: ignore[no-untyped-call]
         self._stub = stub
         self._say = say
+        self._lost = lost
+        self._away = False
         self._has_health = True
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether it has been started."""
+        return self._task is not None
 
     def start(self) -> None:
         """Begin."""
@@ -54,8 +64,13 @@ class Watch:
         try:
             serves = await self._serves()
         except grpc.aio.AioRpcError as error:
-            self._balancer.silent(self._address, error.code().name, time.monotonic())
+            said = f"{error.code().name}: {(error.details() or '')[:200]}"
+            self._balancer.silent(self._address, said, time.monotonic())
+            if not self._away:
+                self._away = True
+                self._lost(self._address)
         else:
+            self._away = False
             self._balancer.heard(self._address, time.monotonic(), draining=not serves)
 
     async def _serves(self) -> bool:

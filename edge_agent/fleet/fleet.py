@@ -23,10 +23,10 @@ from edge_agent.fleet.jobs import Jobs, Work
 from edge_agent.fleet.leading import Leading
 from edge_agent.local import LocalTask
 from edge_agent.outcome import Outcome
-from edge_agent.shared import Shared
 from hawkvision.cascade import AccuracyTarget
 from hawkvision.contract.delivered import StoreStatus
 from hawkvision.errors import StoreUnavailable
+from hawkvision.serving.shared import Shared
 from hawkvision.tasks.base import TaskKind
 from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.receipts import Receipt

@@ -1,11 +1,8 @@
-"""From the agent's configuration to the limits of its gRPC port, and to its TLS."""
+"""From the agent's configuration to the limits of its gRPC port."""
 
 from __future__ import annotations
 
-import grpc
-
 from edge_agent.config import EdgeConfig
-from hawkvision.errors import HawkVisionError
 from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.serving.grpc.door import DoorLimits
 from hawkvision.serving.grpc.stream_book import StreamLimits
@@ -27,7 +24,14 @@ def door_limits(config: EdgeConfig, *, shared: bool) -> DoorLimits:
     message = config.limits.max_bytes + STRUCTURE_BYTES
     half = config.max_buffered_bytes // 2
     return DoorLimits(
-        TransportLimits(message, _CALLS_PER_CONNECTION, _CONNECTIONS, _PING_S, shared=shared),
+        TransportLimits(
+            message,
+            _CALLS_PER_CONNECTION,
+            _CONNECTIONS,
+            _PING_S,
+            config.head_timeout_s,
+            shared=shared,
+        ),
         calls=_CALLS,
         receiving=max(1, half // message),
         held_bytes=max(half, message),
@@ -36,14 +40,3 @@ def door_limits(config: EdgeConfig, *, shared: bool) -> DoorLimits:
         deadline_s=_DEADLINE_S,
         streams=StreamLimits(_STREAMS, share=_SHARE, write_s=config.write_timeout_s),
     )
-
-
-def credentials(config: EdgeConfig) -> grpc.ServerCredentials | None:
-    """TLS with the files of HTTPS, which have been checked; None without them."""
-    if config.tls_cert is None or config.tls_key is None:
-        return None
-    try:
-        pair = (config.tls_key.read_bytes(), config.tls_cert.read_bytes())
-    except OSError as error:
-        raise HawkVisionError(f"TLS: {error}", hint="Give PEM files that can be read.") from error
-    return grpc.ssl_server_credentials([pair])

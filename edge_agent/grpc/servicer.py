@@ -1,11 +1,15 @@
-"""Tasks as models of the Open Inference Protocol over gRPC: as `http/inference.py` over REST."""
+"""Tasks as models of the Open Inference Protocol, whichever of its faces they are asked through."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from edge_agent.classify import Classifier, Request
 from edge_agent.http.answering import answers_to, encoded
@@ -13,17 +17,16 @@ from edge_agent.http.auth import AppKeys
 from edge_agent.http.describe import model_of
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
 from edge_agent.local import LocalTask
-from edge_agent.parameters import ClassifyParameters, parse_parameters, parse_trace
-from hawkvision.errors import HawkVisionError, UnknownTask
+from edge_agent.parameters import parse_parameters, parse_query
+from hawkvision.errors import HawkVisionError, InvalidRequest, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.description import ModelDescription
 from hawkvision.oip.messages import InferReply, InferRequest
 from hawkvision.oip.pictures import pictures_of
-from hawkvision.oip.protobuf import parse_request, write_reply
 from hawkvision.oip.rest import check_outputs
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.grpc.entrance import Call
-from hawkvision.serving.grpc.inference import InferenceService
+from hawkvision.serving.grpc.inference import Answers, InferenceService
 
 _ON_THE_WAY_S = 0.02
 """So long an answer may take from here to the client, who else would have none in time."""
@@ -83,45 +86,55 @@ class EdgeServicer(InferenceService):
             )
         return local
 
+    def begin(self, name: str, version: str) -> Answers:
+        """See `InferenceService`; the answers raise as `/v1/classify` does."""
+        return partial(self._answer, self._local(name, version))
+
     async def model_infer(
         self, request: messages.ModelInferRequest, call: Call
     ) -> messages.ModelInferResponse:
-        """The images of one request, all or none answered. Raises as `/v1/classify`."""
+        """See `InferenceService`; over REST errors are counted at the entrance."""
         try:
-            return await self._infer(request, call)
+            return await super().model_infer(request, call)
         except HawkVisionError as error:
             self._refused(error.code)
             raise
 
-    async def _infer(
-        self, request: messages.ModelInferRequest, call: Call
-    ) -> messages.ModelInferResponse:
-        arrived = time.monotonic()
-        local = self._local(request.model_name, request.model_version)
-        asked = parse_request(request)
-        del request
-        check_outputs(asked, {one.name for one in output_specs(local.task.kind)})
+    async def _answer(self, local: LocalTask, asked: InferRequest, call: Call) -> InferReply:
+        arrived = time.monotonic() if call.arrived is None else call.arrived
+        check_outputs(asked, [one.name for one in output_specs(local.task.kind)])
         resolved = self._resolved(local, asked, call, arrived)
         pictures = pictures_of(asked, self._max_batch)
-        asked = replace(asked, inputs=())  # images are held once, not twice, while they wait
+        request_id = asked.id
+        del asked  # images are held once, not twice, while they wait
         self._classifier.pool.check_room(len(pictures), resolved.deadline)
-        images = [await encoded(self._classifier, one, resolved) for one in pictures]
+        images = [await self._encoded(one, resolved, call) for one in pictures]
         del pictures
         found = await answers_to(self._classifier, images, resolved)
         answers = [answer for _, answer in found]
         outputs = outputs_of(local, [outcome.prediction for outcome, _ in found], answers)
         task = local.task
-        reply = InferReply(task.name, task.version, outputs, asked.id, parameters_of(answers))
-        return write_reply(reply, asked)
+        return InferReply(task.name, task.version, outputs, request_id, parameters_of(answers))
+
+    async def _encoded(
+        self, picture: bytes | npt.NDArray[np.uint8], resolved: Request, call: Call
+    ) -> bytes:
+        image = await encoded(self._classifier, picture, resolved)
+        if image is not picture:
+            call.hold(len(image))
+        return image
 
     def _resolved(
         self, local: LocalTask, asked: InferRequest, call: Call, arrived: float
     ) -> Request:
         """The parameters, and no later a deadline than the call's own leaves."""
-        wanted = parse_parameters(asked.parameters, ClassifyParameters(task=local.task.name))
+        base = parse_query(call.query)
+        if base.task not in (None, local.task.name):
+            raise InvalidRequest("task= and the path name different tasks")
+        wanted = replace(parse_parameters(asked.parameters, base), task=local.task.name)
         headers = {"Authorization": call.metadata.get("authorization", "")}
         counted = self._keys.counted(wanted.app, headers)
-        trace = parse_trace(call.metadata.get("traceparent"))
-        resolved = self._classifier.resolve(wanted, arrived, trace, counted)
+        trace = self._classifier.trace(call.metadata.get("traceparent"), arrived)
+        resolved = self._classifier.resolve(wanted, arrived, trace, counted, local)
         latest = call.deadline - _ON_THE_WAY_S
         return resolved._replace(deadline=latest) if latest < resolved.deadline else resolved

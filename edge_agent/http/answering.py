@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.classify import Classifier, Request
+from edge_agent.classify import Classifier, Request, each
 from edge_agent.outcome import Outcome
 from hawkvision.contract.answer import Answer
 from hawkvision.serving.pixels import PngOf
@@ -30,7 +30,7 @@ async def answers_to(
     if len(images) == 1:
         return [await classifier.answer(images[0], resolved)]
     answers = await asyncio.gather(
-        *(classifier.answer(image, resolved) for image in images),
+        *(classifier.answer(*one) for one in each(images, resolved)),
         return_exceptions=True,
     )
     found = []

@@ -7,15 +7,15 @@ import time
 
 from aiohttp import web
 
-from edge_agent.classify import Classifier, Request
+from edge_agent.classify import Classifier, Request, each
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Route
 from edge_agent.metrics import AgentMetrics
-from edge_agent.parameters import parse_query, parse_trace
+from edge_agent.parameters import parse_query
 from hawkvision.contract.results import Result, results_body
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Route
 
 
 class ClassifyRoutes:
@@ -36,7 +36,7 @@ class ClassifyRoutes:
     async def classify(self, request: web.Request) -> web.Response:
         """`POST /v1/classify`: raw image bytes, or multipart with one or many."""
         arrived = time.monotonic()
-        trace = parse_trace(request.headers.get("traceparent"))
+        trace = self._classifier.trace(request.headers.get("traceparent"), arrived)
         asked = parse_query(request.rel_url.raw_query_string)
         counted = self._keys.counted(asked.app, request.headers)
         resolved = self._classifier.resolve(asked, arrived, trace, counted)
@@ -50,7 +50,7 @@ class ClassifyRoutes:
     async def _many(self, images: list[bytes], resolved: Request) -> list[Result]:
         self._classifier.pool.check_room(len(images), resolved.deadline)
         answers = await asyncio.gather(
-            *(self._classifier.classify(image, resolved) for image in images),
+            *(self._classifier.classify(*one) for one in each(images, resolved)),
             return_exceptions=True,
         )
         results: list[Result] = []

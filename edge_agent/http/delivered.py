@@ -11,11 +11,7 @@ from edge_agent.classify import Classifier
 from edge_agent.fleet.delivered import DeliveredWindows
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.replies import encoded, encoded_reply, json_reply
-from edge_agent.http.routes import Route, Scope, current_caller
 from edge_agent.parameters import parse_app, parse_app_target, parse_version
-from edge_agent.shared import AtOnce, Shared
 from hawkvision.cascade import parse_accuracy
 from hawkvision.contract.agents import AgentStatus, agents_body
 from hawkvision.contract.apps import AppInfo, apps_body
@@ -29,6 +25,10 @@ from hawkvision.contract.delivered import (
 )
 from hawkvision.contract.feedback import Feedback, FeedbackTaken
 from hawkvision.errors import UnknownAnswer, UnknownApp
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.replies import encoded, encoded_reply, json_reply
+from hawkvision.serving.http.routes import Route, Scope, current_caller
+from hawkvision.serving.shared import AtOnce, Shared
 from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered, Sums, add_up
 from hawkvision.tracking.records import AppTarget

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import hawkvision
 from edge_agent.http.tensors import output_specs
 from edge_agent.local import LocalTask
 from hawkvision.calibration import shown
 from hawkvision.contract.task import RungInfo, TaskInfo
 from hawkvision.engines import Measuring
 from hawkvision.oip.description import ModelDescription
-
-_EXTENSIONS = (
-    "binary_tensor_data",
-    "parameters",
-    "statistics",
-    "model_repository",
-    "model_configuration",
-)
-
-
-def describe_server() -> dict[str, Any]:
-    """Server metadata of the Open Inference Protocol."""
-    return {
-        "name": "hawkvision-edge",
-        "version": hawkvision.__version__,
-        "extensions": list(_EXTENSIONS),
-    }
 
 
 def describe_task(local: LocalTask) -> TaskInfo:
@@ -76,8 +56,3 @@ def model_of(local: LocalTask) -> ModelDescription:
     return ModelDescription(
         task.name, task.version, "hawkvision_cascade", tuple(output_specs(task.kind))
     )
-
-
-def describe_model(local: LocalTask) -> dict[str, Any]:
-    """Model metadata of the Open Inference Protocol."""
-    return model_of(local).metadata()

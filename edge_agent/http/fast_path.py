@@ -17,16 +17,16 @@ from aiohttp.streams import StreamReader
 
 from edge_agent.classify import Classifier, Request
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader, Claim
-from edge_agent.http.connection import Connection
-from edge_agent.http.health import said
-from edge_agent.http.replies import encoded, shutting_down, whole_json, whole_reply
-from edge_agent.http.routes import Entrance
 from edge_agent.local import LocalAnswer
-from edge_agent.parameters import parse_query, parse_trace
+from edge_agent.parameters import parse_query
 from hawkvision.cascade import CascadePolicy
 from hawkvision.contract.answer import Answer
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.http.bodies import BodyReader, Claim
+from hawkvision.serving.http.connection import Connection
+from hawkvision.serving.http.replies import encoded, shutting_down, whole_json, whole_reply
+from hawkvision.serving.http.routes import Entrance
+from hawkvision.serving.http.server import said
 
 PATH = "/v1/classify"
 PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -99,7 +99,7 @@ class _Call:
         try:
             arrived = time.monotonic()
             headers = message.headers
-            trace = parse_trace(headers.get("traceparent"))
+            trace = path.classifier.trace(headers.get("traceparent"), arrived)
             asked = parse_query(message.url.raw_query_string)
             counted = path.keys.counted(asked.app, headers)
             self._request = path.classifier.resolve(asked, arrived, trace, counted)
@@ -130,7 +130,7 @@ class _Call:
     def set_exception(self, fault: BaseException, /) -> None:
         """See `Waiter`."""
         if isinstance(fault, HawkVisionError) and self._request is not None:
-            self._path.classifier.failed(self._request)
+            self._path.classifier.failed(self._request, fault)
         self._refuse(fault)
 
     async def _escalate(self, request: Request, edge: LocalAnswer) -> None:

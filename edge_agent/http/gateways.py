@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Route
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.contract.gateways import gateways_body
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Route
 
 
 class GatewayRoutes:

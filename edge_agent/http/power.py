@@ -6,11 +6,11 @@ import asyncio
 
 from aiohttp import web
 
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Route
-from edge_agent.shared import Shared
 from hawkvision.contract.power import PowerStatus
 from hawkvision.power import PowerSampler, PowerState
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Route
+from hawkvision.serving.shared import Shared
 
 _GAP_S = 0.25
 """Between two readings that are asked for; who asks meanwhile shares the next one."""

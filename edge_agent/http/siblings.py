@@ -15,10 +15,10 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from edge_agent.http.log import SERVER_LOG
-from edge_agent.http.routes import Entrance, Handler, Route, application
 from edge_agent.place import Place
 from hawkvision.errors import UnknownStream
+from hawkvision.serving.http.log import SERVER_LOG
+from hawkvision.serving.http.routes import Entrance, Handler, Route, application
 
 _log = logging.getLogger(__name__)
 _PASSED_UP = ("Last-Event-ID",)

@@ -10,14 +10,14 @@ import orjson
 from aiohttp import web
 
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.bodies import BodyReader
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Route
 from edge_agent.parameters import parse_app
 from edge_agent.streams.events import Event
 from edge_agent.streams.registry import StreamRegistry
 from hawkvision.errors import Overloaded
 from hawkvision.lossy.offer import parse_stream_request
+from hawkvision.serving.http.bodies import BodyReader
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Route
 from hawkvision.serving.peers import is_loopback
 
 _KEEP_ALIVE_S = 10.0

@@ -8,12 +8,12 @@ from aiohttp import web
 
 from edge_agent.classify import Classifier
 from edge_agent.http.describe import describe_task
-from edge_agent.http.replies import json_reply
-from edge_agent.http.routes import Route
 from edge_agent.local import LocalTask
 from edge_agent.parameters import parse_link_ms
-from edge_agent.shared import Shared
 from hawkvision.contract.task import tasks_body
+from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.routes import Route
+from hawkvision.serving.shared import Shared
 from hawkvision.summary import Summary, summarise_task
 from hawkvision.tracking.versions import task_of
 

@@ -23,11 +23,13 @@ from typing import Any
 
 from edge_agent.agent import METRICS, METRICS_TEXT, Agent
 from edge_agent.config import EdgeConfig
+from edge_agent.dashboard import keeping
 from edge_agent.http.crew_control import CHANGED
 from edge_agent.loading import load_tasks
 from edge_agent.local import LocalTask
 from edge_agent.merging import Merged
 from edge_agent.place import NOT_THERE, Place, board
+from edge_agent.settings import open_the_store
 from edge_agent.workers.preloading import preload
 from hawkvision.errors import HawkVisionError, StoreUnavailable
 from hawkvision.serving import descriptors, logs, service
@@ -39,7 +41,7 @@ from hawkvision.tracking.store import journals
 from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.kept import KeptCounters, shared_memory
 from hawkvision.tracking.store.memory import MemoryStore
-from hawkvision.tracking.store.registry import ALONE, open_store
+from hawkvision.tracking.store.registry import ALONE
 from hawkvision.tracking.store.served import ServedStore, StoreService
 
 _log = logging.getLogger(__name__)
@@ -88,6 +90,7 @@ class EdgeCrew:
             METRICS: self._take_metrics,
             METRICS_TEXT: self._metrics_text,
             CHANGED: self._tasks_changed,
+            **keeping.handlers(config.dashboard_images),
         }
         if self._alone:
             store = MemoryStore(most_apps=config.max_apps)
@@ -173,9 +176,7 @@ class EdgeCrew:
             count=config.workers,
             agent_id=f"{self._stem}-{index}",
             key=self._key,
-            store=ServedStore(caller)
-            if self._alone
-            else open_store(config.store, most_apps=config.max_apps),
+            store=ServedStore(caller) if self._alone else open_the_store(config),
             counters=KeptCounters(self._counts[index]),
             calls=caller,
             folder=self._folder,

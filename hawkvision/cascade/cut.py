@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+AUTO = "auto"
+"""In place of a number of rungs: as many as make answers fastest."""
+
 LOCAL_SHARE = 0.5
 """Of the deadline, the most that all rungs at the edge may take for one image."""
 

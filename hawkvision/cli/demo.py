@@ -69,6 +69,7 @@ def command(name: str, data: str | None, images: int, json_file: Path | None) ->
         children.append(Child("edge", options, echo=False))
         url = children[1].wait_ready()
         console.print(f"edge agent {url}, data-center gateway {gateway}")
+        console.print(f"dashboard {url}/ while it runs")
         console.print(f"{images} labelled images at each accuracy target …")
         found = asyncio.run(
             evaluate(
@@ -88,7 +89,8 @@ def command(name: str, data: str | None, images: int, json_file: Path | None) ->
     console.print(
         "One small and one large model served every target; only a threshold changed.\n"
         f"Targets hold at 95 % confidence, certified on {len(task.scores())} held-out images;\n"
-        "one that cannot be certified is refused. Keep it running: hawkvision up"
+        f"one that cannot be certified is refused. The dashboard was at {url}/\n"
+        "Keep it running: hawkvision up"
     )
     write_json(json_file, found.as_dict())
     served = [row for row in found.rows if row.achieved is not None]

@@ -76,6 +76,8 @@ def cli(context: click.Context) -> None:
 def main() -> None:
     """Run the command line; errors become one line, a hint and a non-zero status."""
     plain_where_needed(sys.stdout, sys.stderr)
+    # Without it gRPC's handlers abort one child in ten that is forked beside its threads.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     try:
         status = cli(standalone_mode=False)  # click returns the status of `Exit`
         if isinstance(status, int) and status:

@@ -21,8 +21,9 @@ from hawkvision.errors import EngineError, HawkVisionError, RepositoryError
 from hawkvision.repository import Repository, Rung, Task, read_task, shipped_repository
 from hawkvision.rungs import LoadedRung
 from hawkvision.summary import summarise_task
+from hawkvision.updates import signatures
 
-_SOUND, _ABSENT = "ok", "not here"
+_SOUND, _ABSENT, _SKIPPED = "ok", "not here", "skipped:"
 
 _repository = click.option(
     "--model-repository",
@@ -161,10 +162,26 @@ def rung_row(task: Task, rung: Rung) -> dict[str, Any]:
 @click.argument("name", metavar="[TASK]", required=False)
 @click.option("--engine", default="onnx", show_default=True)
 @click.option("--parse-only", is_flag=True, help="For --engine tensorrt: needs no GPU.")
+@click.option(
+    "--signature",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="OpenSSF model signature over the folder of TASK's newest version.",
+)
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM of whom --signature must be by.",
+)
 @_repository
 @_json
 def verify(
-    name: str | None, engine: str, parse_only: bool, root: Path, json_file: Path | None
+    name: str | None,
+    engine: str,
+    parse_only: bool,
+    signature: Path | None,
+    public_key: Path | None,
+    root: Path,
+    json_file: Path | None,
 ) -> None:
     """Check digests and run each model once; exits 1 if anything is wrong.
 
@@ -175,6 +192,15 @@ def verify(
         raise click.UsageError("--parse-only goes with --engine tensorrt")
     repository = Repository(root)
     findings: list[dict[str, Any]] = []
+    if signature is not None or public_key is not None:
+        if name is None or signature is None or public_key is None:
+            raise click.UsageError("--signature and --public-key go together, with a TASK")
+        version = repository.versions(name)[0]
+        check = partial(signatures.verify_folder, root / name / version, signature, public_key)
+        skipped = f"{_SKIPPED} model-signing is not installed; pip install 'hawkvision[signatures]'"
+        state = _state(check) if signatures.available() else skipped
+        click.echo(f"{name}/{version} signature: {state}")
+        findings.append({"task": name, "version": version, "part": "signature", "state": state})
     for task_name in [name] if name is not None else repository.tasks():
         for version in repository.versions(task_name):
             for part, state in verify_version(root / task_name / version, engine, parse_only):
@@ -185,7 +211,10 @@ def verify(
     write_json(json_file, {"findings": findings})
     if not findings:
         raise RepositoryError(f"no tasks in {root}", hint="Give --model-repository.")
-    if any(finding["state"] not in (_SOUND, _ABSENT) for finding in findings):
+    if any(
+        finding["state"] not in (_SOUND, _ABSENT) and not finding["state"].startswith(_SKIPPED)
+        for finding in findings
+    ):
         raise click.exceptions.Exit(1)
 
 

@@ -24,6 +24,7 @@ from hawkvision.serving import environment, logs
 from hawkvision.serving.address import ANY, bracketed
 from hawkvision.serving.restarts import Restarts
 from hawkvision.serving.service import stop_signals
+from hawkvision.serving.tls_options import PEM
 from hawkvision.taskbuild.traffic import DRAWN
 
 _log = logging.getLogger(__name__)
@@ -61,6 +62,13 @@ class _Kept:
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, help="Of the edge; 0: free.")
 @click.option("--gateway-port", type=click.IntRange(0, 65535), default=8001)
 @click.option(
+    "--gateway-tls-cert", type=PEM, help="PEM chain of the gateway; the edge needs --gateway-ca."
+)
+@click.option("--gateway-tls-key", type=PEM)
+@click.option(
+    "--gateway-client-ca", type=PEM, help="Who signs for clients of the gateway, the edge too."
+)
+@click.option(
     "--model-repository",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=shipped_repository,
@@ -70,7 +78,14 @@ class _Kept:
 @click.argument("edge_options", nargs=-1, type=click.UNPROCESSED, metavar="[EDGE OPTIONS]")
 @click.pass_context
 def command(
-    context: click.Context, /, edge_options: tuple[str, ...], gateway_port: int, **_: Any
+    context: click.Context,
+    /,
+    edge_options: tuple[str, ...],
+    gateway_port: int,
+    gateway_tls_cert: Path | None,
+    gateway_tls_key: Path | None,
+    gateway_client_ca: Path | None,
+    **_: Any,
 ) -> None:
     """Run an edge agent and a data-center gateway here, until Ctrl-C or SIGTERM.
 
@@ -87,7 +102,13 @@ def command(
         logs.configured(edge["log_level"], edge["log_format"]),
         contextlib.suppress(StartInterrupted),
     ):
-        _keep(options, edge, gateway_port, stop)
+        tls = {
+            "--tls-cert": gateway_tls_cert,
+            "--tls-key": gateway_tls_key,
+            "--tls-client-ca": gateway_client_ca,
+        }
+        own = [word for name, path in tls.items() if path for word in _option(name, path)]
+        _keep(options, edge, ["--port", str(gateway_port), *own], stop)
 
 
 _OWN = ("tasks", "port", "model_repository", "log_level", "log_format")
@@ -125,6 +146,11 @@ def edge_settings(options: Sequence[str]) -> Mapping[str, Any]:
             raise click.UsageError(
                 "up starts a gateway of its own; with another one, run `hawkvision edge --gateway`"
             )
+        if context.params["updates"] is not None:
+            raise click.UsageError(
+                "both sides of up share one model repository; for --updates run `hawkvision edge` "
+                "and `hawkvision dc` with one each"
+            )
         return dict(context.params)
 
 
@@ -132,6 +158,7 @@ _SHARED = {
     "tasks": "--task",
     "model_repository": "--model-repository",
     "watch_repository": "--watch-repository",
+    "watch_certificates": "--watch-certificates",
     "max_image_bytes": "--max-image-bytes",
     "max_pixels": "--max-pixels",
     "log_level": "--log-level",
@@ -141,15 +168,18 @@ _SHARED = {
 
 
 def _keep(
-    options: Sequence[str], edge: Mapping[str, Any], gateway_port: int, stop: threading.Event
+    options: Sequence[str], edge: Mapping[str, Any], own: Sequence[str], stop: threading.Event
 ) -> None:
-    """Start both, keep them running until `stop`, and drain them whatever happens."""
+    """Start both, keep them running until `stop`, and drain them whatever happens.
+
+    `own` are options of the gateway, its port first.
+    """
     common = [word for key, name in _SHARED.items() for word in _option(name, edge[key])]
     kept: list[_Kept] = []
     try:
-        kept.append(_Kept("dc", ["--port", str(gateway_port), *common]))
+        kept.append(_Kept("dc", [*own, *common]))
         gateway = kept[0].child.wait_ready(stop)
-        kept[0].options = ["--port", gateway.rsplit(":", 1)[1], *common]
+        kept[0].options = [*own, "--port", gateway.rsplit(":", 1)[1], *common]
         kept.append(_Kept("edge", [*options, "--gateway", gateway]))
         url = kept[1].child.wait_ready(stop)
         kept[1].options = [*options, "--port", url.rsplit(":", 1)[1], "--gateway", gateway]
@@ -163,14 +193,15 @@ def _keep(
 
 
 def to_try(url: str, edge: Mapping[str, Any]) -> list[str]:
-    """Commands that work as they are printed, once `photo.jpg` is there."""
+    """The dashboard, and commands that work as they are printed, once `photo.jpg` is there."""
     scheme, _, rest = url.partition("://")
     port = rest.rsplit(":", 1)[1]
     url = f"{scheme}://{bracketed(ANY.get(edge['host'], edge['host']))}:{port}"
     trust = [] if edge["tls_cert"] is None else ["--cacert", str(edge["tls_cert"])]
     task, accuracy = _default(edge)
     asked = f"{url}/v1/classify?accuracy={accuracy:g}"
-    lines = [
+    lines = [f"dashboard: {url}/"] if edge["dashboard"] else []
+    lines += [
         f"try: {shlex.join(['curl', *trust])} --data-binary @photo.jpg '{asked}'",
     ]
     if task == DRAWN:

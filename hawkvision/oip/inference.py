@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.codec import pack_bytes, pack_fp32, unpack_fp32
+from hawkvision.oip.codec import pack_bytes, unpack_fp32
 from hawkvision.oip.messages import INPUT as INPUT
-from hawkvision.oip.pictures import Pixels, pictures_of
-from hawkvision.oip.protobuf import parse_request, unknown_output
+from hawkvision.oip.messages import InferReply, OutputTensor, Scalar
 from hawkvision.tasks import Outputs
 
 AGREES = "hawkvision_numerics_agree"
@@ -36,31 +35,13 @@ def build_request(
     return request
 
 
-def parse_images(
-    request: messages.ModelInferRequest, max_images: int, outputs: Collection[str]
-) -> list[bytes] | list[Pixels]:
-    """The images of a request, encoded ones not decoded yet, or uint8 RGB [H,W,3] each.
-
-    `outputs` are those that there are. Raises InvalidRequest.
-    """
-    asked = parse_request(request)
-    for output in asked.outputs:
-        if output.name not in outputs:
-            raise unknown_output(output.name, list(outputs))
-    return pictures_of(asked, max_images)
-
-
-def parse_priority(request: messages.ModelInferRequest) -> int:
+def parse_priority(parameters: Mapping[str, Scalar]) -> int:
     """The `priority` of a request, at least 0, which is also that of one that names none.
 
     Raises InvalidRequest for what is no such number.
     """
-    if PRIORITY not in request.parameters:
-        return 0
-    found = request.parameters[PRIORITY]
-    which = found.WhichOneof("parameter_choice")
-    level = int(getattr(found, which)) if which in ("int64_param", "uint64_param") else -1
-    if level < 0:
+    level = parameters.get(PRIORITY, 0)
+    if type(level) is not int or level < 0:
         raise InvalidRequest(
             "parameter 'priority' is no whole number from 0 up",
             hint="Send it as uint64_param: 1 for users, 2 for audits, 3 for probes.",
@@ -69,30 +50,24 @@ def parse_priority(request: messages.ModelInferRequest) -> int:
 
 
 def build_reply(
-    request: messages.ModelInferRequest,
+    model: str,
     version: str,
+    request_id: str,
     outputs: Outputs,
     *,
     agrees: bool = True,
     flavour: str = "",
-) -> messages.ModelInferResponse:
-    """The response that carries those of `outputs` [N,…] that `request` names, or all of them.
+) -> InferReply:
+    """The reply that carries `outputs` [N,…].
 
     `agrees` false says, in a parameter, that the engine is not the one that was certified;
     `flavour` which of the task's files it runs.
     """
-    reply = messages.ModelInferResponse(
-        model_name=request.model_name, model_version=version, id=request.id
-    )
-    for name in dict.fromkeys(one.name for one in request.outputs) or outputs:
-        tensor = outputs[name]
-        reply.outputs.add(name=name, datatype="FP32", shape=tensor.shape)
-        reply.raw_output_contents.append(pack_fp32(tensor))
-    if not agrees:
-        reply.parameters[AGREES].bool_param = False
+    said: dict[str, Scalar] = {} if agrees else {AGREES: False}
     if flavour:
-        reply.parameters[FLAVOUR].string_param = flavour
-    return reply
+        said[FLAVOUR] = flavour
+    tensors = tuple(OutputTensor(name, "FP32", one) for name, one in outputs.items())
+    return InferReply(model, version, tensors, request_id, said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from hawkvision.errors import InvalidRequest, PayloadTooLarge
 from hawkvision.oip.codec import unpack_bytes
 from hawkvision.oip.messages import INPUT, InferRequest, InputTensor
+from hawkvision.oip.tensors import elements_of
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -84,10 +84,8 @@ def _pixels(tensor: InputTensor, max_images: int) -> list[Pixels]:
 def _values(tensor: InputTensor) -> npt.NDArray[np.uint8]:
     if tensor.raw is not None:
         return np.frombuffer(tensor.raw, np.uint8)
-    try:
-        found: npt.NDArray[Any] = np.asarray(tensor.data)
-    except (ValueError, OverflowError) as error:
-        raise InvalidRequest("data is no tensor of numbers", hint=_CONTRACT) from error
-    if found.size and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() > 255):
+    found = elements_of(tensor.data or ())
+    whole = set(map(type, found.flat)) <= {int}
+    if not whole or (found.size and (found.min() < 0 or found.max() > 255)):
         raise InvalidRequest("UINT8 data holds whole numbers from 0 to 255", hint=_CONTRACT)
     return found.astype(np.uint8)

@@ -7,19 +7,22 @@ from typing import Any
 
 from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.codec import pack_bytes, pack_fp32
 from hawkvision.oip.messages import (
     InferReply,
     InferRequest,
     InputTensor,
-    OutputTensor,
     Scalar,
     WantedOutput,
 )
+from hawkvision.oip.rungs import BEGAN
+from hawkvision.oip.tensors import pack
 
 _CONTENTS = {"BYTES": "bytes_contents", "UINT8": "uint_contents"}
 _SHARED = "shared_memory_region"
 _REFUSED = (_SHARED, "classification")
+_UNSIGNED = frozenset({BEGAN})
+"""Parameters that are read as such, whatever their number."""
+_MOST_SIGNED = 2**63 - 1
 
 
 def parse_request(request: messages.ModelInferRequest) -> InferRequest:
@@ -86,7 +89,8 @@ def say_parameters(into: Any, parameters: Mapping[str, Scalar]) -> None:
         if isinstance(value, bool):
             into[name].bool_param = value
         elif isinstance(value, int):
-            into[name].int64_param = value
+            unsigned = name in _UNSIGNED or value > _MOST_SIGNED
+            setattr(into[name], "uint64_param" if unsigned else "int64_param", value)
         elif isinstance(value, float):
             into[name].double_param = value
         else:
@@ -107,7 +111,7 @@ def write_reply(reply: InferReply, request: InferRequest) -> messages.ModelInfer
             raise unknown_output(name, list(known))
         tensor = known[name]
         said.outputs.add(name=name, datatype=tensor.datatype, shape=tensor.values.shape)
-        said.raw_output_contents.append(packed(tensor))
+        said.raw_output_contents.append(pack(tensor))
     say_parameters(said.parameters, reply.parameters)
     return said
 
@@ -115,12 +119,3 @@ def write_reply(reply: InferReply, request: InferRequest) -> messages.ModelInfer
 def unknown_output(name: str, known: list[str]) -> InvalidRequest:
     """For an output that there is not."""
     return InvalidRequest(f"no output named {name[:80]!r}", hint=f"There is {', '.join(known)}.")
-
-
-def packed(tensor: OutputTensor) -> bytes:
-    """A tensor's elements, little-endian and row-major."""
-    if tensor.datatype == "BYTES":
-        return pack_bytes(list(tensor.values.flat))
-    if tensor.datatype == "BOOL":
-        return bytes(tensor.values.astype("?").tobytes())
-    return pack_fp32(tensor.values)

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import orjson
 
 from hawkvision.errors import InvalidRequest, PayloadTooLarge
-from hawkvision.oip.codec import pack_bytes, pack_fp32
 from hawkvision.oip.messages import (
     INPUT,
     InferReply,
@@ -21,12 +19,16 @@ from hawkvision.oip.messages import (
     Scalar,
     WantedOutput,
 )
+from hawkvision.oip.tensors import BF16, pack
 
 LENGTH = "Inference-Header-Content-Length"
 """The HTTP header that says how many bytes of a body are JSON."""
 
 MAX_JSON = 1024 * 1024
 """Bytes; parsed, JSON takes some twenty times its size."""
+
+MOST_LISTED = 1024 * 1024
+"""Values of a reply's tensor as JSON; each takes some fifty bytes on its way."""
 
 _MAX_ID = 1024
 _BINARY = "binary_data_size"
@@ -196,7 +198,7 @@ def write_reply(reply: InferReply, request: InferRequest) -> tuple[bytes, int | 
             "shape": list(tensor.values.shape),
         }
         if one.binary:
-            raw = _packed(tensor)
+            raw = pack(tensor)
             parts.append(raw)
             said["parameters"] = {_BINARY: len(raw)}
         else:
@@ -220,17 +222,23 @@ def check_outputs(request: InferRequest, known: Any) -> None:
             )
 
 
-def _packed(tensor: OutputTensor) -> bytes:
-    if tensor.datatype == "BYTES":
-        return pack_bytes(list(tensor.values.flat))
-    if tensor.datatype == "BOOL":
-        return tensor.values.astype(np.bool_).tobytes()
-    return pack_fp32(tensor.values)
-
-
 def _listed(tensor: OutputTensor) -> list[Any]:
+    if tensor.values.size > MOST_LISTED:
+        raise _not_json(tensor.name, f"more than {MOST_LISTED} values")
     flat = tensor.values.reshape(-1)
     if tensor.datatype == "BYTES":
-        return [one.decode() for one in flat]
+        try:
+            return [one.decode() for one in flat]
+        except UnicodeDecodeError as error:
+            raise _not_json(tensor.name, "no text") from error
+    if tensor.datatype == BF16:
+        raise _not_json(tensor.name, BF16)
     found: list[Any] = flat.tolist()
     return found
+
+
+def _not_json(name: str, what: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"output {name[:80]!r} is {what}, which JSON does not carry",
+        hint="Ask for it as binary data (binary_data).",
+    )

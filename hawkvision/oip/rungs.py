@@ -6,11 +6,12 @@ knows nothing of this answers with its whole chain, and so does ours where nothi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
+from hawkvision.oip.messages import Scalar
 
 FROM_RUNG = "from_rung"
 """Request parameter: the place of the first rung that is asked; those before it had their say."""
@@ -28,17 +29,13 @@ def ask_from(request: messages.ModelInferRequest, rung: int) -> None:
         request.parameters[FROM_RUNG].uint64_param = rung
 
 
-def parse_from_rung(request: messages.ModelInferRequest, last: int) -> int:
+def parse_from_rung(parameters: Mapping[str, Scalar], last: int) -> int:
     """The place of the first rung that is asked, 1 … `last`; 1 where none is named.
 
     Raises InvalidRequest for anything else.
     """
-    if FROM_RUNG not in request.parameters:
-        return 1
-    found = request.parameters[FROM_RUNG]
-    which = found.WhichOneof("parameter_choice")
-    rung = int(getattr(found, which)) if which in ("int64_param", "uint64_param") else -1
-    if not 1 <= rung <= last:
+    rung = parameters.get(FROM_RUNG, 1)
+    if type(rung) is not int or not 1 <= rung <= last:
         raise InvalidRequest(
             f"parameter {FROM_RUNG!r} is no whole number from 1 to {last}",
             hint="Send it as uint64_param: the place of the first rung that is to answer.",
@@ -46,11 +43,10 @@ def parse_from_rung(request: messages.ModelInferRequest, last: int) -> int:
     return rung
 
 
-def say_rungs(reply: messages.ModelInferResponse, rungs: Sequence[int], began: int | None) -> None:
-    """Say which rung answered each image and, if it is not what was asked, which one began."""
-    reply.parameters[RUNGS].string_param = ",".join(map(str, rungs))
-    if began is not None:
-        reply.parameters[BEGAN].uint64_param = began
+def rungs_said(rungs: Sequence[int], began: int | None) -> dict[str, Scalar]:
+    """Parameters: which rung answered each image and, if it is not what was asked, which began."""
+    said: dict[str, Scalar] = {RUNGS: ",".join(map(str, rungs))}
+    return said if began is None else said | {BEGAN: began}
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,8 +82,8 @@ def parse_index(data: bytes) -> Index:
         if raw["schema"] != SCHEMA:
             raise ValueError(f"schema {raw['schema']!r} is not {SCHEMA}")
         return {
-            _name(task): {
-                _name(version): _files(files) for version, files in dict(versions).items()
+            check_name(task): {
+                check_name(version): parse_files(files) for version, files in dict(versions).items()
             }
             for task, versions in dict(raw["tasks"]).items()
         }
@@ -95,13 +95,15 @@ def parse_index(data: bytes) -> Index:
         ) from error
 
 
-def _name(text: Any) -> str:
+def check_name(text: Any) -> str:
+    """A name as it may stand in a path. Raises ValueError."""
     if not isinstance(text, str) or not _NAME.fullmatch(text):
         raise ValueError(f"{str(text)[:80]!r} is no name of a task, version or file")
     return text
 
 
-def _files(raw: Any) -> tuple[IndexedFile, ...]:
+def parse_files(raw: Any) -> tuple[IndexedFile, ...]:
+    """The files of one version, trusting nothing. Raises KeyError, TypeError or ValueError."""
     files = []
     for item in list(raw):
         size, sha256 = item["bytes"], item["sha256"]
@@ -109,7 +111,7 @@ def _files(raw: Any) -> tuple[IndexedFile, ...]:
             raise ValueError(f"{str(size)[:40]} is no size")
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             raise ValueError("a digest is not 64 hexadecimal digits")
-        files.append(IndexedFile(_name(item["name"]), size, sha256))
+        files.append(IndexedFile(check_name(item["name"]), size, sha256))
     names = {file.name for file in files}
     if len(names) != len(files) or "task.toml" not in names:
         raise ValueError("a version needs a task.toml, and different file names")

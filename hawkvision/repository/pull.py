@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import urllib3
 
@@ -21,6 +21,7 @@ from hawkvision.repository.index import (
     IndexedFile,
     parse_index,
 )
+from hawkvision.repository.origin import Origin
 from hawkvision.repository.repository import version_key
 from hawkvision.repository.task import digest, read_task
 
@@ -54,20 +55,8 @@ class Puller:
     def __init__(
         self, url: str, root: Path, progress: Progress = lambda _file, _bytes, _size: None
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RepositoryError(
-                f"{parts.scheme or 'this'} is no HTTP address",
-                hint="Give https://HOST/PATH of a repository with an index.json.",
-            )
-        netloc = parts.netloc.rsplit("@", 1)[-1]
-        self._base = f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
-        self._query = f"?{parts.query}" if parts.query else ""
-        self._headers = (
-            urllib3.make_headers(basic_auth=parts.netloc.rsplit("@", 1)[0])
-            if "@" in parts.netloc
-            else {}
-        )
+        origin = Origin.parse(url, f"a repository with an {INDEX}")
+        self._base, self._query, self._headers = origin.base, origin.query, origin.headers
         self._http = urllib3.PoolManager(timeout=_TIMEOUT, retries=False)
         self._root = root
         self._progress = progress
@@ -106,7 +95,7 @@ class Puller:
                     shutil.copyfile(final / file.name, partial / file.name)
         by_name = {file.name: file for file in versions[chosen]}
         self._file(task, chosen, by_name["task.toml"], partial)
-        skipped = _other_rungs(partial / "task.toml", rungs)
+        skipped = other_rungs(partial / "task.toml", rungs)
         wanted = [file for file in versions[chosen] if file.name not in skipped]
         if final.is_dir() and all(_matches(final / file.name, file) for file in wanted):
             shutil.rmtree(partial)
@@ -221,8 +210,11 @@ def _matches(path: Path, file: IndexedFile) -> bool:
     return path.is_file() and path.stat().st_size == file.size and digest(path) == file.sha256
 
 
-def _other_rungs(task_file: Path, rungs: Sequence[str]) -> set[str]:
-    """Model files of rungs that are not wanted; none where all are."""
+def other_rungs(task_file: Path, rungs: Sequence[str] | int) -> set[str]:
+    """Model files of rungs that are not wanted; none where all are.
+
+    `rungs` are the names of those that are, or how many of the first ones.
+    """
     if not rungs:
         return set()
     try:
@@ -235,6 +227,8 @@ def _other_rungs(task_file: Path, rungs: Sequence[str]) -> set[str]:
         }
     except (ValueError, KeyError, TypeError) as error:
         raise RepositoryError(f"the task's task.toml cannot be read: {error}") from error
+    if isinstance(rungs, int):
+        rungs = list(files)[:rungs]
     unknown = sorted(set(rungs) - set(files))
     if unknown:
         raise RepositoryError(

@@ -42,6 +42,13 @@ def check_target(text: str) -> str:
     return text
 
 
+def first_of(target: str) -> tuple[str, int] | None:
+    """Host and port of HOST:PORT, of gRPC's own names the first address; None where it is none."""
+    host, _, port = target.rpartition("/")[2].partition(",")[0].rpartition(":")
+    host = host.removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:").strip("[]")
+    return (host, int(port)) if port.isascii() and port.isdecimal() and len(port) < 6 else None
+
+
 def bracketed(host: str) -> str:
     """A host as it stands in a URL: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -1,13 +1,17 @@
 """A port that answers `GET /metrics` and nothing else, for a service without HTTP of its own.
 
-Few connections, one request each, and a deadline for it all: it can be reached by anybody whom its
-address reaches, and takes next to nothing from the service.
+Few connections, one request each, and a deadline for it all, a handshake of TLS too: it can be
+reached by anybody whom its address reaches, and takes next to nothing from the service.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import ssl
+from collections.abc import Coroutine
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -17,44 +21,84 @@ from hawkvision.errors import HawkVisionError
 _MOST_CONNECTIONS = 16
 _DEADLINE_S = 5.0
 _MOST_HEAD_BYTES = 8192
+_AGAIN_S = 0.2
 
 
 class MetricsPort:
-    """Serves a registry; use it within one event loop."""
+    """Serves a registry, under TLS with a context for it; use it within one event loop."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, tls: ssl.SSLContext | None = None) -> None:
         self._registry = registry
-        self._server: asyncio.Server | None = None
+        self._tls = tls
+        self._sockets: list[socket.socket] = []
+        self._work: set[asyncio.Task[None]] = set()
         self._open = 0
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port, a free one for 0. Raises HawkVisionError if it cannot."""
+        loop = asyncio.get_running_loop()
         try:
-            self._server = await asyncio.start_server(
-                self._connected, host, port, limit=_MOST_HEAD_BYTES
+            found = await loop.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )
+            for family, _, _, _, address in dict.fromkeys(found):
+                where = (str(address[0]), port, *address[2:])
+                sock = socket.create_server(where, family=family)
+                sock.setblocking(False)
+                self._sockets.append(sock)
+                port = int(sock.getsockname()[1])
         except OSError as error:
+            self.close()
             raise HawkVisionError(
                 f"cannot listen on {host}:{port} for metrics: {error.strerror or error}",
                 hint="Choose another --metrics-port, or stop what holds it.",
             ) from error
-        found: int = self._server.sockets[0].getsockname()[1]
-        return found
+        for sock in self._sockets:
+            self._keep(self._accept(sock))
+        return port
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= _MOST_CONNECTIONS:
-            writer.close()
-            return
-        self._open += 1
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        """Who connects has a place from then on, before any handshake."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listening)
+            except OSError:  # the client has gone already, or no descriptor is free
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            if self._open >= _MOST_CONNECTIONS:
+                sock.close()
+                continue
+            sock.setblocking(False)
+            self._open += 1
+            self._keep(self._serve(sock))
+
+    async def _serve(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_MOST_HEAD_BYTES)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport: asyncio.WriteTransport | None = None
         try:
             with contextlib.suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
                 async with asyncio.timeout(_DEADLINE_S):
+                    transport, _ = await loop.connect_accepted_socket(
+                        lambda: protocol, sock, ssl=self._tls
+                    )
+                    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
                     writer.write(await self._answer(reader))
                     writer.close()
                     await writer.wait_closed()
         finally:
             self._open -= 1
-            writer.transport.abort()  # what was not taken by then
+            if transport is None:
+                sock.close()
+            else:
+                transport.abort()  # what was not taken by then
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         try:
@@ -71,10 +115,12 @@ class MetricsPort:
         return _reply("200 OK", body, CONTENT_TYPE_LATEST, head_only=method == b"HEAD")
 
     def close(self) -> None:
-        """Listen no more."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        """Listen no more; what is being answered is cut off."""
+        for task in self._work:
+            task.cancel()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
 
 
 def _reply(

@@ -1,11 +1,29 @@
-"""Whom an IP address belongs to, as limits for one client count it."""
+"""Whom an IP address or a connection belongs to, as limits for one client count it."""
 
 from __future__ import annotations
 
 import ipaddress
+from typing import NamedTuple
 
 LOOPBACK = "loopback"
 """The peer that all of this machine's own addresses are."""
+
+
+class Peer(NamedTuple):
+    """`connection` is told apart from every other open one; `address` groups a host's connections.
+
+    Connections from this machine are each an address of their own: behind a local proxy all
+    clients come from here.
+    """
+
+    connection: str
+    address: str
+
+
+def peer_at(connection: str, host: str) -> Peer:
+    """Who has this connection from a host."""
+    peer = peer_of(host)
+    return Peer(connection, connection if peer == LOOPBACK else peer)
 
 
 def peer_of(host: str) -> str:

@@ -136,7 +136,7 @@ async def serve(
         if hang_up.ends():
             told()
         elif reloads is not None and not stop.is_set():
-            _log.info("SIGHUP: looking for new versions")
+            _log.info("SIGHUP: looking for new versions and certificates")
             reloads.reload()
 
     for number in stops:

@@ -17,11 +17,13 @@ from loadtest.bench.concealment import write_plot as write_concealment_plot
 from loadtest.bench.drift import DRIFTS, DriftBench, run_drift_bench, write_plot
 from loadtest.bench.engines import EnginesBench, run_engines_bench
 from loadtest.bench.fleet.command import command as fleet_command
+from loadtest.bench.fleet_sim.command import command as fleet_sim_command
 from loadtest.bench.gateway import GatewayBench, run_gateway_bench
 from loadtest.bench.gateway import write_plot as write_gateway_plot
 from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.modeless.command import command as modeless_command
+from loadtest.bench.plan.command import command as plan_command
 from loadtest.bench.server_command import command as server_command
 from loadtest.bench.transport import run_transport_bench, suites_of
 from loadtest.link.namespaces import why_not
@@ -33,8 +35,10 @@ def command() -> None:
 
 
 command.add_command(fleet_command)
+command.add_command(fleet_sim_command)
 command.add_command(chain)
 command.add_command(modeless_command)
+command.add_command(plan_command)
 command.add_command(server_command)
 
 

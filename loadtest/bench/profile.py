@@ -35,6 +35,7 @@ Stack = tuple[str, ...]
 
 _EVERY_S = 0.001
 _WARM_UP_S = 1.5
+_POOL = ("admission", "fair_queue", "job", "lane", "pace", "pool", "promises")
 PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("network (ONNX Runtime)", ("hawkvision/rungs.py:outputs",)),
     ("softmax and prediction", ("hawkvision/rungs.py:predict",)),
@@ -54,7 +55,7 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "answer and its JSON",
         (
             "edge_agent/classify.py:reply",
-            "edge_agent/http/replies.py:",
+            "hawkvision/serving/http/replies.py:",
             "hawkvision/contract/answer.py:",
         ),
     ),
@@ -62,15 +63,18 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "parameters and threshold",
         ("edge_agent/parameters.py:", "edge_agent/classify.py:resolve", "edge_agent/http/auth.py:"),
     ),
-    ("body", ("edge_agent/http/bodies.py:",)),
+    ("body", ("hawkvision/serving/http/bodies.py:",)),
     (
         "reply to the socket",
-        ("edge_agent/http/connection.py:says", "aiohttp/web_protocol.py:finish_response"),
+        ("hawkvision/serving/http/connection.py:says", "aiohttp/web_protocol.py:finish_response"),
     ),
     ("rest of the fast path", ("edge_agent/http/fast_path.py:",)),
-    ("pool", ("hawkvision/serving/",)),
-    ("request from the socket (aiohttp)", ("edge_agent/http/connection.py:data_received",)),
-    ("rest of HTTP (aiohttp, routes)", ("aiohttp/", "edge_agent/http/")),
+    ("pool", tuple(f"hawkvision/serving/{name}.py:" for name in _POOL)),
+    ("request from the socket (aiohttp)", ("hawkvision/serving/http/connection.py:data_received",)),
+    (
+        "rest of HTTP (aiohttp, routes)",
+        ("aiohttp/", "edge_agent/http/", "hawkvision/serving/http/"),
+    ),
 )
 """A sample counts for the first part of which its stack has a call."""
 

@@ -94,6 +94,17 @@ def _udp() -> socket.socket:
     return opened
 
 
+class Carried:
+    """Bytes that went one way."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
+Waiting = queue.SimpleQueue[tuple[float, bytes]]
+"""What is under way one way of a connection: when it arrives, and the bytes; none ends it."""
+
+
 class TcpRelay:
     """Forwards TCP connections to `upstream` at the link's rate and delay; a context manager.
 
@@ -107,14 +118,18 @@ class TcpRelay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
-        self._bytes = 0
+        self._up, self._down = Carried(), Carried()
         self._counting = threading.Lock()
         self._clear = threading.Event()
         self._clear.set()
 
     def carried(self) -> int:
         """Bytes that went either way."""
-        return self._bytes
+        return self._up.size + self._down.size
+
+    def carried_up(self) -> int:
+        """Bytes that went to `upstream`."""
+        return self._up.size
 
     def cut(self, dark: bool) -> None:
         """Let nothing through, or everything again: TCP then goes on where it stood."""
@@ -152,12 +167,14 @@ class TcpRelay:
             for one in (near, far):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open += [near, far]
-            for source, target in ((near, far), (far, near)):
-                waiting: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-                for work, end in ((self._read, source), (self._write, target)):
-                    threading.Thread(target=work, args=(end, waiting), daemon=True).start()
+            for source, target, carried in ((near, far, self._up), (far, near, self._down)):
+                waiting: Waiting = queue.SimpleQueue()
+                reading = threading.Thread(target=self._read, args=(source, waiting), daemon=True)
+                writing = (target, waiting, carried)
+                reading.start()
+                threading.Thread(target=self._write, args=writing, daemon=True).start()
 
-    def _read(self, source: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]) -> None:
+    def _read(self, source: socket.socket, waiting: Waiting) -> None:
         settings = self._settings
         free_s = 0.0
         while True:
@@ -171,15 +188,13 @@ class TcpRelay:
             if not data:
                 return
 
-    def _write(
-        self, target: socket.socket, waiting: queue.SimpleQueue[tuple[float, bytes]]
-    ) -> None:
+    def _write(self, target: socket.socket, waiting: Waiting, carried: Carried) -> None:
         while True:
             due, data = waiting.get()
             time.sleep(max(0.0, due - time.monotonic()))
             self._clear.wait()
             with self._counting:
-                self._bytes += len(data)
+                carried.size += len(data)
             try:
                 if not data:
                     target.shutdown(socket.SHUT_WR)

@@ -44,8 +44,8 @@ def serve(repository: Path) -> Serve:
         options = {"port": 0, "threads": 1, "drain_notice_s": 0.0} | settings
         config = GatewayConfig(model_repository=repository, **options)
         gateway = Gateway(config, load_models(config))
-        address = f"127.0.0.1:{await gateway.start()}"
         try:
+            address = f"127.0.0.1:{await gateway.start()}"
             async with grpc.aio.insecure_channel(address) as channel:
                 stub = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
                 yield Served(gateway, address, stub)

@@ -195,7 +195,7 @@ async def test_a_small_message_that_is_a_large_one_is_refused_before_it_is_one(
         finally:
             tracemalloc.stop()
         also, _ = await refused(served.stub.ModelInfer(bomb, compression=how))
-        held = served.gateway.door.entrance.held
+        held = served.gateway.door.entrance.held_bytes.held
         await served.stub.ModelInfer(infer_request(coloured_jpeg("red")))
     assert (code, text.partition(":")[0]) == (Code.INVALID_ARGUMENT, "payload_too_large")
     assert also is Code.INVALID_ARGUMENT

@@ -124,7 +124,7 @@ async def test_a_client_that_goes_takes_its_work_along(serve: Serve) -> None:
         await until(lambda: served.gateway.pool.waiting == 4)
         call.cancel()
         await until(lambda: len(served.gateway.door.streams) == 0)
-        await until(lambda: served.gateway.door.entrance.held == 0)
+        await until(lambda: served.gateway.door.entrance.held_bytes.held == 0)
 
 
 async def test_more_streams_than_there_may_be_are_refused(serve: Serve) -> None:

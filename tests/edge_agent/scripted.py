@@ -18,7 +18,9 @@ from hawkvision.oip.open_inference_pb2_grpc import (
     GRPCInferenceServiceServicer,
     add_GRPCInferenceServiceServicer_to_server,
 )
+from hawkvision.oip.protobuf import parse_request, write_reply
 from hawkvision.repository import Task
+from hawkvision.tasks import Outputs
 
 Script = Callable[[messages.ModelInferRequest, Any], Any]
 GOOD = {"probabilities": np.array([[0.1, 0.7, 0.1, 0.1]], np.float32)}
@@ -37,14 +39,20 @@ class Scripted(GRPCInferenceServiceServicer):
         return await self.script(request, context)
 
 
+def reply_to(request: messages.ModelInferRequest, outputs: Outputs, flavour: str = "") -> Any:
+    """A reply of version 1."""
+    found = build_reply(request.model_name, "1", request.id, outputs, flavour=flavour)
+    return write_reply(found, parse_request(request))
+
+
 async def answer(request: messages.ModelInferRequest, _context: Any) -> Any:
     """As it should."""
-    return build_reply(request, "1", GOOD)
+    return reply_to(request, GOOD)
 
 
 async def garbage(request: messages.ModelInferRequest, _context: Any) -> Any:
     """With what is no answer."""
-    return build_reply(request, "1", {"other": np.zeros((1, 1), np.float32)})
+    return reply_to(request, {"other": np.zeros((1, 1), np.float32)})
 
 
 async def never(_request: Any, _context: Any) -> Any:

@@ -13,8 +13,8 @@ import pytest
 
 import edge_agent.http.tasks
 from edge_agent.agent import Agent
-from edge_agent.shared import AtOnce, Shared
 from hawkvision.errors import Overloaded, StoreUnavailable
+from hawkvision.serving.shared import AtOnce, Shared
 from hawkvision.summary import summarise_task
 from tests.edge_agent.agents import Reply, exchange, request, started
 

@@ -99,7 +99,7 @@ async def test_auto_holds_more_the_farther_the_gateway_is(
 def test_auto_times_the_first_rung_here(
     task: Task, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_agent.holding.round_trip_ms", lambda _gateway: None)
+    monkeypatch.setattr("edge_agent.holding.round_trip_ms", lambda _gateway, tls: None)
     with caplog.at_level(logging.INFO):
         assert held(task, rungs="auto", deadline_ms=1e5) == 3
     assert "3 of 3 rungs are held here (no gateway answers" in caplog.text

@@ -15,7 +15,6 @@ import pytest
 
 from edge_agent.upstream import Answered, GrpcUpstream, Refused
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.inference import build_reply
 from hawkvision.repository import Repository, Task
 from hawkvision.repository.task import with_flavours
 from hawkvision.serving.claims import Priority
@@ -29,6 +28,7 @@ from tests.edge_agent.scripted import (
     listening,
     never,
     refuse,
+    reply_to,
 )
 from tests.models import build_tiny_repository, coloured_jpeg
 from tests.processes import edge, free_port, gateway
@@ -258,7 +258,7 @@ async def test_answers_of_files_that_the_thresholds_do_not_rest_on_are_not_certi
     task: Task, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fast(request: messages.ModelInferRequest, _context: Any) -> Any:
-        return build_reply(request, "1", GOOD, flavour="fast")
+        return reply_to(request, GOOD, flavour="fast")
 
     both = with_flavours(task, {"fast": task})
     async with listening() as [gateway_side]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hawkvision.errors import InvalidRequest
 from hawkvision.oip import open_inference_pb2 as messages
+from hawkvision.oip.protobuf import parse_parameters, say_parameters
 from hawkvision.oip.rungs import (
     BEGAN,
     FROM_RUNG,
@@ -16,7 +17,7 @@ from hawkvision.oip.rungs import (
     ask_from,
     parse_from_rung,
     read_rungs,
-    say_rungs,
+    rungs_said,
 )
 
 
@@ -25,7 +26,7 @@ def test_what_is_asked_is_read(rung: int) -> None:
     request = messages.ModelInferRequest()
     ask_from(request, rung)
     assert (FROM_RUNG in request.parameters) == (rung > 1)
-    assert parse_from_rung(request, 9) == rung
+    assert parse_from_rung(parse_parameters(request.parameters), 9) == rung
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_no_place_of_a_rung_is_refused(kind: str, value: object) -> None:
     request = messages.ModelInferRequest()
     setattr(request.parameters[FROM_RUNG], kind, value)
     with pytest.raises(InvalidRequest, match="whole number from 1 to 2"):
-        parse_from_rung(request, 2)
+        parse_from_rung(parse_parameters(request.parameters), 2)
 
 
 def test_a_server_that_says_nothing_is_the_whole_chain() -> None:
@@ -55,7 +56,7 @@ def test_a_server_that_says_nothing_is_the_whole_chain() -> None:
 def test_what_is_said_is_read(asked: int, later: int, further: int) -> None:
     began, rung = asked + later, asked + later + further
     reply = messages.ModelInferResponse()
-    say_rungs(reply, [rung], began if later else None)
+    say_parameters(reply.parameters, rungs_said([rung], began if later else None))
     assert read_rungs(reply, asked, rung) == Said(rung, began)
 
 

@@ -14,7 +14,7 @@ from hawkvision.errors import CalibrationError, RepositoryError
 from hawkvision.repository import Repository, Task, read_task, write_task
 from hawkvision.repository.flavours import add_flavours, flavour_tables
 from hawkvision.repository.index import build_index
-from hawkvision.repository.pull import _other_rungs
+from hawkvision.repository.pull import other_rungs
 from hawkvision.rungs import LoadedRung
 from hawkvision.taskbuild.flavour import add_flavour, lay_beside
 from models.recipes.references import add_references
@@ -123,8 +123,8 @@ def test_the_index_holds_the_flavours_files_and_misses_those_that_are_gone(
 
 def test_an_edge_that_pulls_its_rung_gets_its_flavours_and_no_more(made: tuple[Path, Task]) -> None:
     table = made[1].folder / "task.toml"
-    assert _other_rungs(table, ["dc"]) == {"edge.onnx", "edge.fast.onnx"}
-    assert _other_rungs(table, ["edge"]) == {"dc.onnx"}
+    assert other_rungs(table, ["dc"]) == {"edge.onnx", "edge.fast.onnx"}
+    assert other_rungs(table, ["edge"]) == {"dc.onnx"}
 
 
 def test_add_flavour_writes_the_next_version(made: tuple[Path, Task], tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_add_flavour_writes_the_next_version(made: tuple[Path, Task], tmp_path: 
     assert set(read_task(root / "tiny" / "1").flavours) == {"fast"}
 
 
-def test_a_task_of_other_rungs_is_no_flavour(task: Task) -> None:
+def test_a_task_ofother_rungs_is_no_flavour(task: Task) -> None:
     other = replace(task.as_flavour("fast"), rungs=task.rungs[:1])
     with pytest.raises(CalibrationError, match="rungs"):
         lay_beside(task, other, "odd")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from hawkvision.errors import InvalidRequest
-from hawkvision.serving.address import check_target
+from hawkvision.serving.address import check_target, first_of
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,23 @@ def test_others_are_refused(text: str, said: str) -> None:
 def test_nothing_else_is_raised(text: str) -> None:
     with contextlib.suppress(InvalidRequest):
         check_target(text)
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("dc.example:8001", ("dc.example", 8001)),
+        ("[::1]:8001", ("::1", 8001)),
+        ("dns:///dc.example:8001", ("dc.example", 8001)),
+        ("ipv4:192.0.2.1:1,192.0.2.2:2", ("192.0.2.1", 1)),
+        ("unix:/nowhere", None),
+    ],
+)
+def test_the_first_address_of_a_target(target: str, found: tuple[str, int] | None) -> None:
+    assert first_of(target) == found
+
+
+@given(some.text())
+def test_whatever_a_target_is_it_has_an_address_or_none(text: str) -> None:
+    found = first_of(text)
+    assert found is None or 0 <= found[1] < 100_000

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def test_agent_and_gateway_answer_with_the_oldest_dependencies() -> None:
     script = str(ROOT / "scripts" / "floors.py")
     done = subprocess.run(
-        [sys.executable, script, "cpu", "redis"],
+        [sys.executable, script, "cpu", "redis", "update"],
         capture_output=True,
         text=True,
         timeout=800,

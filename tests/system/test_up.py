@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from hawkvision.client import Client
 from hawkvision.errors import HawkVisionError
+from tests.certificates import Authority
 from tests.models import build_tiny_repository, coloured_jpeg
 from tests.processes import free_port
 
@@ -58,15 +60,21 @@ def words(repository: Path, port: int, *more: str) -> list[str]:
     return [*command, "--gateway-port", "0", "--model-repository", str(repository), *more]
 
 
-def start(repository: Path, port: int) -> subprocess.Popen[bytes]:
-    command = words(repository, port)
+def start(repository: Path, port: int, *more: str) -> subprocess.Popen[bytes]:
+    command = words(repository, port, *more)
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture
 def pair(repository: Path) -> Iterator[Pair]:
+    with paired(repository) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def paired(repository: Path, *more: str) -> Iterator[Pair]:
     port = free_port()
-    process = start(repository, port)
+    process = start(repository, port, *more)
     pair = Pair(process, f"http://127.0.0.1:{port}")
     family: list[psutil.Process] = []
     try:
@@ -94,6 +102,24 @@ def escalates(client: Client) -> bool:
 def test_it_serves_and_escalates(pair: Pair) -> None:
     with Client(pair.url) as client:
         assert client.classify(coloured_jpeg("blue"), accuracy=0.5).label == "blue"
+        assert escalates(client)
+
+
+def test_between_the_two_there_may_be_tls_with_certificates_of_both(
+    repository: Path, tmp_path: Path
+) -> None:
+    one = Authority.make(tmp_path)
+    edge = one.sign("edge", "DNS:edge", usage="clientAuth")
+    options = {
+        "--gateway-tls-cert": one.certificate,
+        "--gateway-tls-key": one.key,
+        "--gateway-client-ca": one.ca,
+        "--gateway-ca": one.ca,
+        "--gateway-cert": edge.certificate,
+        "--gateway-key": edge.key,
+    }
+    given = [str(word) for pair in options.items() for word in pair]
+    with paired(repository, *given) as pair, Client(pair.url) as client:
         assert escalates(client)
 
 
@@ -187,6 +213,7 @@ def test_what_it_prints_works_as_printed_and_options_reach_the_edge(tmp_path: Pa
     )
     try:
         assert process.stdout is not None and process.stderr is not None
+        board = next(line for line in process.stdout if line.startswith("dashboard: "))
         printed = next(line for line in process.stdout if line.startswith("try: "))
         command = printed.removeprefix("try: ").strip()
         done = subprocess.run(
@@ -194,6 +221,9 @@ def test_what_it_prints_works_as_printed_and_options_reach_the_edge(tmp_path: Pa
         )
         assert json.loads(done.stdout)["label"] == "red", (printed, done.stderr)
         url = command.rsplit("'", 2)[1].partition("/v1/")[0]
+        assert board.removeprefix("dashboard: ").strip() == f"{url}/"
+        with urllib.request.urlopen(f"{url}/", timeout=60) as page:
+            assert page.headers["Content-Type"].startswith("text/html")
         with Client(url) as client, pytest.raises(HawkVisionError, match="5000"):
             client.classify(b"x" * 5001)
         with Client(url) as client, pytest.raises(HawkVisionError):

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import grpc.aio
 
 from hawkvision.errors import HawkVisionError
 from hawkvision.oip import health_pb2, open_inference_pb2, reflection_pb2
+from hawkvision.serving.clients import Clients
 from hawkvision.serving.grpc import health, inference, reflection
+from hawkvision.serving.grpc.credentials import server_credentials
 from hawkvision.serving.grpc.entrance import Entrance, EntranceLimits, Method
 from hawkvision.serving.grpc.health import Health
 from hawkvision.serving.grpc.inference import InferenceService
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.grpc.reception import Reception
 from hawkvision.serving.grpc.reflection import Reflection
 from hawkvision.serving.grpc.stream_book import StreamLimits
 from hawkvision.serving.grpc.streams import StreamMethod, Streams
 from hawkvision.serving.grpc.transport import TransportLimits, server_options
+from hawkvision.serving.quota import Quota
+from hawkvision.serving.tls import ServerTls
 
 _PATIENCE_S = 0.25
 """So long a message may be on its way while others wait for its place."""
@@ -49,7 +51,8 @@ class DoorLimits:
 class Door:
     """A listening gRPC server before an `InferenceService`; use it within one event loop.
 
-    `credentials` None: without TLS.
+    `tls` None: in the clear. Where it asks for clients' certificates, their names are who calls,
+    and with `allowed` nobody else may.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class Door:
         service: InferenceService,
         models: Iterable[str],
         limits: DoorLimits,
-        credentials: grpc.ServerCredentials | None = None,
+        tls: ServerTls | None = None,
+        allowed: Collection[str] = (),
     ) -> None:
         self._service = service
-        self._credentials = credentials
+        self._credentials = server_credentials(tls)
+        self.clients = Clients(certified=tls is not None and tls.asks_clients, allowed=allowed)
         self.entrance = Entrance(
             Reception(limits.calls, limits.receiving, _PATIENCE_S),
             Quota("bytes", limits.held_bytes, limits.share),
@@ -69,6 +74,7 @@ class Door:
                 limits.deadline_s,
                 limits.transport.message_bytes,
             ),
+            self.clients,
         )
         self.streams = Streams(self.entrance, limits.streams)
         self.health = Health(

@@ -20,18 +20,20 @@ from google.protobuf.message import DecodeError, Message
 
 from hawkvision.errors import (
     BodyTimeout,
-    DeadlineExceeded,
     HawkVisionError,
     InvalidRequest,
     Overloaded,
     PayloadTooLarge,
 )
 from hawkvision.oip.structure import STRUCTURE_BYTES
+from hawkvision.serving.clients import Clients
 from hawkvision.serving.grpc.held import Held
-from hawkvision.serving.grpc.peers import Peer, parse_peer
-from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.peers import parse_peer, shown_names
 from hawkvision.serving.grpc.reception import Arrival, Reception
 from hawkvision.serving.grpc.status import Status, status_of
+from hawkvision.serving.in_time import in_time
+from hawkvision.serving.peers import Peer
+from hawkvision.serving.quota import Quota
 
 _log = logging.getLogger(__name__)
 Request = TypeVar("Request", bound=Message)
@@ -43,13 +45,24 @@ _MAKE_WAY = Overloaded(
 )
 
 
+def _nothing(_size: int) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who asks, when the answer is due (`time.monotonic`), and the metadata that are text."""
+    """Who asks, when the answer is due (`time.monotonic`), and the metadata that are text.
+
+    Over REST those are the headers; there is the raw query too, the time at which the request came
+    (None: now), and what takes bytes that are held beside the message's, and raises Overloaded.
+    """
 
     peer: Peer
     deadline: float
     metadata: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+    arrived: float | None = None
+    hold: Callable[[int], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +92,21 @@ class EntranceLimits:
 
 
 class Entrance:
-    """Receives messages, answers them by `Method`s, and words every error as a status."""
+    """Receives messages, answers them by `Method`s, and words every error as a status.
 
-    def __init__(self, reception: Reception, held_bytes: Quota, limits: EntranceLimits) -> None:
+    `held_bytes` are those of messages that are here and not answered.
+    """
+
+    def __init__(
+        self,
+        reception: Reception,
+        held_bytes: Quota,
+        limits: EntranceLimits,
+        clients: Clients | None = None,
+    ) -> None:
+        self._clients = clients or Clients()
         self._reception = reception
-        self._held_bytes = held_bytes
+        self.held_bytes = held_bytes
         self._limits = limits
         self._visits: dict[Arrival, _Visit] = {}
         self._refusing: set[asyncio.Task[None]] = set()
@@ -106,7 +129,7 @@ class Entrance:
         return grpc.stream_unary_rpc_method_handler(serve)
 
     async def _answer(self, method: Method[Any], context: Context) -> bytes:
-        peer = parse_peer(context.peer())
+        peer = self.peer(context)
         begun = time.monotonic()
         asked = context.time_remaining()
         most = begun + self._limits.deadline_s
@@ -122,33 +145,22 @@ class Entrance:
             del plain  # whoever answers decides what of it is kept
             if deadline < most:  # gRPC itself cancels at the client's deadline
                 return (await answer).SerializeToString()
-            return (await self.in_time(answer, most)).SerializeToString()
+            most_s = self._limits.deadline_s
+            return (await in_time(answer, most, most_s)).SerializeToString()
+
+    def peer(self, context: Context) -> Peer:
+        """Who calls. Raises Forbidden for who may not."""
+        peer, clients = parse_peer(context.peer()), self._clients
+        return clients.named(peer, shown_names(context)) if clients.certified else peer
 
     def hold(self, peer: Peer, raw: bytes) -> Held:
         """Hold a message's bytes, as long as it is at work. Raises Overloaded on entry."""
-        return Held(self._held_bytes, peer, len(raw), self._limits.message_bytes)
-
-    @property
-    def held(self) -> int:
-        """Bytes of all messages that are here and not answered."""
-        return self._held_bytes.held
+        return Held(self.held_bytes, peer, len(raw), self._limits.message_bytes)
 
     @property
     def deadline_s(self) -> float:
         """How long an answer may take, seconds."""
         return self._limits.deadline_s
-
-    async def in_time(self, answer: Awaitable[Message], most: float) -> Message:
-        """The answer by that time (`time.monotonic`). Raises DeadlineExceeded."""
-        try:
-            async with asyncio.timeout(most - time.monotonic()):
-                return await answer
-        except TimeoutError as error:
-            most_s = self._limits.deadline_s
-            raise DeadlineExceeded(
-                f"no answer within {most_s:g} s, the most that a call may take here",
-                hint="Send fewer images at once.",
-            ) from error
 
     async def receive(self, peer: Peer, context: Context) -> bytes:
         """The one message of a call, when it is its turn.

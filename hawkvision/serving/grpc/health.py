@@ -25,9 +25,8 @@ from hawkvision.serving.grpc.entrance import (
     parse,
     told,
 )
-from hawkvision.serving.grpc.peers import parse_peer
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.grpc.status import Status
+from hawkvision.serving.quota import Quota
 
 SERVICE = "grpc.health.v1.Health"
 
@@ -80,8 +79,8 @@ class Health:
 
     async def _watch(self, _messages: object, context: Context) -> None:
         """The status now and whenever it changes, until the client or the server goes."""
-        peer = parse_peer(context.peer())
         try:
+            peer = self._entrance.peer(context)
             raw = await self._entrance.receive(peer, context)
             service = parse(HealthCheckRequest, raw, check_small).service
             with self._watches.take(peer, 1):

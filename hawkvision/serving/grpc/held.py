@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from hawkvision.errors import PayloadTooLarge
-from hawkvision.serving.grpc.peers import Peer
-from hawkvision.serving.grpc.quota import Quota
 from hawkvision.serving.inflate import inflating
+from hawkvision.serving.peers import Peer
+from hawkvision.serving.quota import Quota
 
 _GZIP = b"\x1f\x8b"
 _ZLIB_WINDOW = 0x78

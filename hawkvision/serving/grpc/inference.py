@@ -17,11 +17,19 @@ from hawkvision import __version__
 from hawkvision.errors import InvalidRequest, NotSupported, UnknownTask
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.description import ModelDescription
+from hawkvision.oip.messages import InferReply, InferRequest
+from hawkvision.oip.protobuf import parse_request, write_reply
 from hawkvision.oip.structure import STRUCTURE_BYTES, check_structure
 from hawkvision.serving.control import ModelControl, VersionState
 from hawkvision.serving.grpc.entrance import Call, Method, check_small
 from hawkvision.serving.grpc.status import Status
 from hawkvision.serving.grpc.streams import StreamMethod
+
+Answers = Callable[[InferRequest, Call], Awaitable[InferReply]]
+"""Answers the images of one request, all or none. Raises HawkVisionError.
+
+Whoever calls it keeps nothing of the request, so that images are held once while they wait.
+"""
 
 SERVICE = "inference.GRPCInferenceService"
 EXTENSIONS = ("parameters", "statistics", "model_repository", "model_configuration")
@@ -65,10 +73,23 @@ class InferenceService(ABC):
         """The names of the models that serve."""
 
     @abstractmethod
+    def begin(self, name: str, version: str) -> Answers:
+        """What answers a request for a model that serves now; who holds it holds the model.
+
+        Raises UnknownTask.
+        """
+
     async def model_infer(
         self, request: messages.ModelInferRequest, call: Call
     ) -> messages.ModelInferResponse:
-        """Answer the images of one request, all or none. Raises HawkVisionError."""
+        """The images of one request, all or none answered. Raises HawkVisionError."""
+        answers = self.begin(request.model_name, request.model_version)
+        asked = parse_request(request)
+        del request
+        head = replace(asked, inputs=())
+        answer = answers(asked, call)
+        del asked  # images are held once, not twice, while they wait
+        return write_reply(await answer, head)
 
     @property
     def able(self) -> bool:
@@ -109,7 +130,7 @@ class InferenceService(ABC):
         """Those with many requests and a reply to each, by name."""
         return {
             "ModelStreamInfer": StreamMethod(
-                messages.ModelInferRequest, self._answer_one, _refuse_one, check_infer
+                messages.ModelInferRequest, self.answer_one, refuse_one, check_infer
             )
         }
 
@@ -205,15 +226,16 @@ class InferenceService(ABC):
         if not request.model_name:
             raise InvalidRequest("no model is named", hint="Set model_name.")
 
-    async def _answer_one(
+    async def answer_one(
         self, request: messages.ModelInferRequest, call: Call
     ) -> messages.ModelStreamInferResponse:
+        """The reply to one request of a stream. Raises as `model_infer`."""
         reply = await self.model_infer(request, call)
         reply.parameters[_FINAL].bool_param = True
         return messages.ModelStreamInferResponse(infer_response=reply)
 
 
-def _refuse_one(
+def refuse_one(
     request: messages.ModelInferRequest | None, status: Status
 ) -> messages.ModelStreamInferResponse:
     """What a stream says of a request that has no answer; it names the request where it can."""

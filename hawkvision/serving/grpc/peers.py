@@ -1,23 +1,14 @@
-"""Who calls: a connection, and the address that it comes from."""
+"""Who calls, as gRPC says it: by address, and by the names in a certificate."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
-from hawkvision.serving.peers import LOOPBACK, peer_of
+import grpc.aio
 
-
-class Peer(NamedTuple):
-    """`connection` is told apart from every other open one; `address` groups a host's connections.
-
-    Connections from this machine are each an address of their own: behind a local proxy all
-    clients come from here.
-    """
-
-    connection: str
-    address: str
+from hawkvision.serving.peers import Peer, peer_at
 
 
 @lru_cache(maxsize=4096)
@@ -30,5 +21,9 @@ def parse_peer(text: str) -> Peer:
     host = rest.rpartition(":")[0].strip("[]")
     if family not in ("ipv4", "ipv6"):
         return Peer(text, text)
-    peer = peer_of(host)
-    return Peer(text, text if peer == LOOPBACK else peer)
+    return peer_at(text, host)
+
+
+def shown_names(context: grpc.aio.ServicerContext[Any, Any]) -> list[str]:
+    """The names in the certificate that the client showed, none without one."""
+    return [name.decode("utf-8", "replace") for name in context.peer_identities() or ()]

@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hawkvision.serving.grpc.peers import Peer
+from hawkvision.serving.peers import Peer
 
 _REMEMBERED = 4096
 """Connections that are known to have delivered."""

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hawkvision.errors import LimitReached
-from hawkvision.serving.grpc.peers import Peer
+from hawkvision.serving.peers import Peer
 
 
 @dataclass(frozen=True, slots=True)

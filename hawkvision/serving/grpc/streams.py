@@ -19,9 +19,10 @@ from google.protobuf.message import Message
 
 from hawkvision.errors import DeadlineExceeded, LimitReached, ShuttingDown
 from hawkvision.serving.grpc.entrance import Call, Context, Entrance, metadata_of, parse, told
-from hawkvision.serving.grpc.peers import Peer, parse_peer
 from hawkvision.serving.grpc.status import Status, status_of
 from hawkvision.serving.grpc.stream_book import StreamBook, StreamLimits, StreamSeat
+from hawkvision.serving.in_time import in_time
+from hawkvision.serving.peers import Peer
 
 _ENDS_WITH_AN_ERROR = "triton_grpc_error"
 """Request metadata, Triton's: `true` makes the first error the status of the whole stream."""
@@ -88,7 +89,7 @@ class Streams:
     async def _serve(self, method: StreamMethod, context: Context) -> None:
         if self.draining:
             raise _stops()
-        peer = parse_peer(context.peer())
+        peer = self._entrance.peer(context)
         seat, gone = self._book.open(peer, time.monotonic())
         if gone is not None:
             self._open[gone].end(status_of(_MAKE_WAY))
@@ -207,7 +208,8 @@ class _Stream:
                 request = parse(self._method.request, plain, self._method.check)
                 del raw, plain
                 call = Call(self._peer, most, self._metadata)
-                return await entrance.in_time(self._method.answer(request, call), most)
+                answer = self._method.answer(request, call)
+                return await in_time(answer, most, entrance.deadline_s)
         except Exception as error:
             status = told(error)
             return status if self._strict else self._method.refuse(request, status)

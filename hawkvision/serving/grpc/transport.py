@@ -10,7 +10,6 @@ from dataclasses import dataclass
 _WINDOW_BYTES = 256 * 1024
 """What a call may send before its message is received; nearly every image fits into it."""
 
-_HANDSHAKE_MS = 10_000
 _IDLE_MS = 600_000
 _AGE_MS = 3_600_000
 _AGE_GRACE_MS = 60_000
@@ -20,7 +19,8 @@ _KEEPALIVE_TIMEOUT_MS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class TransportLimits:
-    """Bytes of one message, calls of one connection, connections, seconds between pings.
+    """Bytes of one message, calls of one connection, connections, seconds between pings and for a
+    handshake (of TLS, and of HTTP/2), which takes a place among the connections meanwhile.
 
     `shared`: other processes may listen on the same port (SO_REUSEPORT).
     """
@@ -29,6 +29,7 @@ class TransportLimits:
     max_calls_per_connection: int
     max_connections: int
     min_ping_interval_s: float
+    handshake_s: float = 10.0
     shared: bool = False
 
 
@@ -48,7 +49,7 @@ def server_options(limits: TransportLimits) -> tuple[tuple[str, int], ...]:
         ("grpc.max_allowed_incoming_connections", limits.max_connections),
         ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
         ("grpc.http2.bdp_probe", 0),
-        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+        ("grpc.server_handshake_timeout_ms", int(limits.handshake_s * 1000)),
         ("grpc.max_connection_idle_ms", _IDLE_MS),
         ("grpc.max_connection_age_ms", _AGE_MS),
         ("grpc.max_connection_age_grace_ms", _AGE_GRACE_MS),

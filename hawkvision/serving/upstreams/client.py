@@ -22,7 +22,8 @@ from hawkvision.serving.upstreams.balancer import (
     Lease,
     Unavailable,
 )
-from hawkvision.serving.upstreams.connection import Connection
+from hawkvision.serving.upstreams.connection import GONE, Connection
+from hawkvision.serving.upstreams.dialer import Dialer
 from hawkvision.serving.upstreams.endpoint import Model
 from hawkvision.serving.upstreams.groups import Groups
 
@@ -91,18 +92,25 @@ class UpstreamClient:
         groups: Groups,
         tell: Callable[[Event], None],
         settings: BalancerSettings | None = None,
+        dialer: Dialer | None = None,
     ) -> None:
         self.balancer = Balancer(groups, settings)
+        dialer = dialer or Dialer()
+        dialer.when_renewed(self._renew)
         self.calls: Counter[tuple[str, str]] = Counter()
         self.seconds: Counter[str] = Counter()
         self._tell = tell
         self._connections = {
-            one.address: Connection(one, self.balancer, self._changed)
+            one.address: Connection(one, self.balancer, self._changed, dialer)
             for one in self.balancer.endpoints
         }
         self._several = len(self._connections) > 1
         self._running: set[asyncio.Task[Any]] = set()
         self._started = False
+
+    def _renew(self) -> None:
+        for connection in self._connections.values():
+            connection.renew()
 
     async def ask(self, question: Question[Out]) -> Out | NoAnswer:
         """What one of them answers by the deadline."""
@@ -221,7 +229,7 @@ class UpstreamClient:
             # gRPC's own limit on a message's size has the same code as a full queue.
             self.balancer.spoke(lease, now)
             return NoAnswer(Why.REFUSED)
-        fault = Fault.UNREACHABLE if code is grpc.StatusCode.UNAVAILABLE else Fault.BROKEN
+        fault = Fault.UNREACHABLE if code in GONE else Fault.BROKEN
         self.balancer.failed(lease, fault, f"{code.name}: {details}", now)
         return NoAnswer(Why.UNREACHABLE, elsewhere=True)
 

@@ -20,12 +20,21 @@ from hawkvision.oip.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from hawkvision.oip.health_pb2_grpc import HealthStub
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from hawkvision.serving.upstreams.balancer import Balancer
+from hawkvision.serving.upstreams.dialer import Dialer, retire
 from hawkvision.serving.upstreams.endpoint import Endpoint
 
 _CHECK_EVERY_S = 0.5
 _CHECK_S = 1.0
 _WATCH_AGAIN_S = 1.0
-_GONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+GONE = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+    }
+)
+"""Not there, or not there for us."""
 
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -45,19 +54,40 @@ _OPTIONS = (
 class Connection:
     """A channel to one endpoint; `changed` is called when something new is known of it."""
 
-    def __init__(self, endpoint: Endpoint, balancer: Balancer, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        balancer: Balancer,
+        changed: Callable[[], None],
+        dialer: Dialer,
+    ) -> None:
         self.endpoint = endpoint
         self._balancer = balancer
         self._changed = changed
-        # Several channels to one address share no connection, so that one that hangs is its own.
-        self._channel = grpc.aio.insecure_channel(
-            endpoint.address, options=(*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
-        )
+        self._dialer = dialer
+        self._trouble = asyncio.Event()
+        self._work: list[asyncio.Task[None]] = []
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._open()
+
+    def _open(self) -> None:
+        self._channel = self._dialer.open(self.endpoint.address, _OPTIONS)
         stub = GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self.infer: Any = stub.ModelInfer
         self._health: Any = HealthStub(self._channel)  # type: ignore[no-untyped-call]
-        self._trouble = asyncio.Event()
-        self._work: list[asyncio.Task[None]] = []
+
+    def renew(self) -> None:
+        """Open a new channel; what runs over the old one ends there."""
+        begun, old = bool(self._work), self._channel
+        for task in self._work:
+            task.cancel()
+        self._work = []
+        self._open()
+        retiring = asyncio.create_task(retire(old))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+        if begun:
+            self.start()
 
     def start(self) -> None:
         """Ask how it is from now on; does nothing the second time."""
@@ -101,7 +131,7 @@ class Connection:
             self._heard(await self._health.Check(HealthCheckRequest(), timeout=_CHECK_S))
         except grpc.aio.AioRpcError as error:
             now = time.monotonic()
-            if error.code() in _GONE:
+            if error.code() in GONE:
                 details = (error.details() or "")[:200]
                 self._balancer.silent(address, f"health check: {error.code().name}: {details}", now)
             else:  # it does not say how it is, but it is there
@@ -118,7 +148,8 @@ class Connection:
 
     async def close(self) -> None:
         """Calls in flight are cancelled."""
-        for task in self._work:
+        ending = [*self._work, *self._retiring]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._work, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await self._channel.close()

@@ -94,6 +94,18 @@ class Store(Protocol):
         """True the first time that a request is claimed, for feedback that counts once."""
         ...
 
+    async def put_note(self, subject: str, agent_id: str, text: str) -> None:
+        """Keep what an agent has to say of a subject, in place of what it said before.
+
+        Kept for `bound.NOTED_S` after the subject's last note; those of `bound.MOST_NOTES` agents,
+        others are passed over. `text` has 1000 characters at most.
+        """
+        ...
+
+    async def notes(self, subject: str) -> dict[str, str]:
+        """What agents said of a subject, by agent."""
+        ...
+
     async def secret(self, proposed: bytes) -> bytes:
         """The fleet's key for request ids; `proposed` if there was none."""
         ...

@@ -20,6 +20,11 @@ FORGOTTEN_S = 3600
 """A key that was not counted for so long makes room for another. Longer than any bucket, so a
 bucket holds at most twice `MOST_KEYS` of either kind."""
 
+MOST_NOTES = 4096
+"""Agents whose notes on one subject are kept."""
+NOTED_S = 30 * 86400.0
+"""How long notes on a subject are kept after the last one, seconds."""
+
 
 def bounded(key: CountKey) -> bool:
     """Whether a key is one of those that clients make."""

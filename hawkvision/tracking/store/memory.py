@@ -19,6 +19,8 @@ from hawkvision.tracking.records import (
 from hawkvision.tracking.store.bound import (
     MOST_APPS,
     MOST_KEYS,
+    MOST_NOTES,
+    NOTED_S,
     Admitted,
     Room,
     no_room_for,
@@ -53,6 +55,7 @@ class MemoryStore:
         self._leads: dict[str, tuple[str, float]] = {}
         self._agents: dict[str, tuple[AgentInfo, float]] = {}
         self._claimed: dict[str, float] = {}
+        self._notes: dict[str, tuple[dict[str, str], float]] = {}
         self._secret: bytes | None = None
         self._listeners: set[asyncio.Queue[str]] = set()
 
@@ -163,6 +166,19 @@ class MemoryStore:
         if len(self._claimed) > _REMEMBERED:
             del self._claimed[next(iter(self._claimed))]
         return True
+
+    async def put_note(self, subject: str, agent_id: str, text: str) -> None:
+        """See `Store.put_note`."""
+        now = self._clock()
+        self._notes = {name: one for name, one in self._notes.items() if one[1] > now}
+        found, _ = self._notes.get(subject, ({}, 0.0))
+        if agent_id in found or len(found) < MOST_NOTES:
+            self._notes[subject] = ({**found, agent_id: text}, now + NOTED_S)
+
+    async def notes(self, subject: str) -> dict[str, str]:
+        """See `Store.notes`."""
+        found, until = self._notes.get(subject, ({}, 0.0))
+        return dict(found) if until > self._clock() else {}
 
     async def secret(self, proposed: bytes) -> bytes:
         """See `Store.secret`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hawkvision import extensions
 from hawkvision.errors import InvalidRequest
+from hawkvision.tracking.store.access import StoreAccess
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.bound import MOST_APPS
 from hawkvision.tracking.store.memory import MemoryStore
@@ -14,12 +15,19 @@ ALONE = ("memory", "off")
 """Names under which an agent shares nothing with others."""
 
 
-def open_store(url: str, *, most_apps: int = MOST_APPS) -> Store:
+def open_store(url: str, access: StoreAccess | None = None, *, most_apps: int = MOST_APPS) -> Store:
     """A store; nothing is connected yet. One that is registered bounds apps by itself.
 
     Raises InvalidRequest for an address that no store takes, StoreUnavailable where what it needs
-    is not installed. No message repeats more of the address than its scheme.
+    is not installed, HawkVisionError for files of `access` that are not right; only Redis takes
+    some. No message repeats more of the address than its scheme.
     """
+    redis = url.partition("://")[0].partition("+")[0] in ("redis", "rediss", "unix")
+    if access is not None and access.paths and not redis:
+        raise InvalidRequest(
+            "--store-ca, -cert, -key and -password-file are for a store in Redis",
+            hint="Leave them away, or name one: --store rediss://HOST:6379/0.",
+        )
     if url in ALONE:
         return MemoryStore(most_apps=most_apps)
     scheme, separator, _ = url.partition("://")
@@ -27,8 +35,8 @@ def open_store(url: str, *, most_apps: int = MOST_APPS) -> Store:
     if separator and scheme in registered:
         store: Store = extensions.load(extensions.STORES, scheme)(url)
         return store
-    if scheme.partition("+")[0] in ("redis", "rediss", "unix"):
-        return RedisStore.open(url, most_apps=most_apps)
+    if redis:
+        return RedisStore.open(url, most_apps=most_apps, access=access)
     known = ", ".join(sorted(registered)) or "none"
     raise InvalidRequest(
         f"{scheme if separator and scheme.isalnum() else 'nothing'}:// is no address of a store",

@@ -57,6 +57,8 @@ class StoreService:
             "heartbeat": self._heartbeat,
             "agents": self._agents,
             "claim": self._store.claim,
+            "put_note": self._store.put_note,
+            "notes": self._store.notes,
             "secret": self._secret,
         }
         return {_PREFIX + name: _guarded(call) for name, call in calls.items()}
@@ -211,6 +213,14 @@ class ServedStore:
     async def claim(self, task: str, request_id: str, ttl_s: float) -> bool:
         """See `Store.claim`."""
         return bool(await self._ask("claim", task, request_id, ttl_s))
+
+    async def put_note(self, subject: str, agent_id: str, text: str) -> None:
+        """See `Store.put_note`."""
+        await self._ask("put_note", subject, agent_id, text)
+
+    async def notes(self, subject: str) -> dict[str, str]:
+        """See `Store.notes`."""
+        return dict(await self._ask("notes", subject))
 
     async def secret(self, proposed: bytes) -> bytes:
         """See `Store.secret`."""

@@ -10,11 +10,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from hawkvision.calibration.intervals import clopper_pearson
 from hawkvision.cli.processes import Child, stop_all
@@ -23,6 +25,7 @@ from hawkvision.repository import Repository, shipped_repository
 from hawkvision.tracking.store.registry import open_store
 from hawkvision.tracking.versions import counted
 from loadtest.bench.fleet.images import write_images
+from loadtest.bench.fleet.redis_use import RedisUse
 from loadtest.bench.fleet.soak import Soak
 from loadtest.traffic import TrafficImage, TrafficSettings, load_traffic
 
@@ -78,6 +81,9 @@ def run_fleet_bench(bench: FleetBench, say: Callable[[str], None]) -> dict[str, 
             pids = {f"gateway {n}": one.process.pid for n, one in enumerate(gateways, 1)}
             pids |= {f"agents {n}": one.pid for n, one in enumerate(started, 1)}
             soak = Soak(pids)
+            use = _Use(bench, store, [one.process.pid for one in gateways])
+            _wait(started, bench.seconds)
+            used = use.read()
             found = [_result(process, bench.seconds) for process in started]
         finally:
             for process in started:
@@ -90,7 +96,45 @@ def run_fleet_bench(bench: FleetBench, say: Callable[[str], None]) -> dict[str, 
                 answered.setdefault(target, Counter()).update(one)
         expected = sum(one["answered"] for one in answered.values())
         in_store = asyncio.run(_settled(store, name, before + expected)) - before
-    return {**_summary(bench, answered, expected, in_store), "soak": soak.stop()}
+    return {**_summary(bench, answered, expected, in_store), **used, "soak": soak.stop()}
+
+
+class _Use:
+    """What the Redis and the gateways spend while agents are asked; from when it is made."""
+
+    def __init__(self, bench: FleetBench, store: str, gateways: Sequence[int]) -> None:
+        self._bench = bench
+        self._store = store
+        self._gateways = [psutil.Process(pid) for pid in gateways]
+        self._cpu_s = self._gateway_cpu_s()
+        self._redis = RedisUse.read(store)
+        self._began = time.monotonic()
+
+    def _gateway_cpu_s(self) -> float:
+        return sum(sum(one.cpu_times()[:2]) for one in self._gateways)
+
+    def read(self) -> dict[str, Any]:
+        """Until now: `redis` None where the store is another, gateways' CPU together, 1/s."""
+        seconds, drawn = time.monotonic() - self._began, self._bench.traffic
+        redis = RedisUse.read(self._store)
+        used = None
+        if redis is not None and self._redis is not None:
+            used = redis.since(self._redis).as_dict(seconds)
+        return {
+            "task": self._bench.task,
+            "targets": list(self._bench.targets),
+            "seed": self._bench.seed,
+            "images": None if drawn.data else {"images": drawn.images, "seed": drawn.seed},
+            "redis": used,
+            "gateway_cpu": (self._gateway_cpu_s() - self._cpu_s) / seconds,
+        }
+
+
+def _wait(started: Sequence[subprocess.Popen[str]], seconds: float) -> None:
+    """Until the time is over, or a process has ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and all(one.poll() is None for one in started):
+        time.sleep(0.05)
 
 
 def _start(

@@ -41,6 +41,8 @@ class Columns:
     right: list[int] = field(default_factory=list)
     by: list[str] = field(default_factory=list)
     degraded: list[int] = field(default_factory=list)
+    late_ms: list[float] = field(default_factory=list)
+    """How much later than due (before 0: sooner) the client itself sent it."""
 
 
 class _Connection(asyncio.Protocol):
@@ -195,6 +197,8 @@ class _Client:
         if connection is None:
             self._note(row, -1, b"", wanted, -1.0)
             return -1
+        if row is not None and due is not None:
+            self.columns.late_ms[row] = round((time.perf_counter() - sum(due)) * 1e3, 3)
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 status, body = await connection.ask(head, image)
@@ -215,6 +219,7 @@ class _Client:
         columns.right.append(0)
         columns.by.append("")
         columns.degraded.append(0)
+        columns.late_ms.append(0.0)
         return len(columns.target) - 1
 
     def _note(self, row: int | None, status: int, body: bytes, wanted: str, ms: float) -> None:

@@ -146,6 +146,49 @@ def test_server_and_model_are_ready_and_describe_themselves(stub: Any) -> None:
     assert [tensor.name for tensor in found.outputs] == ["probabilities"]
 
 
+def test_configuration_and_statistics_are_of_whoever_computes(stub: Any) -> None:
+    config = stub.ModelConfig(messages.ModelConfigRequest(name="tiny"), timeout=_S).config
+    assert (config.platform, [one.name for one in config.output]) == (
+        "onnxruntime_onnx",
+        ["probabilities"],
+    )
+    asked = messages.ModelStatisticsRequest(name="tiny")
+    (before,) = stub.ModelStatistics(asked, timeout=_S).model_stats
+    stub.ModelInfer(infer_request(noisy("red"), noisy("blue")), timeout=_S)
+    (after,) = stub.ModelStatistics(asked, timeout=_S).model_stats
+    assert after.inference_count == before.inference_count + 2
+    for method, kind in (
+        (stub.ModelConfig, messages.ModelConfigRequest),
+        (stub.ModelStatistics, messages.ModelStatisticsRequest),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            method(kind(name="nothing"), timeout=_S)
+        assert caught.value.code() is Code.NOT_FOUND
+
+
+def test_a_stream_has_a_reply_to_each_request(stub: Any) -> None:
+    asked = [infer_request(noisy("red")), infer_request(b"no image"), infer_request(noisy("blue"))]
+    replies = list(stub.ModelStreamInfer(iter(asked), timeout=_S))
+    assert [one.error_message.partition(":")[0] for one in replies] == ["", "unsupported_image", ""]
+    assert [one.infer_response.id for one in replies] == ["r1"] * 3
+    found = [LABELS[int(rows(one.infer_response)[0].argmax())] for one in (replies[0], replies[2])]
+    assert found == ["red", "blue"]
+    assert all(one.infer_response.parameters["triton_final_response"].bool_param for one in replies)
+
+
+def test_the_index_is_of_what_is_held_here_and_nobody_changes_it_elsewhere(
+    stub: Any, address: str
+) -> None:
+    stub.RepositoryIndex(messages.RepositoryIndexRequest(), timeout=_S)
+    for method, kind in (
+        (stub.RepositoryModelLoad, messages.RepositoryModelLoadRequest),
+        (stub.RepositoryModelUnload, messages.RepositoryModelUnloadRequest),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            method(kind(model_name="nothing"), timeout=_S)
+        assert caught.value.code() in (Code.NOT_FOUND, Code.UNIMPLEMENTED)
+
+
 def test_health_checks_are_answered(address: str) -> None:
     with grpc.insecure_channel(address) as channel:
         health = HealthStub(channel)  # type: ignore[no-untyped-call]

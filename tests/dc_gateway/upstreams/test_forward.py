@@ -36,6 +36,7 @@ class Other:
         self.go.set()
         self.asked = 0
         self.hops = 0
+        self.infer: Any = None
 
     async def ServerReady(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         return messages.ServerReadyResponse(ready=True)
@@ -44,6 +45,8 @@ class Other:
         self.asked += 1
         self.hops = request.parameters[HOPS].int64_param
         await self.go.wait()
+        if self.infer is not None:
+            return await self.infer(request, context)
         if self.code is not None:
             await context.abort(self.code, self.details, (("retry-after", "7"),))
         return messages.ModelInferResponse(model_name=request.model_name, id="other")
@@ -75,7 +78,7 @@ async def refused(stub: Any, timeout: float = _S) -> grpc.aio.AioRpcError:
 
 
 def forward_of(served: Any) -> Forward:
-    found: Forward = served._forward
+    found: Forward = served.forward
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,57 @@ async def test_health_knows_the_server_its_service_and_its_tasks(
         await served.Check(HealthCheckRequest(service=name), context)
         codes.append(context.code)
     assert codes == [None, None, None, Code.NOT_FOUND]
+
+
+async def test_a_stream_answers_one_request_after_the_other(
+    repository: Path, replica: RungReplica
+) -> None:
+    async def asked() -> AsyncIterator[messages.ModelInferRequest]:
+        for image in (coloured_jpeg("red"), b"x", coloured_jpeg("blue")):
+            yield infer_request(image)
+
+    context = Context()
+    served = ingress(repository, Handle(replica))
+    found = [one async for one in served.ModelStreamInfer(asked(), context)]
+    assert [one.error_message.partition(":")[0] for one in found] == ["", "unsupported_image", ""]
+    assert [one.infer_response.id for one in found] == ["r1"] * 3 and context.code is None
+    rows = [parse_reply(one.infer_response).outputs["probabilities"] for one in found[::2]]
+    assert [LABELS[int(row.argmax())] for row in rows] == ["red", "blue"]
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "code"),
+    [
+        ("ModelConfig", messages.ModelConfigRequest(name="tiny"), None),
+        ("ModelConfig", messages.ModelConfigRequest(name="nothing"), Code.NOT_FOUND),
+        ("ModelStatistics", messages.ModelStatisticsRequest(name="tiny"), None),
+        ("ModelStatistics", messages.ModelStatisticsRequest(name="nothing"), Code.NOT_FOUND),
+        ("RepositoryIndex", messages.RepositoryIndexRequest(), None),
+        (
+            "RepositoryModelLoad",
+            messages.RepositoryModelLoadRequest(model_name="tiny"),
+            Code.UNIMPLEMENTED,
+        ),
+        (
+            "RepositoryModelUnload",
+            messages.RepositoryModelUnloadRequest(model_name="tiny"),
+            Code.UNIMPLEMENTED,
+        ),
+    ],
+)
+async def test_the_extensions_are_answered_too(
+    repository: Path, replica: RungReplica, method: str, request_: Any, code: Code | None
+) -> None:
+    context = Context()
+    reply = await getattr(ingress(repository, Handle(replica)), method)(request_, context)
+    assert context.code == code
+    assert type(reply).__name__ == f"{method}Response"
+    assert bool(reply.ByteSize()) is (code is None)
+
+
+def test_every_method_of_the_protocol_is_there() -> None:
+    service = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    assert [one.name for one in service.methods if not hasattr(Ingress, one.name)] == []
 
 
 def test_settings_come_as_text_or_numbers() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.agent import Agent
-from edge_agent.http.bodies import BodyLimits
+from hawkvision.serving.http.bodies import BodyLimits
 from tests.edge_agent.agents import exchange, read_reply, request, started
 from tests.models import coloured_jpeg
 
@@ -147,7 +147,7 @@ async def test_a_body_that_trickles_is_cut_off_long_before_its_time_is_over(
 
 
 def test_the_time_for_more_of_a_body_grows_with_what_came() -> None:
-    limits = BodyLimits(2**25, 2**28, timeout_s=10.0, least_rate=1000.0, max_batch=8)
+    limits = BodyLimits(2**25, timeout_s=10.0, least_rate=1000.0, max_batch=8)
     assert limits.due_s(0) == 2.0
     assert limits.due_s(3000) == 5.0
     assert limits.due_s(10**9) == 10.0

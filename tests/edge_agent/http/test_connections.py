@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.agent import Agent
-from edge_agent.http.connections import Book, ConnectionLimits, Seat
+from hawkvision.serving.http.connections import Book, ConnectionLimits, Seat
 from hawkvision.serving.peers import LOOPBACK
 from tests.certificates import Authority
 from tests.edge_agent.agents import Reply, exchange, read_reply, request, started

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from edge_agent.agent import Agent
-from edge_agent.http import connection
 from edge_agent.http.fast_path import FastPath
+from hawkvision.serving.http import connection
 from tests.edge_agent.agents import Reply, exchange, read_reply, request, started
 from tests.models import coloured_jpeg
 
@@ -111,7 +111,7 @@ async def test_probes_are_answered_at_once(agent: Agent, short: list[str], path:
     slow = await exchange(agent, request("GET", f"{path}?x"))
     assert short == ["GET"]
     assert (fast.status, fast.body, set(fast.headers)) == (200, b"", set(slow.headers))
-    agent.entrance.draining = True
+    agent.entrance.draining = agent.service.draining = True
     statuses = {"/v2/health/live": 200, "/v2/health/ready": 503}
     assert (await exchange(agent, request("GET", path))).status == statuses[path]
 

@@ -260,7 +260,7 @@ async def test_the_query_stands_for_parameters_of_a_bare_image(agent: Agent) -> 
 
 
 async def test_while_draining_nothing_is_ready(agent: Agent) -> None:
-    agent.entrance.draining = True
+    agent.entrance.draining = agent.service.draining = True
     for path in ("/v2/health/ready", "/v2/models/tiny/ready"):
         assert (await exchange(agent, request("GET", path))).status == 503
     listed = await exchange(agent, request("POST", "/v2/repository/index", b'{"ready": true}'))

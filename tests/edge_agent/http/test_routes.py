@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from edge_agent.agent import Agent
 from edge_agent.http.auth import AppKeys
-from edge_agent.http.routes import Entrance, Handler, Route, Scope, application
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded
+from hawkvision.serving.http.routes import Entrance, Handler, Route, Scope, application
 from tests.edge_agent.agents import Reply, exchange, request, started
 from tests.models import coloured_jpeg
 
@@ -133,7 +133,7 @@ async def raised(error: Exception) -> tuple[Reply, AgentMetrics]:
 
 async def served(handler: Handler) -> tuple[Reply, AgentMetrics]:
     metrics = AgentMetrics()
-    entrance = Entrance(AppKeys(None), metrics)
+    entrance = Entrance(AppKeys(None), metrics.refused)
     app = application([Route("GET", "/x", handler)], entrance)
     async with TestClient(TestServer(app)) as client, client.get("/x") as reply:
         headers = {name.lower(): value for name, value in reply.headers.items()}
@@ -169,7 +169,7 @@ async def test_a_fault_of_ours_is_500_and_an_unforeseen_one_tells_nothing(
 
 
 async def test_while_draining_connections_close_after_their_answer(agent: Agent) -> None:
-    agent.entrance.draining = True
+    agent.entrance.draining = agent.service.draining = True
     reply = await exchange(agent, request("GET", "/v2/health/ready"))
     assert (reply.status, reply.headers["connection"]) == (503, "close")
     assert (await exchange(agent, request("GET", "/v2/health/live"))).status == 200

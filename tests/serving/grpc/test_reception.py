@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawkvision.errors import Overloaded
-from hawkvision.serving.grpc.peers import Peer, parse_peer
-from hawkvision.serving.grpc.quota import Quota
+from hawkvision.serving.grpc.peers import parse_peer
 from hawkvision.serving.grpc.reception import Arrival, Reception
+from hawkvision.serving.peers import Peer
+from hawkvision.serving.quota import Quota
 
 PATIENCE = 0.25
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hawkvision.errors import LimitReached
-from hawkvision.serving.grpc.peers import Peer
 from hawkvision.serving.grpc.stream_book import StreamBook, StreamLimits
+from hawkvision.serving.peers import Peer
 
 LIMITS = StreamLimits(streams=4, share=0.5, patience_s=5.0, idle_s=60.0)
 ANN, BOB, CID = Peer("a1", "a"), Peer("b1", "b"), Peer("c1", "c")

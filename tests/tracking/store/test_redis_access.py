@@ -62,6 +62,8 @@ async def works(store: RedisStore) -> None:
     assert [app.app for app in await store.apps()] == ["gate"]
     assert await store.delete_app("gate")
     assert await store.claim("signs", "r", 60)
+    await store.put_note("update", "a", "passed")
+    assert await store.notes("update") == {"a": "passed"}
     assert await store.secret(b"s") == b"s"
 
 

@@ -21,6 +21,7 @@ from hawkvision.tracking.records import (
     other,
 )
 from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.bound import MOST_NOTES
 from hawkvision.tracking.trust import vouched
 from tests.tracking.store.conftest import Open
 
@@ -351,3 +352,23 @@ async def test_closing_again_does_no_harm(store: Store) -> None:
     await store.add(batch("a"))
     await store.close()
     await store.close()
+
+
+async def test_notes_are_kept_by_subject_and_agent(store: Store) -> None:
+    assert await store.notes("halt/signs@2") == {}
+    await store.put_note("halt/signs@2", "b", "worse")
+    await store.put_note("halt/signs@2", "a", 'ä "{}" \n')
+    await store.put_note("halt/signs@2", "b", "slower")
+    await store.put_note("halt/signs@3", "a", "worse")
+    assert await store.notes("halt/signs@2") == {"a": 'ä "{}" \n', "b": "slower"}
+    assert await store.notes("halt/signs@3") == {"a": "worse"}
+
+
+async def test_notes_of_more_agents_than_there_is_room_for_are_passed_over(store: Store) -> None:
+    for number in range(MOST_NOTES + 1):
+        await store.put_note("full", f"agent-{number}", "here")
+    found = await store.notes("full")
+    assert len(found) == MOST_NOTES
+    assert f"agent-{MOST_NOTES}" not in found
+    await store.put_note("full", "agent-0", "there")
+    assert (await store.notes("full"))["agent-0"] == "there"

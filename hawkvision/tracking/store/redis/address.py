@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from hawkvision.errors import InvalidRequest
+from hawkvision.tracking.store.access import StoreAccess
 
 Kind = Literal["server", "sentinel", "cluster"]
 
@@ -117,6 +118,33 @@ class RedisAddress:
             sentinel_password=options.get("sentinel_password"),
             tls=_tls(options) if secure else None,
         )
+
+    def with_access(self, access: StoreAccess) -> RedisAddress:
+        """With what stands in files. Raises InvalidRequest for what the URL says too."""
+        tls, password = self.tls, access.password()
+        if access.ca or access.cert or access.key:
+            if tls is None:
+                raise _refused(
+                    "--store-ca, -cert and -key are for TLS", "rediss:// in place of redis://."
+                )
+            files = (access.ca, access.cert, access.key)
+            said = (tls.ca_certs, tls.certificate, tls.key)
+            if any(a is not None and b is not None for a, b in zip(files, said, strict=True)):
+                raise _refused(
+                    "a file stands in the URL and in an option", "Leave one of them away."
+                )
+            ca_certs, certificate, key = (
+                b if a is None else str(a) for a, b in zip(files, said, strict=True)
+            )
+            if key is not None and certificate is None:
+                raise _refused("--store-key without --store-cert", "Give both.")
+            tls = replace(tls, ca_certs=ca_certs, certificate=certificate, key=key)
+        if password is not None and self.password is not None:
+            raise _refused(
+                "a password stands in the URL and in --store-password-file",
+                "Leave one of them away.",
+            )
+        return replace(self, tls=tls, password=self.password if password is None else password)
 
     def options(self) -> dict[str, Any]:
         """For a client of redis-py at a server that holds data; without host and port."""

@@ -17,8 +17,25 @@ local stamp = time[1] .. '.' .. string.format('%06d', time[2])
 NOW = f"{_CLOCK} return stamp"
 """KEYS: any of the task. Answers the server's time, seconds as text."""
 
+_MAY_ADD = """
+if redis.acl_check_cmd then
+  for _, one in ipairs({
+    {'SET', KEYS[1], 1}, {'ZSCORE', KEYS[2], ''}, {'ZCARD', KEYS[2]},
+    {'ZREMRANGEBYSCORE', KEYS[2], 0, 0}, {'ZADD', KEYS[2], 0, ''}, {'HGET', KEYS[4], ''},
+    {'HSET', KEYS[4], '', ''}, {'DEL', KEYS[5]}, {'HINCRBYFLOAT', KEYS[5], '', 0},
+    {'EXPIRE', KEYS[2], 1}
+  }) do
+    if not redis.acl_check_cmd(unpack(one)) then
+      return redis.error_reply("NOPERM the user may not run '" .. string.lower(one[1]) .. "'")
+    end
+  end
+end
+"""
+"""Before anything is written: the mark of a batch without its counts would lose them."""
+
 ADD = f"""
 {_CLOCK}
+{_MAY_ADD}
 if math.abs(now - ARGV[1]) > tonumber(ARGV[2]) then return {{0, stamp}} end
 if not redis.call('SET', KEYS[1], 1, 'NX', 'EX', ARGV[3]) then return {{1, stamp}} end
 
@@ -142,6 +159,16 @@ return 1
 
 All are read to be counted: HLEN is not among the rights that operators were told to give.
 """
+
+PUT_NOTE = """
+local noted = redis.call('HGETALL', KEYS[1])
+if redis.call('HGET', KEYS[1], ARGV[1]) or #noted / 2 < tonumber(ARGV[3]) then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
+end
+return 1
+"""
+"""KEYS: a subject's notes. ARGV: an agent, what it says, how many agents may, for how long."""
 
 PUT = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0 end

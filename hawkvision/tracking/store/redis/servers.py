@@ -32,6 +32,7 @@ from redis.exceptions import (
 from hawkvision.errors import StoreUnavailable
 from hawkvision.tracking.store.redis.address import Node, RedisAddress
 from hawkvision.tracking.store.redis.calls import Calls
+from hawkvision.tracking.store.redis.rights import HINT, refusal
 from hawkvision.tracking.store.redis.routes import Cluster, OneServer, Route, WatchedServer
 
 Command = Sequence[Any]
@@ -85,6 +86,14 @@ class Servers:
         if address.kind == "cluster":
             return Cluster(address, self._ask_node)
         return OneServer(address.nodes[0] if address.nodes else Node(address.path or "", 0))
+
+    def renew(self, address: RedisAddress) -> None:
+        """Connect anew, as other files say; the same servers. Calls under way end as they began."""
+        self._address = address
+        clients = list(self._clients.values())
+        self._clients.clear()
+        for client in clients:
+            self._drop(client)
 
     async def ask(self, key: str, *commands: Command) -> list[Any]:
         """The answers of the server that holds `key` to commands sent together.
@@ -223,6 +232,8 @@ class Servers:
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         said = self._address.without_secrets(str(error))[:200]
+        if refused := refusal(error, said):
+            return StoreUnavailable(refused, hint=HINT)
         return StoreUnavailable(
             f"the store does not answer: {type(error).__name__}: {said}",
             hint="Counts are kept here and delivered when it is back.",

@@ -13,13 +13,12 @@ import contextlib
 import math
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import orjson
 
-from hawkvision.errors import InvalidRequest, StaleFence, StoreUnavailable
+from hawkvision.errors import StaleFence, StoreUnavailable
 from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
@@ -33,11 +32,20 @@ from hawkvision.tracking.records import (
     threshold_state,
     to_json,
 )
-from hawkvision.tracking.store.bound import FORGOTTEN_S, MOST_APPS, MOST_KEYS, bounded, no_room_for
+from hawkvision.tracking.store.access import StoreAccess
+from hawkvision.tracking.store.bound import (
+    FORGOTTEN_S,
+    MOST_APPS,
+    MOST_KEYS,
+    MOST_NOTES,
+    NOTED_S,
+    bounded,
+    no_room_for,
+)
 from hawkvision.tracking.store.buckets import RESOLUTIONS, finest, places
 from hawkvision.tracking.store.fresh import PAGES
 from hawkvision.tracking.store.redis import scripts
-from hawkvision.tracking.store.redis.address import RedisAddress
+from hawkvision.tracking.store.redis.files import StoreFiles
 from hawkvision.tracking.trust import is_vouched
 
 if TYPE_CHECKING:
@@ -62,7 +70,9 @@ class RedisStore:
         prefix: str = "hawkvision",
         most_keys: int = MOST_KEYS,
         most_apps: int = MOST_APPS,
+        files: StoreFiles | None = None,
     ) -> None:
+        self.files = files
         self._most_apps = most_apps
         self._servers = servers
         self._prefix = prefix
@@ -78,16 +88,14 @@ class RedisStore:
         timeout_s: float = 0.5,
         most_keys: int = MOST_KEYS,
         most_apps: int = MOST_APPS,
+        access: StoreAccess | None = None,
     ) -> RedisStore:
-        """A store at a URL; nothing is connected yet.
+        """A store at a URL; nothing is connected yet. Its `files` say when they should be renewed.
 
-        Raises InvalidRequest for an address that cannot be, StoreUnavailable where redis-py is
-        not installed.
+        Raises InvalidRequest for an address that cannot be, HawkVisionError for files that are not
+        right, StoreUnavailable where redis-py is not installed.
         """
-        address = RedisAddress.parse(url)
-        for name in () if address.tls is None else address.tls.files():
-            if not Path(name).is_file():
-                raise InvalidRequest(f"the store's address: there is no file {name}")
+        files = StoreFiles(url, access or StoreAccess())
         try:
             from hawkvision.tracking.store.redis.servers import Servers
         except ImportError as error:
@@ -95,8 +103,9 @@ class RedisStore:
                 "a Redis store needs redis-py, which is not installed",
                 hint="pip install 'hawkvision[redis]'.",
             ) from error
-        servers = Servers(address, timeout_s)
-        return cls(servers, prefix=prefix, most_keys=most_keys, most_apps=most_apps)
+        servers = Servers(files.address, timeout_s)
+        files.renew = servers.renew
+        return cls(servers, prefix=prefix, most_keys=most_keys, most_apps=most_apps, files=files)
 
     def _key(self, *parts: object) -> str:
         return ":".join([self._prefix, *(str(part) for part in parts)])
@@ -276,6 +285,17 @@ class RedisStore:
         key = self._of(task, "claim", request_id)
         [taken] = await self._servers.ask(key, ("SET", key, 1, "NX", "PX", int(ttl_s * 1e3)))
         return bool(taken)
+
+    async def put_note(self, subject: str, agent_id: str, text: str) -> None:
+        """See `Store.put_note`."""
+        key = self._of(subject, "notes")
+        await self._run(scripts.PUT_NOTE, [key], agent_id, text, MOST_NOTES, int(NOTED_S))
+
+    async def notes(self, subject: str) -> dict[str, str]:
+        """See `Store.notes`."""
+        key = self._of(subject, "notes")
+        [found] = await self._servers.ask(key, ("HGETALL", key))
+        return {agent.decode(): text.decode() for agent, text in found.items()}
 
     async def secret(self, proposed: bytes) -> bytes:
         """See `Store.secret`."""

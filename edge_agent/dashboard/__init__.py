@@ -1,0 +1,1 @@
+"""The page at `/`: what it shows, and the last day of it."""

@@ -1,0 +1,250 @@
+"""The table of routes, and what every request passes: keys, counting, errors put into words."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, cast
+
+from aiohttp import web
+
+from hawkvision.errors import HawkVisionError
+from hawkvision.serving.http.connection import Connection
+from hawkvision.serving.http.replies import fault, plain_error, refusal, shutting_down
+
+_log = logging.getLogger(__name__)
+
+
+class Caller(Protocol):
+    """Whoever sent a request, by the key that it carries."""
+
+    def check(self, app: str) -> None:
+        """Raise Unauthorized unless the caller may act for this app."""
+        ...
+
+
+class Keys(Protocol):
+    """Who may call routes of scope APP."""
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Who sends such an Authorization header. Raises Unauthorized for nobody that is known."""
+        ...
+
+
+class Anybody:
+    """Keys of a service that has none: everybody may do everything."""
+
+    def caller(self, authorization: str | None) -> Caller:
+        """See `Keys`."""
+        return self
+
+    def check(self, app: str) -> None:
+        """See `Caller`."""
+        return
+
+
+_CALLER: ContextVar[Caller] = ContextVar("caller")
+"""Of the request that the current task answers; aiohttp has a task for each."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Scope(Enum):
+    """Who may call a route.
+
+    `PUBLIC`: everybody who reaches the port. `APP`: with keys on, whoever sends an app's key; on
+    a path that names an app, that app's.
+    """
+
+    PUBLIC = "public"
+    APP = "app"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One entry of the table. A handler raises HawkVisionError for what it refuses."""
+
+    method: str
+    path: str
+    handler: Handler
+    scope: Scope = Scope.PUBLIC
+
+
+class Cancellable(Protocol):
+    """What is in flight: a task, say."""
+
+    def cancel(self) -> object:
+        """Give it up soon."""
+        ...
+
+
+class Entrance:
+    """What every request passes on its way to a handler.
+
+    `draining` closes connections after their answers; `idle` is set while nothing is in flight;
+    after `stop` whatever is in flight, and whatever comes, is told that the service shuts down.
+    `refused` is told the code of every error.
+    """
+
+    def __init__(self, keys: Keys, refused: Callable[[str], None]) -> None:
+        self._keys = keys
+        self._count = refused
+        self._in_flight: set[Cancellable] = set()
+        self._stopped = False
+        self.draining = False
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    def admit(self, route: Route) -> Handler:
+        """The route's handler behind its scope; whatever it raises becomes an answer."""
+        handler = route.handler if route.scope is Scope.PUBLIC else self._with_key(route.handler)
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            task = self._begin(request)
+            try:
+                reply = await handler(request)
+            except asyncio.CancelledError:
+                if not self._stopped:
+                    raise
+                task.uncancel()
+                reply = self._refused(shutting_down(), request)
+            except (ConnectionError, web.HTTPException):
+                raise
+            except HawkVisionError as error:
+                reply = self._refused(error, request)
+            except Exception as error:
+                reply = self.refused(error, route.method, route.path)
+            finally:
+                self.leave(task)
+            if self.draining:
+                reply.force_close()
+            return reply
+
+        return answer
+
+    def _with_key(self, handler: Handler) -> Handler:
+        async def check(request: web.Request) -> web.StreamResponse:
+            caller = self._keys.caller(request.headers.get("Authorization"))
+            app = request.match_info.get("app")
+            if app is not None:
+                caller.check(app)
+            _CALLER.set(caller)
+            return await handler(request)
+
+        return check
+
+    def _refused(self, error: HawkVisionError, request: web.Request) -> web.Response:
+        reply = self.refused(error, request.method, request.path)
+        if not request.content.is_eof():
+            reply.force_close()  # nobody waits for the rest of the body
+        return reply
+
+    def refused(self, error: BaseException, method: str, path: str) -> web.Response:
+        """The answer that an error is, counted; what is not ours is logged."""
+        if isinstance(error, HawkVisionError):
+            self._count(error.code)
+            return refusal(error, path)
+        _log.error("unexpected error in %s %s", method, path, exc_info=error)
+        self._count("internal")
+        return fault(path)
+
+    def stop(self) -> None:
+        """Refuse what is in flight, which is `idle` a moment later, and all that comes."""
+        self.draining = self._stopped = True
+        for one in list(self._in_flight):
+            one.cancel()
+
+    def _begin(self, request: web.Request) -> asyncio.Task[Any]:
+        if isinstance(request.protocol, Connection):
+            request.protocol.answering(request)
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self.enter(task)
+        if self._stopped:
+            task.cancel()
+        return task
+
+    def enter(self, one: Cancellable) -> None:
+        """Something is in flight, until it leaves."""
+        self._in_flight.add(one)
+        if len(self._in_flight) == 1:
+            self.idle.clear()
+
+    def leave(self, one: Cancellable) -> None:
+        """See `enter`."""
+        self._in_flight.discard(one)
+        if not self._in_flight:
+            self.idle.set()
+
+
+def current_caller() -> Caller:
+    """Who sent the request that is being answered, on a route of scope APP."""
+    return _CALLER.get()
+
+
+def application(routes: Iterable[Route], entrance: Entrance, hint: str = "") -> web.Application:
+    """The aiohttp application; every GET also answers HEAD. `hint` is for who has no such path.
+
+    Fallback routes, not middlewares, keep the hot path short.
+    """
+    app = web.Application()
+    methods: dict[str, list[str]] = {}
+    for route in routes:
+        handler = entrance.admit(route)
+        names = ("GET", "HEAD") if route.method == "GET" else (route.method,)
+        for name in names:
+            app.router.add_route(name, route.path, handler, expect_handler=_expected)
+        methods.setdefault(route.path, []).extend(names)
+    for path, allowed in methods.items():
+        refuse = _wrong_method(", ".join(allowed))
+        app.router.add_route("*", path, refuse, expect_handler=_expected)
+    anywhere = _Anywhere("/")
+    anywhere.add_route("*", _no_route(hint), expect_handler=_expected)
+    app.router.register_resource(anywhere)
+    return app
+
+
+class _Anywhere(web.PlainResource):
+    """Takes what no other route does, also what is no path at all (`OPTIONS *`, CONNECT)."""
+
+    async def resolve(
+        self, request: web.Request
+    ) -> tuple[web.UrlMappingMatchInfo | None, set[str]]:
+        """Always its one route; see aiohttp."""
+        return web.UrlMappingMatchInfo({}, next(iter(self))), set()
+
+
+async def _expected(request: web.Request) -> None:
+    """Let a client go on that waits for leave to; other expectations are passed over.
+
+    aiohttp's own handler fails where the header is not UTF-8.
+    """
+    if request.headers["Expect"].lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+
+
+def _wrong_method(allowed: str) -> Handler:
+    async def refuse(request: web.Request) -> web.Response:
+        reply = plain_error(
+            405,
+            "method_not_allowed",
+            f"{request.method} is not allowed here",
+            f"Use {allowed}.",
+            path=request.path,
+        )
+        reply.headers["Allow"] = allowed
+        return reply
+
+    return refuse
+
+
+def _no_route(hint: str) -> Handler:
+    async def refuse(request: web.Request) -> web.Response:
+        said = f"no such path: {request.path[:120]!r}"
+        return plain_error(404, "not_found", said, hint, path=request.path)
+
+    return refuse

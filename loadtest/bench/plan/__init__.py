@@ -1,0 +1,1 @@
+"""`hawkvision bench plan`: what `hawkvision plan` says against what real processes do."""

@@ -1,0 +1,197 @@
+"""The simulated Redis holds what the product's store holds, and costs what a real one says."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hawkvision.errors import StoreUnavailable
+from hawkvision.tracking import counts
+from hawkvision.tracking.records import AgentInfo, Batch, CountKey, ThresholdState
+from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.memory import MemoryStore
+from hawkvision.tracking.store.redis import RedisStore
+from loadtest.bench.fleet.redis_use import RedisUse
+from loadtest.bench.fleet_sim.ledger import Cost, Ledger
+from loadtest.bench.fleet_sim.store import Server, SimulatedRedis
+from loadtest.bench.fleet_sim.timeline import Timeline
+from tests.loadtest.fleet_sim.conftest import SERVER
+from tests.redis_server import RedisServer
+
+_TASK = "roadsigns@2"
+_IDLE = Server(0.0, 0.0, 0.0, 0.0)
+
+
+def _batches(count: int) -> list[Batch]:
+    """As agents make them: answers of both rungs, and audits, at a few targets."""
+    rng = random.Random(5)
+    out = []
+    for number in range(count):
+        found: dict[CountKey, dict[str, float]] = {}
+
+        def add(key: CountKey, name: str, amount: float, found: dict = found) -> None:  # type: ignore[type-arg]
+            sums = found.setdefault(key, {})
+            sums[name] = sums.get(name, 0.0) + amount
+
+        for _ in range(rng.randint(1, 5)):
+            key = CountKey(_TASK, "", rng.choice(["0.8", "0.9", "0.95"]))
+            sure = rng.random()
+            counts.answered(
+                add,
+                key,
+                served_by=rng.choice(["edge", "dc"]),
+                degraded=None,
+                loss_level=0.0,
+                edge_confidence=sure,
+                answer_confidence=rng.random(),
+            )
+            if rng.random() < 0.5:
+                counts.compared(
+                    add, _TASK, edge_confidence=sure, edge_error=0.5, dc_error=0.1, weight=1 / 0.03
+                )
+                counts.audited(add, key, edge_error=0.25, weight=1 / 0.03)
+        out.append(Batch(f"{number:024d}", 0.0, found))
+    return out
+
+
+async def _use(store: Store) -> dict[CountKey, dict[str, float]]:
+    """What an agent that leads, and one that does not, ask of a store."""
+    states = [ThresholdState(one, 0.6578, "holding", 1, 1.7e9) for one in ("0.8", "0.9")]
+    info = AgentInfo("0" * 12, "http://127.0.0.1:40000", ("roadsigns",), 1.7e9 + 0.1, 1.7e9 + 0.2)
+    await store.apps()
+    await store.secret(b"1" * 32)
+    fence = await store.take_lead(_TASK, "a" * 12, 3.0)
+    assert fence == 1
+    assert await store.take_lead(_TASK, "a" * 12, 3.0) == 1
+    assert await store.take_lead(_TASK, "b" * 12, 3.0) is None
+    cursor = (await store.since(_TASK, None)).cursor
+    batches = _batches(60)
+    for batch in batches[:30]:
+        await store.add(batch, 0.0)
+    cursor = (await store.since(_TASK, cursor)).cursor
+    cursor = (await store.since(_TASK, cursor)).cursor
+    for batch in batches[30:]:
+        await store.add(batch, 0.0)
+    fresh = await store.since(_TASK, cursor)
+    await store.put_thresholds(_TASK, states, fence)
+    await store.thresholds(_TASK)
+    await store.heartbeat(info, 5.0)
+    return {key: dict(sums) for key, sums in fresh.counts.items()}
+
+
+def _ledger_of(store: SimulatedRedis) -> Ledger:
+    """With what `_use` does that costs a simulation nothing by itself."""
+    ledger = store.ledger.copy()
+    info = AgentInfo("0" * 12, "http://127.0.0.1:40000", ("roadsigns",), 1.7e9 + 0.1, 1.7e9 + 0.2)
+    for cost in (
+        store.costs.apps,
+        store.costs.secret,
+        store.costs.now,
+        store.costs.heartbeat(info),
+    ):
+        ledger.note(cost)
+    return ledger
+
+
+def _look(redis: RedisServer) -> RedisUse:
+    found = RedisUse.read(redis.url)
+    assert found is not None
+    return found
+
+
+def _begin(redis: RedisServer) -> tuple[RedisUse, RedisUse]:
+    """What was done until now, and what a look costs: its answer counts after it."""
+    first = _look(redis)
+    before = _look(redis)
+    return before, before.since(first)
+
+
+def _without_looking(redis: RedisServer, before: RedisUse, look: RedisUse) -> RedisUse:
+    """What was done since, less the bytes of one look."""
+    used = _look(redis).since(before)
+    return replace(
+        used,
+        bytes_in=used.bytes_in - look.bytes_in,
+        bytes_out=used.bytes_out - look.bytes_out,
+    )
+
+
+async def test_its_commands_are_a_real_server_s_one_by_one(redis: RedisServer) -> None:
+    real = RedisStore.open(redis.url, timeout_s=5.0)
+    simulated = SimulatedRedis(Timeline(), _TASK, _IDLE, listeners=0)
+    try:
+        await real.apps()  # the connection's own commands come before
+        begun = _begin(redis)
+        seen = await _use(real)
+        used = _without_looking(redis, *begun)
+    finally:
+        await real.close()
+    counted = await _use(simulated)
+    ledger = _ledger_of(simulated)
+    assert dict(ledger.commands) == used.commands
+    assert ledger.bytes_in == pytest.approx(used.bytes_in, rel=0.02)
+    assert ledger.bytes_out == pytest.approx(used.bytes_out, rel=0.05)
+    assert {key: pytest.approx(sums) for key, sums in counted.items()} == seen
+
+
+async def test_a_window_costs_what_a_real_server_says(redis: RedisServer) -> None:
+    real = RedisStore.open(redis.url, timeout_s=5.0)
+    timeline = Timeline()
+    simulated = SimulatedRedis(timeline, _TASK, _IDLE, listeners=0)
+    try:
+        for number, batch in enumerate(_batches(60)):
+            await real.add(batch, number * 4.0)
+            simulated.deliver(batch, number * 4.0)
+        begun = _begin(redis)
+        await real.counts(_TASK, window_s=300.0)
+        used = _without_looking(redis, *begun)
+    finally:
+        await real.close()
+    cost = simulated.window(300.0)
+    assert dict(cost.commands) == used.commands
+    assert cost.bytes_in == pytest.approx(used.bytes_in, rel=0.03)
+    assert cost.bytes_out == pytest.approx(used.bytes_out, rel=0.05)
+
+
+async def test_it_holds_what_the_memory_store_holds() -> None:
+    simulated = SimulatedRedis(Timeline(), _TASK, SERVER, listeners=3)
+    memory = MemoryStore(clock=lambda: 1e6)
+    for batch in _batches(40):
+        simulated.deliver(batch, 0.0)
+        await memory.add(batch, 0.0)
+    found = await simulated.counts(_TASK, window_s=300.0)
+    wanted = await memory.counts(_TASK, window_s=300.0)
+    assert {key: pytest.approx(sums) for key, sums in wanted.items()} == found
+    assert {key: pytest.approx(sums) for key, sums in wanted.items()} == simulated.everything
+
+
+def test_nothing_is_counted_and_nothing_costs_while_it_is_out() -> None:
+    timeline = Timeline()
+    simulated = SimulatedRedis(timeline, _TASK, SERVER, listeners=3, outage=(10.0, 20.0))
+    [batch] = _batches(1)
+    timeline.now = 10.0
+    with pytest.raises(StoreUnavailable):
+        simulated.deliver(batch, 0.0)
+    assert simulated.ledger.sent == 0
+    assert simulated.answers == 0
+    timeline.now = 20.0
+    simulated.deliver(batch, 10.0)
+    assert simulated.answers > 0
+
+
+def test_calls_wait_for_one_another() -> None:
+    simulated = SimulatedRedis(Timeline(), _TASK, Server(0.1, 0.0, 0.0, 0.0, 0.25), listeners=0)
+    done = simulated.serve_many(np.array([0.0, 0.0, 0.05, 1.0]), Cost({"get": 1}, 1, 10, 10))
+    assert done.tolist() == pytest.approx([0.1, 0.2, 0.3, 1.1])
+    assert simulated.busy_s == pytest.approx(0.4)
+
+
+def test_who_waits_too_long_has_no_answer_but_the_work_is_done() -> None:
+    simulated = SimulatedRedis(Timeline(), _TASK, Server(0.1, 0.0, 0.0, 0.0, 0.25), listeners=0)
+    done = simulated.serve_many(np.zeros(5), Cost({"get": 1}, 1, 10, 10))
+    assert np.isnan(done).tolist() == [False, False, False, True, True]
+    assert simulated.ledger.commands["get"] == 5
+    assert simulated.timeouts == 2
