@@ -6,6 +6,7 @@ Only one of them runs at a time; each starts anew in every round.
 from __future__ import annotations
 
 import http.client
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -157,14 +158,16 @@ def _starter(bench: PeersBench, there: Environment, peer: Peer) -> Start:
     def start(folder: Path) -> Iterator[Running]:
         [port] = free_ports(1)
         line = [str(there.python), "-m", peer.module, bench.task, str(port), *peer.options]
-        more = {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
-        server = ServerProcess(line, folder / "log", more)
-        running = Running(server.family, port, peer.path, bench.folder / "image.jpg")
-        try:
-            _wait(running, lambda: server.running, server.last_words)
-            yield running
-        finally:
-            server.stop()
+        # Names of sockets may be a hundred characters long, so their folder's is short.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as own:
+            more = {"PYTHONPATH": str(ROOT), "TMPDIR": own}
+            server = ServerProcess(line, folder / "log", more)
+            running = Running(server.family, port, peer.path, bench.folder / "image.jpg")
+            try:
+                _wait(running, lambda: server.running, server.last_words)
+                yield running
+            finally:
+                server.stop()
 
     return start
 
