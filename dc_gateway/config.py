@@ -9,6 +9,7 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.repository import shipped_repository
+from hawkvision.serving import exposure
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class GatewayConfig:
 
     `tasks` empty means every task of the repository. On `http_port` (None: nowhere) the same host
     answers the protocol over REST, and `GET /metrics`. On `metrics_port` (None: nowhere) the same
-    host answers `GET /metrics`. Spans of calls that are traced, and of the share `trace_share` of
+    host answers `GET /metrics`, on `health_port` probes in the
+    clear. Spans of calls that are traced, and of the share `trace_share` of
     all others, go to the collector at `otlp_endpoint` (None: nowhere).
     `max_queue` counts images that wait for a
     thread, `max_images` those of one request. With `processes`, as many worker processes compute
@@ -55,13 +57,15 @@ class GatewayConfig:
     file has changed is looked at every `watch_certificates`, 0: only when told to.
 
     While `drain_notice_s` lasts, the gateway still answers but says that it is not ready; then
-    calls in flight have `drain_grace_s` to finish.
+    calls in flight have `drain_grace_s` to finish. With `insecure` others may reach `host`
+    also without TLS and certificates of clients.
     """
 
     host: str = "127.0.0.1"
     port: int = 8001
     http_port: int | None = None
     metrics_port: int | None = None
+    health_port: int | None = None
     otlp_endpoint: str | None = None
     trace_share: float = 0.01
     tasks: tuple[str, ...] = ()
@@ -108,6 +112,17 @@ class GatewayConfig:
     limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0
+    insecure: bool = False
+
+    def check_exposure(self) -> None:
+        """Raise HawkVisionError where others would reach ports that ask nobody who they are."""
+        exposure.check(
+            self.host,
+            tls=self.tls_cert is not None,
+            keys=self.tls_client_ca is not None,
+            insecure=self.insecure,
+            hint="Give --tls-cert, --tls-key and --tls-client-ca",
+        )
 
     @property
     def lanes(self) -> int:
