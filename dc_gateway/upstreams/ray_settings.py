@@ -19,8 +19,8 @@ class RaySettings:
     """Replicas are of each rung; `ingresses` take the calls, each of them `threads` at a time.
 
     Ray adds replicas above `target_ongoing` calls for each, and looks every `health_check_s` whether
-    one is still there. `tasks` are names with commas between; empty means all of the repository,
-    which every node must have at the same path.
+    each is there. `tasks` are names with commas between; empty means all of the repository, which
+    every node must have at the same path.
     """
 
     repository: str = ""
@@ -44,7 +44,9 @@ class RaySettings:
         if self.max_replicas < self.min_replicas:
             low.append("max_replicas")
         low += [
-            name for name in ("max_deadline_s", "health_check_s") if not 0 < getattr(self, name) < inf
+            name
+            for name in ("max_deadline_s", "health_check_s")
+            if not 0 < getattr(self, name) < inf
         ]
         if low:
             raise HawkVisionError(

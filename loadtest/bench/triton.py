@@ -1,7 +1,8 @@
 """NVIDIA's own server on this machine, with the same network: what a gateway is compared with.
 
 The wheel `nvidia-pytriton`, in a virtual environment of its own, holds the server and its Python
-backend. The model decodes and infers with our code, in batches that Triton puts together.
+backend. The model decodes and infers with our code: calls of one image each in batches that Triton
+puts together, or calls as agents make them, which have shape [N] and are answered one by one.
 """
 
 from __future__ import annotations
@@ -33,35 +34,52 @@ _STUB = "triton_python_backend_stub"
 _CONFIG = """\
 name: "{task}"
 backend: "python"
-max_batch_size: 32
-input [{{ name: "{input}" data_type: TYPE_STRING dims: [ 1 ] }}]
-output [{{ name: "probabilities" data_type: TYPE_FP32 dims: [ {classes} ] }}]
+max_batch_size: {batch}
+input [{{ name: "{input}" data_type: TYPE_STRING dims: [ {images} ] }}]
+output [{{ name: "probabilities" data_type: TYPE_FP32 dims: [ {rows} ] }}]
 instance_group [{{ count: {threads} kind: KIND_CPU }}]
-dynamic_batching {{ }}
+version_policy: {{ all {{ }} }}
+{batching}
 """
 
 _MODEL = """\
 import sys
 sys.path += {path!r}
+from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb
-from hawkvision.repository import Repository, shipped_repository
+from hawkvision.errors import HawkVisionError
+from hawkvision.repository import Repository
 from hawkvision.rungs import LoadedRung
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.task = Repository(shipped_repository()).open({task!r})
+        self.task = Repository(Path({repository!r})).open({task!r})
         self.rung = LoadedRung.open(self.task.rungs[-1], self.task.kind, engine="onnx-cpu")
 
     def execute(self, requests):
-        images = [pb.get_input_tensor_by_name(one, {input!r}).as_numpy() for one in requests]
-        pixels = [self.rung.prepare(image[0]) for rows in images for image in rows]
-        found = self.task.kind.encode(self.rung.predict(pixels))["probabilities"]
+        asked, pixels = [], []
+        for one in requests:
+            images = pb.get_input_tensor_by_name(one, {input!r}).as_numpy().reshape(-1)
+            try:
+                own = [self.rung.prepare(image) for image in images]
+            except HawkVisionError as error:
+                text = f"{{error.code}}: {{error.message}}"
+                asked.append(pb.TritonError(text, pb.TritonError.INVALID_ARG))
+            else:
+                asked.append(len(own))
+                pixels += own
+        found = None
+        if pixels:
+            found = self.task.kind.encode(self.rung.predict(pixels))["probabilities"]
         replies, at = [], 0
-        for rows in images:
-            own = np.ascontiguousarray(found[at : at + len(rows)])
+        for one in asked:
+            if not isinstance(one, int):
+                replies.append(pb.InferenceResponse([], error=one))
+                continue
+            own = np.ascontiguousarray(found[at : at + one])
             replies.append(pb.InferenceResponse([pb.Tensor("probabilities", own)]))
-            at += len(rows)
+            at += one
         return replies
 """
 
@@ -90,7 +108,11 @@ def _server(environment: Path) -> Path:
 
 
 class Triton:
-    """A running server for one task; `inside` makes another command line of its own."""
+    """A running server for one task's last rung; `inside` makes another command line of its own.
+
+    `batches`: calls are of shape [N,1] and go together, else [N] and one by one. `folder` is empty,
+    or one that held such a server before. `port` 0 is any.
+    """
 
     def __init__(
         self,
@@ -98,18 +120,24 @@ class Triton:
         task: str,
         threads: int,
         folder: Path,
-        inside: Callable[[list[str]], list[str]],
+        inside: Callable[[list[str]], list[str]] = list,
+        *,
+        batches: bool = True,
+        repository: Path | None = None,
+        port: int = 0,
     ) -> None:
-        self.address = f"127.0.0.1:{_free_port()}"
+        self.address = f"127.0.0.1:{port or _free_port()}"
         self._task = task
         self._log = folder / "triton.log"
-        _write_model(folder / "models" / task, task, threads)
+        repository = repository or shipped_repository()
+        _write_model(folder / "models" / task, task, threads, batches, repository)
         server = _server(environment)
         backend = folder / "backends" / "python"
-        backend.mkdir(parents=True)
-        for name in (_LIBRARY, f"{_STUB.removesuffix('_stub')}_utils.py"):
-            (backend / name).symlink_to(server / "backends" / "python" / name)
-        (backend / _STUB).symlink_to(server / "python_backend_stubs" / _python() / _STUB)
+        if not backend.exists():
+            backend.mkdir(parents=True)
+            for name in (_LIBRARY, f"{_STUB.removesuffix('_stub')}_utils.py"):
+                (backend / name).symlink_to(server / "backends" / "python" / name)
+            (backend / _STUB).symlink_to(server / "python_backend_stubs" / _python() / _STUB)
         libraries = [
             str(_packages(environment) / "nvidia_pytriton.libs"),
             str(sysconfig.get_config_var("LIBDIR")),
@@ -131,7 +159,11 @@ class Triton:
         }
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                inside(line), stdout=log, stderr=log, env={**os.environ, **own}
+                inside(line),
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **own},
+                start_new_session=True,
             )
 
     def wait_ready(self) -> str:
@@ -151,6 +183,11 @@ class Triton:
         self.stop()
         raise HawkVisionError(f"Triton does not start: {' '.join(said[-1:])}")
 
+    def kill(self) -> None:
+        """SIGKILL, to it and to the processes of its models."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
     def stop(self) -> None:
         """End it, at once where it does not within some seconds."""
         if self._process.poll() is None:
@@ -158,17 +195,27 @@ class Triton:
         try:
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
 
 
-def _write_model(folder: Path, task: str, threads: int) -> None:
-    classes = len(Repository(shipped_repository()).open(task).labels)
-    (folder / "1").mkdir(parents=True)
-    config = _CONFIG.format(task=task, input=INPUT, classes=classes, threads=threads)
+def _write_model(folder: Path, task: str, threads: int, batches: bool, repository: Path) -> None:
+    opened = Repository(repository).open(task)
+    (folder / opened.version).mkdir(parents=True, exist_ok=True)
+    classes = len(opened.labels)
+    config = _CONFIG.format(
+        task=task,
+        input=INPUT,
+        threads=threads,
+        batch=32 if batches else 0,
+        images=1 if batches else -1,
+        rows=classes if batches else f"-1, {classes}",
+        batching="dynamic_batching { }" if batches else "",
+    )
     (folder / "config.pbtxt").write_text(config, "utf-8")
-    code = _MODEL.format(path=[path for path in sys.path if path], task=task, input=INPUT)
-    (folder / "1" / "model.py").write_text(code, "utf-8")
+    path = [str(Path(entry).resolve()) for entry in sys.path if entry]
+    root = str(repository.resolve())
+    code = _MODEL.format(path=path, task=task, input=INPUT, repository=root)
+    (folder / opened.version / "model.py").write_text(code, "utf-8")
 
 
 def _free_port() -> int:
