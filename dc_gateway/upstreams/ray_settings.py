@@ -18,8 +18,8 @@ from hawkvision.repository import shipped_repository
 class RaySettings:
     """Replicas are of each rung; `ingresses` take the calls, each of them `threads` at a time.
 
-    Ray adds replicas above `target_ongoing` calls for each, and looks every `health_check_s` whether
-    each is there. `tasks` are names with commas between; empty means all of the repository, which
+    Ray adds replicas above `target_ongoing` calls for each, and looks at each every
+    `health_check_s`. `tasks` are names with commas between; empty means all of the repository, which
     every node must have at the same path.
     """
 

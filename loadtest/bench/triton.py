@@ -142,13 +142,13 @@ class Triton:
             str(_packages(environment) / "nvidia_pytriton.libs"),
             str(sysconfig.get_config_var("LIBDIR")),
         ]
-        host, port = self.address.split(":")
+        host, _, listens = self.address.partition(":")
         line = [
             str(server / "bin" / "tritonserver"),
             f"--model-repository={folder / 'models'}",
             f"--backend-directory={folder / 'backends'}",
             f"--grpc-address={host}",
-            f"--grpc-port={port}",
+            f"--grpc-port={listens}",
             "--allow-http=false",
             "--allow-metrics=false",
         ]
@@ -208,7 +208,7 @@ def _write_model(folder: Path, task: str, threads: int, batches: bool, repositor
         threads=threads,
         batch=32 if batches else 0,
         images=1 if batches else -1,
-        rows=classes if batches else f"-1, {classes}",
+        rows=f"{classes}" if batches else f"-1, {classes}",
         batching="dynamic_batching { }" if batches else "",
     )
     (folder / "config.pbtxt").write_text(config, "utf-8")

@@ -184,7 +184,7 @@ def test_a_stream_ends_with_its_first_error_where_the_client_asks_for_that(stub:
     with pytest.raises(grpc.RpcError) as caught:
         next(replies)
     assert caught.value.code() is Code.INVALID_ARGUMENT
-    assert caught.value.details().startswith("unsupported_image: ")
+    assert str(caught.value.details()).startswith("unsupported_image: ")
 
 
 def test_the_index_is_of_what_is_held_here_and_nobody_changes_it_elsewhere(

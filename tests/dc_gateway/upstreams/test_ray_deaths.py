@@ -62,7 +62,7 @@ def test_when_the_only_ingress_dies_calls_end_with_a_status_or_are_answered(stub
         try:
             stub.ModelInfer(REQUEST, timeout=HANGS_S)
         except grpc.RpcError as error:
-            assert error.code() in (Code.INTERNAL, Code.UNAVAILABLE)  # type: ignore[attr-defined]
+            assert error.code() in (Code.INTERNAL, Code.UNAVAILABLE)
         else:
             return
     pytest.fail("it never answered again")

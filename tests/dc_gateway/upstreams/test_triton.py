@@ -85,7 +85,7 @@ def test_its_refusals_come_in_our_words(stub: Any) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             stub.ModelInfer(request, timeout=_S)
         assert caught.value.code() is code
-        assert caught.value.details().startswith(said)
+        assert str(caught.value.details()).startswith(said)
 
 
 def test_its_own_descriptions_come_through(stub: Any) -> None:
