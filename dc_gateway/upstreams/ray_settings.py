@@ -19,8 +19,8 @@ class RaySettings:
     """Replicas are of each rung; `ingresses` take the calls, each of them `threads` at a time.
 
     Ray adds replicas above `target_ongoing` calls for each, and looks at each every
-    `health_check_s`. `tasks` are names with commas between; empty means all of the repository, which
-    every node must have at the same path.
+    `health_check_s`. `tasks` are names with commas between; empty means all of the repository,
+    which every node must have at the same path.
     """
 
     repository: str = ""

@@ -18,9 +18,11 @@ import pytest
 from hawkvision.client import Client
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.inference import parse_reply
-from loadtest.bench.triton import Triton, why_absent
+from loadtest.bench.triton import why_absent
+from loadtest.peers.tritonserver import Triton
 from tests.dc_gateway.calls import infer_request
 from tests.dc_gateway.upstreams.kinds import hosted, stub_of
+from tests.dc_gateway.upstreams.triton_server import kill, port_of, start_triton
 from tests.models import LABELS, coloured_jpeg
 from tests.processes import HANGS_S, edge
 
@@ -35,11 +37,7 @@ pytestmark = pytest.mark.skipif(_WHY != "", reason=f"Triton upstream is NOT TEST
 
 def started(repository: Path, folder: Path, port: int = 0) -> Triton:
     assert _ENVIRONMENT is not None
-    found = Triton(
-        Path(_ENVIRONMENT), "tiny", 1, folder, batches=False, repository=repository, port=port
-    )
-    found.wait_ready()
-    return found
+    return start_triton(Path(_ENVIRONMENT), repository, "tiny", folder, port)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def triton(repository: Path, folder: Path) -> Iterator[list[Triton]]:
     """The last one is the one that runs."""
-    running = [started(repository, folder)]
+    running = [started(repository, folder / "first")]
     yield running
     running[-1].stop()
 
@@ -60,7 +58,7 @@ def stub(triton: list[Triton], tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Of a gateway that holds nothing itself."""
     empty = tmp_path_factory.mktemp("empty")
     with (
-        hosted(empty, upstreams=(triton[-1].address,)) as gateway,
+        hosted(empty, upstreams=(triton[-1].grpc,)) as gateway,
         stub_of(gateway.address) as found,
     ):
         yield found
@@ -105,10 +103,9 @@ def test_its_own_descriptions_come_through(stub: Any) -> None:
 def test_agents_answer_all_while_it_is_dead_and_ask_it_again_when_it_is_back(
     repository: Path, folder: Path, triton: list[Triton]
 ) -> None:
-    port = int(triton[-1].address.rpartition(":")[2])
     with ExitStack() as stack:
         options = ("--no-control", "--audit-share", "0")
-        agent = stack.enter_context(edge(repository, triton[-1].address, *options))
+        agent = stack.enter_context(edge(repository, triton[-1].grpc, *options))
         client = stack.enter_context(Client(f"http://{agent.address}"))
 
         def ask(seed: int = 0) -> Any:
@@ -124,10 +121,10 @@ def test_agents_answer_all_while_it_is_dead_and_ask_it_again_when_it_is_back(
 
         before = until("dc")
         assert (before.served_by, before.degraded, before.certified) == ("dc", None, True)
-        triton[-1].kill()
+        kill(triton[-1])
         alone = ask()
         assert (alone.served_by, alone.certified) == ("edge", False)
         assert alone.degraded in ("dc_unreachable", "deadline")
-        triton.append(started(repository, folder, port))
+        triton.append(started(repository, folder / "second", port_of(triton[0])))
         after = until("dc")
         assert (after.served_by, after.degraded, after.certified) == ("dc", None, True)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, Task, shipped_repository
 from loadtest.bench.chain import Photo
 from loadtest.bench.lossy import unseen_photos
-from loadtest.bench.triton import Triton, why_absent
+from loadtest.bench.triton import why_absent
+from tests.dc_gateway.upstreams.triton_server import kill, port_of, start_triton
 from tests.processes import edge, gateway
 
 _TASK = "imagenette"
@@ -160,9 +162,9 @@ def main() -> None:
         raise SystemExit(f"NOT TRIED: {why}")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        running = [Triton(asked.triton, _TASK, 2, folder, batches=False)]
+        running = [start_triton(asked.triton, repository, _TASK, folder / "first")]
         stack.callback(lambda: running[-1].stop())
-        at = running[0].wait_ready()
+        at = running[0].grpc
         before = stack.enter_context(gateway(repository, "--upstream", at, "--task", "roadsigns"))
         agents = {
             "agent, Triton": stack.enter_context(edge(repository, at, *options)),
@@ -174,15 +176,14 @@ def main() -> None:
             deliver(name, f"http://{agent.address}", task, images, asked.accuracy)
 
         def start() -> None:
-            port = int(at.rpartition(":")[2])
-            running.append(Triton(asked.triton, _TASK, 2, folder, batches=False, port=port))
-            running[-1].wait_ready()
+            again = folder / "second", port_of(running[0])
+            running.append(start_triton(asked.triton, repository, _TASK, *again))
 
         loads = {
             name: Load(f"http://{agent.address}", _unsure(agent.address, images), asked.accuracy)
             for name, agent in agents.items()
         }
-        die(loads, running[0].kill, start)
+        die(loads, partial(kill, running[0]), start)
 
 
 def _unsure(address: str, images: Sequence[Photo]) -> list[Photo]:
