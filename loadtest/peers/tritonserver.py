@@ -79,24 +79,29 @@ def find(environment: Path) -> Installed:
 
 
 def write_model(
-    repository: Path, name: str, config: str, code: str, paths: Sequence[str] = tuple(sys.path)
+    repository: Path,
+    name: str,
+    config: str,
+    code: str,
+    paths: Sequence[str] = tuple(sys.path),
+    version: str = "1",
 ) -> None:
-    """One version of a Python model; `config` goes below its name and backend.
+    """One `version` of a Python model; `config` goes below its name and backend.
 
     `paths` are where `code` finds what Triton's own environment has not; by default ours.
     """
     folder = repository / name
-    (folder / "1").mkdir(parents=True)
+    (folder / version).mkdir(parents=True)
     head = f'name: "{name}"\nbackend: "python"\n'
     (folder / "config.pbtxt").write_text(head + config, "utf-8")
     head = f"import sys\n\nsys.path += {[path for path in paths if path]!r}\n"
-    (folder / "1" / "model.py").write_text(head + code, "utf-8")
+    (folder / version / "model.py").write_text(head + code, "utf-8")
 
 
 class Triton:
     """A running server over HTTP and gRPC on loopback; it has its own folder for what it writes.
 
-    `inside` makes another command line of its own, to run it elsewhere.
+    `inside` makes another command line of its own, to run it elsewhere; `grpc_port` 0 is any.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class Triton:
         folder: Path,
         options: Sequence[str] = (),
         inside: Callable[[list[str]], list[str]] = list,
+        grpc_port: int = 0,
     ) -> None:
         self.repository = folder / "models"
         self.repository.mkdir(parents=True, exist_ok=True)
@@ -114,16 +120,17 @@ class Triton:
         for name in (_LIBRARY, _UTILITIES):
             (backend / name).symlink_to(installed.server / "backends" / "python" / name)
         (backend / _STUB).symlink_to(installed.stub)
-        ports = free_ports(2)
-        self.http, self.grpc = (f"127.0.0.1:{port}" for port in ports)
+        http, grpc = free_ports(2)
+        grpc = grpc_port or grpc
+        self.http, self.grpc = f"127.0.0.1:{http}", f"127.0.0.1:{grpc}"
         line = [
             str(installed.server / "bin" / "tritonserver"),
             f"--model-repository={self.repository}",
             f"--backend-directory={folder / 'backends'}",
             "--http-address=127.0.0.1",
-            f"--http-port={ports[0]}",
+            f"--http-port={http}",
             "--grpc-address=127.0.0.1",
-            f"--grpc-port={ports[1]}",
+            f"--grpc-port={grpc}",
             "--allow-metrics=false",
             *options,
         ]
