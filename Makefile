@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
 
-.PHONY: help demo test check format bench fpga protos clean
+.PHONY: help demo test check audit format bench fpga protos clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -42,6 +42,13 @@ check: $(VENV)/.dev ## Format, lint, types, links and tables in the documentatio
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python scripts/check_docs.py
 
+.venv-audit/.ready: scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup audit
+
+audit: .venv-audit/.ready ## Scan code and files (bandit, detect-secrets); ONLINE=1: packages too
+	@.venv-audit/bin/python scripts/audit.py \
+		$(if $(ONLINE),--packages $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'))
+
 format: $(VENV)/.dev ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
@@ -62,4 +69,4 @@ protos: $(VENV)/.dev ## Generate the gRPC stubs from hawkvision/oip/open_inferen
 	@$(BIN)/python scripts/generate_protos.py
 
 clean: ## Remove what was built
-	@rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build .venv .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis
