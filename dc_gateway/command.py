@@ -221,6 +221,12 @@ def check_upstreams(
     type=click.FloatRange(0.01),
     help="A stream that sends nothing for so long ends.",
 )
+@click.option(
+    "--insecure",
+    is_flag=True,
+    default=_DEFAULT.insecure,
+    help="Listen off loopback without TLS or certificates of clients.",
+)
 @click.option("--tls-cert", type=PEM, help="PEM chain; with --tls-key all ports speak TLS.")
 @click.option("--tls-key", type=PEM)
 @click.option(
@@ -244,6 +250,8 @@ def command(log_level: str, log_format: str, **options: Any) -> None:
     """Serve the larger models over gRPC, and REST, Open Inference Protocol v2."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
     with logs.configured(log_level, log_format):
+        config = GatewayConfig(**options)
+        config.check_exposure()
         from dc_gateway.server import run
 
-        run(GatewayConfig(**options))
+        run(config)

@@ -9,6 +9,7 @@ from pathlib import Path
 from hawkvision.images import ImageLimits
 from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.repository import shipped_repository
+from hawkvision.serving import exposure
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class GatewayConfig:
     file has changed is looked at every `watch_certificates`, 0: only when told to.
 
     While `drain_notice_s` lasts, the gateway still answers but says that it is not ready; then
-    calls in flight have `drain_grace_s` to finish.
+    calls in flight have `drain_grace_s` to finish. With `insecure` others may reach `host`
+    also without TLS and certificates of clients.
     """
 
     host: str = "127.0.0.1"
@@ -108,6 +110,17 @@ class GatewayConfig:
     limits: ImageLimits = field(default_factory=ImageLimits.of_machine)
     drain_notice_s: float = 0.5
     drain_grace_s: float = 3.0
+    insecure: bool = False
+
+    def check_exposure(self) -> None:
+        """Raise HawkVisionError where others would reach ports that ask nobody who they are."""
+        exposure.check(
+            self.host,
+            tls=self.tls_cert is not None,
+            keys=self.tls_client_ca is not None,
+            insecure=self.insecure,
+            hint="Give --tls-cert, --tls-key and --tls-client-ca",
+        )
 
     @property
     def lanes(self) -> int:

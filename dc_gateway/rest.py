@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from dc_gateway.config import GatewayConfig
 from hawkvision.serving import descriptors
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.grpc.door import Door
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyLimits, BodyReader
@@ -26,7 +27,7 @@ from hawkvision.serving.http.door import DoorParts, HttpDoor
 from hawkvision.serving.http.inference import InferenceRoutes
 from hawkvision.serving.http.metrics import PortCollector
 from hawkvision.serving.http.repository import RepositoryRoutes
-from hawkvision.serving.http.routes import Anybody, Entrance, Route, application
+from hawkvision.serving.http.routes import Entrance, Route, application
 from hawkvision.serving.http.server import ServerRoutes
 
 _LEAST_RATE = 1000.0
@@ -54,7 +55,7 @@ class RestPort:
         self.errors: Counter[str] = Counter()
         self.bodies = BodyReader(body_limits(config), rpc.entrance.held_bytes)
         self.connections = Book(connection_limits(config, descriptors.limit()))
-        self.entrance = Entrance(Anybody(), self._refused)
+        self.entrance = Entrance(Guard(None), self._refused)
         callers = Callers(rpc.clients)
         routes = [
             *ServerRoutes(service, metrics, callers).table(),

@@ -51,6 +51,7 @@ class Gateway:
     """Loaded models behind a gRPC port, and one for REST; use it within one event loop."""
 
     def __init__(self, config: GatewayConfig, models: Mapping[str, LargeModel]) -> None:
+        config.check_exposure()
         self._config = config
         self._port = config.port
         self.tls = GatewayTls(config)

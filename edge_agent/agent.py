@@ -20,7 +20,6 @@ from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
 from edge_agent.grpc.door import door_of
 from edge_agent.grpc.servicer import EdgeServicer
-from edge_agent.http.auth import AppKeys
 from edge_agent.http.crew_control import LOAD, UNLOAD, CrewControl
 from edge_agent.http.fast_path import FastPath
 from edge_agent.http.handing import Handing
@@ -35,6 +34,7 @@ from edge_agent.settings import (
     body_limits,
     connection_limits,
     fleet_settings,
+    guard_of,
     open_the_store,
     stream_settings,
     upstream_settings,
@@ -100,7 +100,7 @@ class Agent:
         self.tasks = self.catalog.serving
         default = next(iter(self.tasks.values()))
         self.tls = AgentTls(config)
-        self.keys = AppKeys.read(config.app_keys)
+        self.guard = guard_of(config, place)
         labelled = Labelled.read(default.task, config.probes) if config.probes else None
         self.metrics = AgentMetrics()
         self.jobs = Jobs(self.metrics.job_failed)
@@ -158,11 +158,11 @@ class Agent:
         self.streams = StreamRegistry(self.classifier, stream_settings(config), place)
         self.bodies = BodyReader(body_limits(config), Bytes(config.max_buffered_bytes))
         self.connections = Book(connection_limits(config))
-        self.entrance = Entrance(self.keys, self.metrics.refused)
+        self.entrance = Entrance(self.guard, self.metrics.refused, config.cors_origins)
         self.power = PowerSampler.of_machine()
         self.dashboard = Dashboard(self, place) if config.dashboard else None
         self.service: InferenceService = EdgeServicer(
-            self.classifier, self._control(), self.keys, config.max_batch, self.metrics.refused
+            self.classifier, self._control(), self.guard, config.max_batch, self.metrics.refused
         )
         self.rpc = door_of(
             config, self.service, self.tasks, self.tls.server, shared=place is not None
@@ -176,7 +176,7 @@ class Agent:
             DoorParts(
                 self.tls.context,
                 None if place is None else Handing(place),
-                FastPath(self.classifier, self.bodies, self.keys, self.entrance),
+                FastPath(self.classifier, self.bodies, self.guard, self.entrance),
             ),
         )
         self._port = config.port
@@ -184,10 +184,10 @@ class Agent:
         watch(self, whole_machine=place is None or place.index == 0)
 
     def _table(self) -> list[Route]:
-        self._of_streams = StreamRoutes(self.streams, self.bodies, self.keys).table()
-        own, others = self._of_streams, self.siblings
+        own, others = StreamRoutes(self.streams, self.bodies).table(), self.siblings
+        self._of_streams = own
         streams = own if others is None else others.of_streams(own)
-        return [*routes_of(self, self._scrape), *streams]
+        return routes_of(self, self._scrape, streams)
 
     # New versions.
 
@@ -198,9 +198,10 @@ class Agent:
         return CrewControl(self.versions, self.siblings, self._place)
 
     def reload(self) -> None:
-        """Begin to look for new versions of everything that is served, and new certificates."""
+        """Begin to look for new versions of all that is served, new certificates and new keys."""
         self.tls.renewal.now()
         self.versions.look()
+        self.guard.reload(self.jobs)
 
     # Of several workers.
 
@@ -324,6 +325,7 @@ class Agent:
         await self.upstream.close()
         self.pool.close()
         self.power.close()
+        await asyncio.to_thread(self.guard.audit.close)
         if self.updates is not None:
             self.updates.close()
         if self._tracing is not None:

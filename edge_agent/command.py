@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from edge_agent.config import MOST_PICTURES, EdgeConfig
+from edge_agent.origins import parse_origin
 from hawkvision.errors import InvalidRequest
 from hawkvision.serving import logs
 from hawkvision.serving.config_file import read_config
@@ -27,6 +28,15 @@ def _gateways(
     try:
         parse_groups(value)
         return value
+    except InvalidRequest as error:
+        raise click.BadParameter(f"{error.message}. {error.hint}") from error
+
+
+def _origins(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    try:
+        return tuple(parse_origin(one) for one in value)
     except InvalidRequest as error:
         raise click.BadParameter(f"{error.message}. {error.hint}") from error
 
@@ -219,11 +229,41 @@ def _gateways(
     show_default="none",
 )
 @click.option(
+    "--keys",
+    default=_DEFAULT.keys,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="API keys, as `hawkvision keys` writes them.",
+    show_default="anybody may do everything",
+)
+@click.option(
     "--app-keys",
     default=_DEFAULT.app_keys,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON, {app: key}: who may send feedback and change targets.",
-    show_default="anybody",
+    help="JSON, {app: key}, from before --keys: keys that may do everything of their app.",
+    show_default="none",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    default=_DEFAULT.insecure,
+    help="Listen off loopback without TLS or keys: whoever reaches the port is trusted.",
+)
+@click.option(
+    "--audit-log",
+    default=_DEFAULT.audit_log,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="JSON lines: who changed what, and who was refused.",
+    show_default="the log",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    default=_DEFAULT.cors_origins,
+    callback=_origins,
+    metavar="ORIGIN",
+    help="Pages of this origin, e.g. https://shop.example:8443, may ask from browsers.",
+    show_default="none",
 )
 @click.option("--max-apps", default=_DEFAULT.max_apps, type=click.IntRange(1), help="Stored.")
 @click.option(
@@ -270,6 +310,7 @@ def command(log_level: str, log_format: str, **options: Any) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails is said once, by us
     with logs.configured(log_level, log_format):
         config = EdgeConfig(**options)
+        config.check_exposure()
         if config.workers > 1:
             from edge_agent.workers.parent import run as run_workers
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hawkvision.images import ImageLimits
 from hawkvision.repository import shipped_repository
+from hawkvision.serving import exposure
 
 MOST_PICTURES = 50
 """Of answered images, on the dashboard."""
@@ -39,7 +40,12 @@ class EdgeConfig:
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to.
     `updates` is the address of signed releases, `updates_root` the root that they are trusted by.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
-    labelled images of the default task; `app_keys` is a JSON file of apps and their keys;
+    labelled images of the default task; `keys` is a file of API keys, `app_keys` the older one,
+    JSON of apps and their keys; with neither, everybody may do everything. Off loopback it takes
+    keys and TLS, unless `insecure` says that whoever reaches the port is trusted. `audit_log` is a
+    file that keeps who changed what and who was refused, one JSON object a line (without one the
+    log does).
+    Pages of `cors_origins` may ask, each as browsers write it (`https://shop.example`).
     `max_apps` targets of apps are stored at most. Of `max_streams` lossy streams one address may
     have `max_streams_per_peer`, or an app that shows its key `max_streams_per_app`.
     `rtp_port` None takes the UDP port with the number of the HTTP port; `rtp_address` is the host
@@ -101,7 +107,11 @@ class EdgeConfig:
     control: bool = True
     tracking_interval_s: float = 0.5
     probes: Path | None = None
+    keys: Path | None = None
     app_keys: Path | None = None
+    insecure: bool = False
+    audit_log: Path | None = None
+    cors_origins: tuple[str, ...] = ()
     max_apps: int = 512
     rtp_port: int | None = None
     rtp_address: str | None = None
@@ -126,6 +136,16 @@ class EdgeConfig:
         if self.threads is not None:
             return self.threads
         return 1 if self.workers > 1 else min(4, os.cpu_count() or 1)
+
+    def check_exposure(self) -> None:
+        """Raise HawkVisionError where others would reach an agent that asks nobody who they are."""
+        exposure.check(
+            self.host,
+            tls=self.tls_cert is not None,
+            keys=self.keys is not None or self.app_keys is not None,
+            insecure=self.insecure,
+            hint="Give --tls-cert, --tls-key and --keys (`hawkvision keys create`)",
+        )
 
     def of_worker(self) -> EdgeConfig:
         """The settings of one of the workers: bounds on memory, and on calls to the gateway, are

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,7 +13,9 @@ from urllib.parse import parse_qsl
 from hawkvision.cascade import Accuracy, parse_accuracy
 from hawkvision.contract.apps import AppInfo
 from hawkvision.errors import InvalidRequest
+from hawkvision.json_schema import json_type
 from hawkvision.oip.messages import Scalar
+from hawkvision.serving.access.keyfile import APP
 from hawkvision.tracking.records import AppTarget
 
 _KNOWN = frozenset({"accuracy", "deadline_ms", "top_k", "app", "task"})
@@ -25,7 +27,6 @@ _PASSED_OVER = frozenset(
 
 _MAX_TOP_K = 1000
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
-_APP = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MAX_DEADLINE_MS = 600_000.0
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,64})?")
 
@@ -35,7 +36,7 @@ class ClassifyParameters:
     """What a client asks for; None where it leaves the choice to the task."""
 
     task: str | None = None
-    accuracy: Accuracy | None = None
+    accuracy: Accuracy | None = field(default=None, metadata=json_type(float | str))
     deadline_ms: float | None = None
     top_k: int = 3
     app: str | None = None
@@ -102,7 +103,7 @@ def parse_trace(header: str | None) -> str | None:
 
 def parse_app(name: str) -> str:
     """An app's name. Raises InvalidRequest."""
-    if not _APP.fullmatch(name):
+    if not APP.fullmatch(name):
         raise InvalidRequest(
             f"{name[:80]!r} is no name of an app",
             hint="1 to 64 letters, digits, '_', '-' and '.'.",

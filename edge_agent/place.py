@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hawkvision.serving.access.rate import Meters
+from hawkvision.serving.access.ring import PLACES
 from hawkvision.serving.calls import Calls
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.counters import Counters
@@ -24,13 +26,21 @@ def board(count: int) -> memoryview:
     return numbers
 
 
+def shared_meters() -> Meters:
+    """Of the rates of keys, shared as the board is; see `serving.access.rate.Meters`.
+
+    Two workers that count at the same moment may count once: a limit may let one more pass.
+    """
+    return memoryview(mmap.mmap(-1, 8 * PLACES)).cast("d")
+
+
 @dataclass(frozen=True)
 class Place:
     """Its number among `count` workers, and what it shares with them.
 
     `folder` holds the private sockets of all; `calls` reach the parent. `http` are listening
     sockets, `rtp` is a bound UDP one. `key` signs request ids until the fleet's is known.
-    `board` says how many connections each worker has.
+    `board` says how many connections each worker has, `meters` what the rates of keys have counted.
     """
 
     index: int
@@ -44,6 +54,7 @@ class Place:
     http: Sequence[socket.socket]
     rtp: socket.socket
     board: memoryview
+    meters: Meters
 
     def socket_of(self, what: str, index: int) -> Path:
         """A worker's private socket for `what`."""

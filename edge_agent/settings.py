@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.fleet import FleetSettings
+from edge_agent.place import Place
 from edge_agent.streams.registry import StreamSettings
 from edge_agent.streams.room import StreamRoom
+from hawkvision.errors import HawkVisionError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.serving import descriptors
+from hawkvision.serving.access.audit import AuditLog
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.http.bodies import BodyLimits
 from hawkvision.serving.http.connections import ConnectionLimits
 from hawkvision.serving.upstreams.balancer import BalancerSettings
@@ -16,6 +20,26 @@ from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.store.access import StoreAccess
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.registry import open_store
+
+
+def guard_of(config: EdgeConfig, place: Place | None) -> Guard:
+    """Keys and audit log. Raises HawkVisionError for a file that cannot be read or written to, and
+    where there would have to be keys."""
+    config.check_exposure()
+    meters = None if place is None else place.meters
+    return Guard(config.keys, config.app_keys, _audit_log(config), meters)
+
+
+def _audit_log(config: EdgeConfig) -> AuditLog:
+    found = AuditLog(config.audit_log)
+    try:
+        found.check()
+    except OSError as error:
+        raise HawkVisionError(
+            f"the audit log {config.audit_log}: {error.strerror or error}",
+            hint="Name a file with --audit-log that can be written to.",
+        ) from error
+    return found
 
 
 def audit_settings(share: float) -> AuditSettings:

@@ -11,7 +11,6 @@ from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
-from edge_agent.http.auth import AppKeys
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.streams.registry import StreamRegistry
@@ -19,6 +18,7 @@ from edge_agent.upstream import GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.connections import Book
 from hawkvision.serving.http.metrics import PortCollector
@@ -47,7 +47,7 @@ class Parts(Protocol):
     bodies: BodyReader
     connections: Book
     power: PowerSampler
-    keys: AppKeys
+    guard: Guard
     jobs: Jobs
     dashboard: Dashboard | None
 
@@ -122,6 +122,7 @@ def follow(agent: Parts, name: str, old: LocalTask | None, new: LocalTask | None
 def keep_watch(agent: Parts) -> None:
     """Begin what looks at the agent beside its requests."""
     agent.jobs.repeat("export", partial(export, agent), _EXPORT_S)
+    agent.guard.watch(agent.jobs)
     agent.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
     if agent.dashboard is not None:
         agent.jobs.keep("dashboard", agent.dashboard.run)
@@ -134,7 +135,7 @@ async def export(agent: Parts) -> None:
         name = local.counted
         found = await agent.fleet.delivered(name, lambda _key: True, window)
         agent.metrics.set_accuracy(task, gauges_of(found))
-        for app in agent.keys.apps:
+        for app in agent.guard.ring.apps:
             counted = vouched(app)
             found = await agent.fleet.delivered(name, partial(_of_app, counted), window, counted)
             agent.metrics.set_accuracy(task, gauges_of(found), app)

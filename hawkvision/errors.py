@@ -21,6 +21,7 @@
     │   ├── TooManyConnections    no more connections fit, in total or of this peer
     │   ├── ShuttingDown          the service ends; ask again, or another one
     │   └── LimitReached          this client, or all of them, has as many as there may be
+    │       └── RateLimited       a key is used more often than it may be
     ├── DeadlineExceeded          the answer would come too late
     ├── UpstreamUnavailable       nobody who could compute the answer is there now
     ├── AgentUnreachable          no edge agent answers at this address
@@ -60,7 +61,7 @@ class InvalidRequest(HawkVisionError):
 
 
 class Unauthorized(InvalidRequest):
-    """An app's key is needed, or another one than was sent."""
+    """A key is needed, or another one than was sent."""
 
     code = "unauthorized"
 
@@ -183,6 +184,12 @@ class LimitReached(Overloaded):
     """This client holds as many of something as it may, or no more of it are kept at all."""
 
     code = "limit_reached"
+
+
+class RateLimited(LimitReached):
+    """More requests with a key than its rate allows; `retry_after_s` is when the next may pass."""
+
+    code = "rate_limited"
 
 
 class DeadlineExceeded(HawkVisionError):

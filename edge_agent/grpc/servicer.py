@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edge_agent.classify import Classifier, Request
 from edge_agent.http.answering import answers_to, encoded
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import counted_as
 from edge_agent.http.describe import model_of
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
 from edge_agent.local import LocalTask
@@ -24,10 +24,31 @@ from hawkvision.oip.description import ModelDescription
 from hawkvision.oip.messages import InferReply, InferRequest
 from hawkvision.oip.pictures import pictures_of
 from hawkvision.oip.rest import check_outputs
+from hawkvision.serving.access.guard import DENIALS, Guard, current_caller
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.control import ModelControl
-from hawkvision.serving.grpc.entrance import Call
+from hawkvision.serving.grpc.entrance import Call, Method
 from hawkvision.serving.grpc.inference import Answers, InferenceService
+from hawkvision.serving.grpc.streams import StreamMethod
 
+SCOPES = {
+    "ServerLive": Scope.PUBLIC,
+    "ServerReady": Scope.PUBLIC,
+    "ModelReady": Scope.READ,
+    "ServerMetadata": Scope.READ,
+    "ModelMetadata": Scope.READ,
+    "ModelConfig": Scope.READ,
+    "ModelStatistics": Scope.READ,
+    "RepositoryIndex": Scope.READ,
+    "RepositoryModelLoad": Scope.MODELS,
+    "RepositoryModelUnload": Scope.MODELS,
+    "ModelInfer": Scope.CLASSIFY,
+    "ModelStreamInfer": Scope.CLASSIFY,
+}
+"""What each method needs of a key, as its route over REST does."""
+
+_CHANGES = {"RepositoryModelLoad": "models.loaded", "RepositoryModelUnload": "models.unloaded"}
+Answering = Callable[[Any, Call], Awaitable[Any]]
 _ON_THE_WAY_S = 0.02
 """So long an answer may take from here to the client, who else would have none in time."""
 
@@ -42,14 +63,14 @@ class EdgeServicer(InferenceService):
         self,
         classifier: Classifier,
         control: ModelControl,
-        keys: AppKeys,
+        guard: Guard,
         max_batch: int,
         refused: Callable[[str], None],
     ) -> None:
         super().__init__("hawkvision-edge")
         self._classifier = classifier
         self._control = control
-        self._keys = keys
+        self._guard = guard
         self._max_batch = max_batch
         self._refused = refused
 
@@ -72,9 +93,70 @@ class EdgeServicer(InferenceService):
         found = self._classifier.statistics_of(local)
         return found.as_dict(local.task.name, local.task.version)
 
-    def check_caller(self, call: Call) -> None:
-        """With keys on, whoever sends an app's may. Raises Unauthorized."""
-        self._keys.caller(call.metadata.get("authorization"))
+    def methods(self) -> dict[str, Method[Any]]:
+        """See `InferenceService`; with keys on, each asks for its scope before its message comes,
+        and what changes something is noted."""
+        return {name: self._guarded(name, one) for name, one in super().methods().items()}
+
+    def _guarded(self, name: str, method: Method[Any]) -> Method[Any]:
+        if name in _CHANGES:
+            method = replace(method, answer=self._noted(method.answer, _CHANGES[name]))
+        admit, room = self._admission(name), method.room
+        if admit is None:
+            return method
+
+        def admitted(call: Call) -> None:
+            admit(call)
+            if room is not None:
+                room(call)
+
+        return replace(method, room=admitted)
+
+    def streams(self) -> dict[str, StreamMethod]:
+        """See `InferenceService`; with keys on, a stream and each of its messages is asked for."""
+        return {name: self._guarded_stream(name, one) for name, one in super().streams().items()}
+
+    def _guarded_stream(self, name: str, method: StreamMethod) -> StreamMethod:
+        admit, answer = self._admission(name), method.answer
+        if admit is None:
+            return method
+
+        async def answered(request: Any, call: Call) -> Any:
+            admit(call)
+            return await answer(request, call)
+
+        return replace(method, answer=answered, room=admit)
+
+    def _admission(self, name: str) -> Callable[[Call], None] | None:
+        """Lets a call of this method in, in the call's own task, or raises why not."""
+        scope, guard = SCOPES[name], self._guard
+        if not guard.on or scope is Scope.PUBLIC:
+            return None
+
+        def admit(call: Call) -> None:
+            guard.enter(guard.admit(call.metadata, scope, call.peer.address, name))
+
+        return admit
+
+    def _noted(self, answer: Answering, event: str) -> Answering:
+        """Its calls, and what became of them, are noted in the audit log."""
+
+        async def noted(request: Any, call: Call) -> Any:
+            result = "failed"
+            try:
+                reply = await answer(request, call)
+                result = "done"
+                return reply
+            except HawkVisionError as error:
+                result = error.code
+                raise
+            finally:
+                caller, peer = current_caller(), call.peer.address
+                self._guard.audit.note(
+                    event, key=caller.key, peer=peer, result=result, task=request.model_name
+                )
+
+        return noted
 
     def _local(self, name: str, version: str) -> LocalTask:
         """The task of that name, any version if none is asked for. Raises UnknownTask."""
@@ -97,6 +179,9 @@ class EdgeServicer(InferenceService):
         try:
             return await super().model_infer(request, call)
         except HawkVisionError as error:
+            if isinstance(error, DENIALS):
+                key, peer = current_caller().key, call.peer.address
+                self._guard.denied(error, key, peer, "ModelInfer")
             self._refused(error.code)
             raise
 
@@ -132,8 +217,7 @@ class EdgeServicer(InferenceService):
         if base.task not in (None, local.task.name):
             raise InvalidRequest("task= and the path name different tasks")
         wanted = replace(parse_parameters(asked.parameters, base), task=local.task.name)
-        headers = {"Authorization": call.metadata.get("authorization", "")}
-        counted = self._keys.counted(wanted.app, headers)
+        counted = counted_as(current_caller(), wanted.app)
         trace = self._classifier.trace(call.metadata.get("traceparent"), arrived)
         resolved = self._classifier.resolve(wanted, arrived, trace, counted, local)
         latest = call.deadline - _ON_THE_WAY_S

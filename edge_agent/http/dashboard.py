@@ -9,7 +9,9 @@ from aiohttp import web
 
 from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.dashboard.page import page
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.routes import Entrance, Route
+from hawkvision.serving.http.shapes import TEXT, Shape
 
 _KEEP_ALIVE_S = 10.0
 _GUARDS = {
@@ -31,9 +33,10 @@ class DashboardRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
+        events = Shape({"text/event-stream": TEXT})
         return [
-            Route("GET", "/", self.page),
-            Route("GET", "/v1/dashboard/events", self.events),
+            Route("GET", "/", self.page, Scope.PUBLIC, Shape({"text/html": TEXT})),
+            Route("GET", "/v1/dashboard/events", self.events, Scope.READ, events),
         ]
 
     async def page(self, request: web.Request) -> web.Response:

@@ -10,7 +10,7 @@ from aiohttp import web
 from edge_agent.classify import Classifier
 from edge_agent.fleet.delivered import DeliveredWindows
 from edge_agent.fleet.fleet import Fleet
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import names_of
 from edge_agent.parameters import parse_app, parse_app_target, parse_version
 from hawkvision.cascade import parse_accuracy
 from hawkvision.contract.agents import AgentStatus, agents_body
@@ -25,13 +25,19 @@ from hawkvision.contract.delivered import (
 )
 from hawkvision.contract.feedback import Feedback, FeedbackTaken
 from hawkvision.errors import UnknownAnswer, UnknownApp
+from hawkvision.json_schema import Listed, Part
+from hawkvision.serving.access.guard import current_caller
+from hawkvision.serving.access.ring import KeyRing
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.replies import encoded, encoded_reply, json_reply
-from hawkvision.serving.http.routes import Route, Scope, current_caller
+from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import JSON, Shape, says
 from hawkvision.serving.shared import AtOnce, Shared
 from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered, Sums, add_up
 from hawkvision.tracking.records import AppTarget
+from hawkvision.tracking.trust import name_of
 from hawkvision.tracking.versions import counted, task_of, version_of
 
 _REPORT_GAP_S = 0.2
@@ -44,7 +50,7 @@ class AccuracyRoutes:
     """Routes beside the hot path; errors of the store become answers that say so."""
 
     def __init__(
-        self, classifier: Classifier, fleet: Fleet, bodies: BodyReader, keys: AppKeys
+        self, classifier: Classifier, fleet: Fleet, bodies: BodyReader, keys: KeyRing
     ) -> None:
         self._classifier = classifier
         self._fleet = fleet
@@ -56,15 +62,21 @@ class AccuracyRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
+        app, read = "/v1/apps/{app}", Scope.READ
+        asked = {JSON: Part("AppAsked", AppInfo, frozenset({"app"}), closed=True)}
+        put = says(AppInfo, takes=asked)
+        gone = Shape(status=204)
+        report = says(Report, query={"version": str})
+        sent = says(FeedbackTaken, status=202, takes={JSON: Feedback})
         return [
-            Route("POST", "/v1/feedback", self.feedback, Scope.APP),
-            Route("GET", "/v1/apps", self.apps),
-            Route("GET", "/v1/apps/{app}", self.get_app),
-            Route("PUT", "/v1/apps/{app}", self.put_app, Scope.APP),
-            Route("DELETE", "/v1/apps/{app}", self.delete_app, Scope.APP),
-            Route("GET", "/v1/apps/{app}/accuracy", self.app_accuracy),
-            Route("GET", "/v1/tasks/{task}/accuracy", self.task_accuracy),
-            Route("GET", "/v1/agents", self.agents),
+            Route("POST", "/v1/feedback", self.feedback, Scope.FEEDBACK, sent),
+            Route("GET", "/v1/apps", self.apps, read, says(Listed("apps", AppInfo))),
+            Route("GET", app, self.get_app, read, says(AppInfo)),
+            Route("PUT", app, self.put_app, Scope.TARGETS, put, "targets.stored"),
+            Route("DELETE", app, self.delete_app, Scope.TARGETS, gone, "targets.deleted"),
+            Route("GET", f"{app}/accuracy", self.app_accuracy, read, says(Report)),
+            Route("GET", "/v1/tasks/{task}/accuracy", self.task_accuracy, read, report),
+            Route("GET", "/v1/agents", self.agents, read, says(Listed("agents", AgentStatus))),
         ]
 
     async def feedback(self, request: web.Request) -> web.Response:
@@ -76,15 +88,17 @@ class AccuracyRoutes:
                 "no answer of the last day has this request id",
                 hint="Send the request_id of an answer as it was given.",
             )
-        current_caller().check(receipt.app)
+        current_caller().check(name_of(receipt.app))
         truth = self._fleet.kind_of(receipt).parse_feedback(feedback.truth)
         with self._feedback:
             taken = await self._fleet.feed_back(receipt, truth)
         return json_reply(FeedbackTaken(taken).as_dict(), 202)
 
     async def apps(self, _request: web.Request) -> web.Response:
-        """`GET /v1/apps`."""
-        return json_reply(apps_body([app_info(one) for one in self._fleet.apps.values()]))
+        """`GET /v1/apps`: those that the caller may act for."""
+        may = current_caller().may
+        stored = [one for one in self._fleet.apps.values() if may(one.app)]
+        return json_reply(apps_body([app_info(one) for one in stored]))
 
     async def get_app(self, request: web.Request) -> web.Response:
         """`GET /v1/apps/{app}`."""
@@ -124,7 +138,7 @@ class AccuracyRoutes:
     async def _of_app(self, stored: AppTarget) -> bytes:
         local = self._classifier.task(stored.task)
         target = local.policy.resolve(parse_accuracy(stored.accuracy))
-        names = self._keys.names(stored.app)
+        names = names_of(self._keys, stored.app)
         name = local.counted
         in_force = self._fleet.in_force(name, target, names[0])
         found = await self._fleet.delivered(name, lambda key: key.app in names, app=names[0])

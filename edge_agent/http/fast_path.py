@@ -16,12 +16,15 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from edge_agent.classify import Classifier, Request
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import counted_as
 from edge_agent.local import LocalAnswer
 from edge_agent.parameters import parse_query
 from hawkvision.cascade import CascadePolicy
 from hawkvision.contract.answer import Answer
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.access.guard import DENIALS, Guard
+from hawkvision.serving.access.ring import ANYBODY, Caller
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader, Claim
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.replies import encoded, shutting_down, whole_json, whole_reply
@@ -33,18 +36,20 @@ PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
 """Both say the same until the agent drains, and then they are not for here."""
 
 _WITH_QUERY = f"{PATH}?"
+_ROUTE = f"POST {PATH}"
 
 
 class FastPath:
     """Answers requests without aiohttp; one for all connections of an agent."""
 
     def __init__(
-        self, classifier: Classifier, bodies: BodyReader, keys: AppKeys, entrance: Entrance
+        self, classifier: Classifier, bodies: BodyReader, guard: Guard, entrance: Entrance
     ) -> None:
         self.classifier = classifier
         self.bodies = bodies
-        self.keys = keys
+        self.guard = guard
         self.entrance = entrance
+        self._asks_origins = entrance.origins.any
         self.loop = asyncio.get_running_loop()
 
     def takes(self, message: Any, payload: StreamReader) -> bool:
@@ -65,6 +70,8 @@ class FastPath:
         if message.should_close or message.upgrade or message.chunked:
             return False
         if "Content-Encoding" in headers or "Expect" in headers:
+            return False
+        if self._asks_origins and "Origin" in headers:
             return False
         if headers.get("Content-Type", "")[:9].lower() == "multipart":
             return False
@@ -99,14 +106,25 @@ class _Call:
         try:
             arrived = time.monotonic()
             headers = message.headers
+            caller = ANYBODY
+            if path.guard.on:
+                peer = self._connection.seat.peer
+                caller = path.guard.admit(headers, Scope.CLASSIFY, peer, _ROUTE)
             trace = path.classifier.trace(headers.get("traceparent"), arrived)
             asked = parse_query(message.url.raw_query_string)
-            counted = path.keys.counted(asked.app, headers)
+            counted = self._counted(caller, asked.app)
             self._request = path.classifier.resolve(asked, arrived, trace, counted)
             self._image = path.bodies.image(payload, self._claim)
             path.classifier.begin(self._image, self._request, self)
         except Exception as error:
             self._refuse(error)
+
+    def _counted(self, caller: Caller, app: str | None) -> str:
+        try:
+            return counted_as(caller, app)
+        except DENIALS as error:
+            self._path.guard.denied(error, caller.key, self._connection.seat.peer, _ROUTE)
+            raise
 
     def done(self) -> bool:
         """See `Waiter`."""

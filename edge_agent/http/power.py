@@ -8,8 +8,10 @@ from aiohttp import web
 
 from hawkvision.contract.power import PowerStatus
 from hawkvision.power import PowerSampler, PowerState
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import says
 from hawkvision.serving.shared import Shared
 
 _GAP_S = 0.25
@@ -25,7 +27,7 @@ class PowerRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
-        return [Route("GET", "/v1/power", self.power)]
+        return [Route("GET", "/v1/power", self.power, Scope.READ, says(PowerStatus))]
 
     async def power(self, _request: web.Request) -> web.Response:
         """`GET /v1/power`."""

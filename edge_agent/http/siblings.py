@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import aiohttp
 from aiohttp import web
@@ -17,8 +19,11 @@ from yarl import URL
 
 from edge_agent.place import Place
 from hawkvision.errors import UnknownStream
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.log import SERVER_LOG
+from hawkvision.serving.http.replies import SAFE
 from hawkvision.serving.http.routes import Entrance, Handler, Route, application
+from hawkvision.serving.http.shapes import Shape
 
 _log = logging.getLogger(__name__)
 _PASSED_UP = ("Last-Event-ID",)
@@ -43,8 +48,15 @@ class Siblings:
         self._runner: web.AppRunner | None = None
 
     async def start(self, routes: Sequence[Route], entrance: Entrance) -> None:
-        """Answer the others: these routes, and what they tell. Raises OSError."""
-        told = [Route("POST", f"/{name}", _answering(work)) for name, work in self._told.items()]
+        """Answer the others: these routes, and what they tell. Raises OSError.
+
+        Whoever passes a request on has asked for its key.
+        """
+        routes = [replace(one, scope=Scope.PUBLIC, changes=None) for one in routes]
+        told = [
+            Route("POST", f"/{name}", _answering(work), Scope.PUBLIC, Shape(status=204))
+            for name, work in self._told.items()
+        ]
         self._runner = web.AppRunner(
             application([*routes, *told], entrance),
             access_log=None,
@@ -60,13 +72,12 @@ class Siblings:
     def of_streams(self, routes: Sequence[Route]) -> list[Route]:
         """Routes of which those that name a stream are passed on to the worker that has it."""
         return [
-            Route(one.method, one.path, self._passed_on(one.handler), one.scope)
-            if "{id}" in one.path
-            else one
+            replace(one, handler=self._passed_on(one.handler)) if "{id}" in one.path else one
             for one in routes
         ]
 
     def _passed_on(self, handler: Handler) -> Handler:
+        @functools.wraps(handler)
         async def answer(request: web.Request) -> web.StreamResponse:
             owner = self.owner(request.match_info["id"])
             if owner is None or owner == self._place.index:
@@ -105,7 +116,7 @@ class Siblings:
                 kept = {name: found.headers[name] for name in _PASSED_DOWN if name in found.headers}
                 if found.headers.get("Content-Type") != _STREAMED or request.method == "HEAD":
                     return web.Response(status=found.status, headers=kept, body=await found.read())
-                reply = web.StreamResponse(status=found.status, headers=kept)
+                reply = web.StreamResponse(status=found.status, headers={**SAFE, **kept})
                 await _stream(found, reply, request)
                 return reply
         except aiohttp.ClientError as error:

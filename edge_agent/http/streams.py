@@ -9,15 +9,21 @@ from dataclasses import replace
 import orjson
 from aiohttp import web
 
-from edge_agent.http.auth import AppKeys
+from edge_agent.http.auth import counted_as
 from edge_agent.parameters import parse_app
 from edge_agent.streams.events import Event
 from edge_agent.streams.registry import StreamRegistry
+from hawkvision.contract.stream import StreamStatus
 from hawkvision.errors import Overloaded
-from hawkvision.lossy.offer import parse_stream_request
+from hawkvision.json_schema import Like, Part
+from hawkvision.lossy.offer import StreamOffer, StreamRequest, parse_stream_request
+from hawkvision.lossy.wire.srtp import DEFAULT_SUITE
+from hawkvision.serving.access.guard import current_caller
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader
-from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.replies import SAFE, json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import JSON, TEXT, Shape, says
 from hawkvision.serving.peers import is_loopback
 
 _KEEP_ALIVE_S = 10.0
@@ -25,21 +31,35 @@ _MOST_LISTENERS = 16
 _IN_THE_CLEAR = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"
 
 
+_OFFER = StreamOffer(
+    *("id", "host", 1, 1, DEFAULT_SUITE, b"key", 1200, 100.0, 50.0, 60.0, 1),
+    width=640,
+    height=480,
+)
+_OPENED = says(
+    Like("StreamOffer", (_OFFER.as_dict(), replace(_OFFER, suite="none", warning="x").as_dict())),
+    status=201,
+    takes={JSON: Part("StreamAsked", StreamRequest, closed=True)},
+    needed=False,
+)
+
+
 class StreamRoutes:
     """A stream's id is a secret that only its opener gets; whoever has it may follow and end it."""
 
-    def __init__(self, registry: StreamRegistry, bodies: BodyReader, keys: AppKeys) -> None:
+    def __init__(self, registry: StreamRegistry, bodies: BodyReader) -> None:
         self._registry = registry
-        self._keys = keys
         self._bodies = bodies
 
     def table(self) -> list[Route]:
         """The routes."""
+        path, scope = "/v1/streams/{id}", Scope.STREAMS
+        events = Shape({"text/event-stream": TEXT}, query={"after": int})
         return [
-            Route("POST", "/v1/streams", self.open),
-            Route("GET", "/v1/streams/{id}", self.status),
-            Route("GET", "/v1/streams/{id}/results", self.results),
-            Route("DELETE", "/v1/streams/{id}", self.delete),
+            Route("POST", "/v1/streams", self.open, scope, _OPENED, "streams.opened"),
+            Route("GET", path, self.status, scope, says(StreamStatus)),
+            Route("GET", f"{path}/results", self.results, scope, events),
+            Route("DELETE", path, self.delete, scope, Shape(status=204), "streams.ended"),
         ]
 
     async def open(self, request: web.Request) -> web.StreamResponse:
@@ -53,14 +73,13 @@ class StreamRoutes:
         peer = str(transport.get_extra_info("peername")[0])
         host = str(transport.get_extra_info("sockname")[0])
         app = None if asked.app is None else parse_app(asked.app)
-        counted = self._keys.counted(app, request.headers)
+        counted = counted_as(current_caller(), app)
         stream = await self._registry.open(asked, host=host, peer=peer, counted=counted)
         offer = stream.offer
         if offer.key and not is_loopback(peer) and request.scheme != "https":
             offer = replace(offer, warning=_IN_THE_CLEAR)
         reply = json_reply(offer.as_dict(), 201)
         reply.headers["Location"] = f"/v1/streams/{offer.id}"
-        reply.headers["Cache-Control"] = "no-store"
         return reply
 
     async def status(self, request: web.Request) -> web.StreamResponse:
@@ -82,9 +101,7 @@ class StreamRoutes:
             raise Overloaded(f"{_MOST_LISTENERS} listen to this stream", hint="Close one of them.")
         last = request.headers.get("Last-Event-ID", request.rel_url.query.get("after", ""))
         after = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
-        reply = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
+        reply = web.StreamResponse(headers={"Content-Type": "text/event-stream", **SAFE})
         if request.method == "HEAD":
             return reply
         queue = stream.events.listen(after)

@@ -10,9 +10,12 @@ from edge_agent.classify import Classifier
 from edge_agent.http.describe import describe_task
 from edge_agent.local import LocalTask
 from edge_agent.parameters import parse_link_ms
-from hawkvision.contract.task import tasks_body
+from hawkvision.contract.task import TaskInfo, tasks_body
+from hawkvision.json_schema import Listed
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import says
 from hawkvision.serving.shared import Shared
 from hawkvision.summary import Summary, summarise_task
 from hawkvision.tracking.versions import task_of
@@ -29,10 +32,11 @@ class TaskRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
+        curve = says(Summary, query={"link_ms": float})
         return [
-            Route("GET", "/v1/tasks", self.tasks),
-            Route("GET", "/v1/tasks/{task}", self.task),
-            Route("GET", "/v1/tasks/{task}/curve", self.curve),
+            Route("GET", "/v1/tasks", self.tasks, Scope.READ, says(Listed("tasks", TaskInfo))),
+            Route("GET", "/v1/tasks/{task}", self.task, Scope.READ, says(TaskInfo)),
+            Route("GET", "/v1/tasks/{task}/curve", self.curve, Scope.READ, curve),
         ]
 
     async def tasks(self, _request: web.Request) -> web.Response:

@@ -104,7 +104,7 @@ class Updates:
             self._notice,
         )
         fleet.shadow = self.shadow
-        fleet.only_vouched = config.app_keys is not None
+        fleet.only_vouched = (config.app_keys or config.keys) is not None
 
         def load(folder: Path) -> LocalTask:
             serving = agent.catalog.serving.get(folder.parent.name)

@@ -28,7 +28,7 @@ from edge_agent.http.crew_control import CHANGED
 from edge_agent.loading import load_tasks
 from edge_agent.local import LocalTask
 from edge_agent.merging import Merged
-from edge_agent.place import NOT_THERE, Place, board
+from edge_agent.place import NOT_THERE, Place, board, shared_meters
 from edge_agent.settings import open_the_store
 from edge_agent.workers.preloading import preload
 from hawkvision.errors import HawkVisionError, StoreUnavailable
@@ -65,6 +65,7 @@ class EdgeCrew:
         self._unloaded: set[str] = set()
         self._counts: list[mmap.mmap] = []
         self._board = board(config.workers)
+        self._meters = shared_meters()
         self._http: SharedPort | None = None
         self._rtp: SharedPort | None = None
         self._grpc: SharedPort | None = None
@@ -183,6 +184,7 @@ class EdgeCrew:
             http=self._http.open(),
             rtp=self._rtp.open()[0],
             board=self._board,
+            meters=self._meters,
         )
 
         agent = Agent(config, tasks, place)

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hawkvision.calibration import shown
+from hawkvision.cli.asking import key_option
 from hawkvision.cli.output import Folded, add_numbers, add_target, screen, write_json
 from hawkvision.client import Client
 from hawkvision.client.requests import DEFAULT_URL
@@ -18,16 +19,23 @@ from hawkvision.contract.delivered import CERTIFIED, Report, Tally, Threshold
 
 @click.command("accuracy", context_settings={"show_default": True})
 @click.option("--url", default=DEFAULT_URL)
+@key_option
 @click.option("--task", help="Default: the agent's.")
 @click.option("--app", help="Only the requests of an app.")
 @click.option("--window", type=click.Choice(["5m", "1h", "24h"]), default="5m")
 @click.option("--watch", is_flag=True, help="Again every second, until Ctrl-C.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
 def command(
-    url: str, task: str | None, app: str | None, window: str, watch: bool, json_file: Path | None
+    url: str,
+    key: str | None,
+    task: str | None,
+    app: str | None,
+    window: str,
+    watch: bool,
+    json_file: Path | None,
 ) -> None:
     """Show the accuracy delivered, its interval and source, and the thresholds in force."""
-    with Client(url) as client:
+    with Client(url, key=key) as client:
         name = task or (None if app else client.tasks()[0].name)
         report = client.delivered(task=name, app=app)
         if not watch:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hawkvision.cascade import parse_accuracy
+from hawkvision.cli.asking import key_option
 from hawkvision.cli.output import said, write_json
 from hawkvision.client import Client
 from hawkvision.client.requests import DEFAULT_URL
@@ -21,6 +22,7 @@ from hawkvision.errors import AgentUnreachable, HawkVisionError
 )
 @click.option("--accuracy", help="Share of answers that must be right, e.g. 0.95.")
 @click.option("--url", default=DEFAULT_URL)
+@key_option
 @click.option("--task", help="Default: the agent's.")
 @click.option("--deadline-ms", type=click.FloatRange(min=0, min_open=True))
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the answers.")
@@ -28,6 +30,7 @@ def command(
     images: tuple[Path, ...],
     accuracy: str | None,
     url: str,
+    key: str | None,
     task: str | None,
     deadline_ms: float | None,
     json_file: Path | None,
@@ -36,7 +39,7 @@ def command(
     if accuracy is not None:
         parse_accuracy(accuracy)
     answers: list[dict[str, Any]] = []
-    with Client(url) as client:
+    with Client(url, key=key) as client:
         for path in images:
             try:
                 answer = client.classify(

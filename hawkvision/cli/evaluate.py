@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from hawkvision.cascade import parse_accuracy
+from hawkvision.cli.asking import key_option
 from hawkvision.cli.output import progress_bar, results_table, screen, write_json
 from hawkvision.client import AsyncClient
 from hawkvision.client.requests import DEFAULT_URL
@@ -74,9 +75,10 @@ async def evaluate(
     concurrency: int,
     seed: int = DRAWN_SEED,
     stop_after_s: float | None = None,
+    key: str | None = None,
 ) -> Evaluated:
     """Run an evaluation with a progress bar."""
-    async with AsyncClient(url) as client:
+    async with AsyncClient(url, key=key) as client:
         info = await choose_task(client, task)
         images = load_images(
             data, split, info, limit, seed, lambda note: click.echo(f"note: {note}", err=True)
@@ -103,6 +105,7 @@ async def evaluate(
 @click.option("--split", help="Folder above the class folders, e.g. val.")
 @click.option("--accuracy", "targets", required=True, help="Targets, e.g. 0.80,0.90,0.95.")
 @click.option("--url", default=DEFAULT_URL)
+@key_option
 @click.option("--task", help="Default: the agent's.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images, classes mixed.")
 @click.option("--concurrency", type=click.IntRange(1, 256), default=4)
@@ -113,6 +116,7 @@ def command(
     split: str | None,
     targets: str,
     url: str,
+    key: str | None,
     task: str | None,
     limit: int | None,
     concurrency: int,
@@ -130,6 +134,7 @@ def command(
             limit=limit,
             concurrency=concurrency,
             seed=seed,
+            key=key,
         )
     )
     show(screen(), found)

@@ -13,6 +13,7 @@ import click
 from rich.table import Table
 
 from hawkvision.cascade import parse_accuracy
+from hawkvision.cli.asking import key_option
 from hawkvision.cli.output import said, screen, write_json
 from hawkvision.client.async_client import AsyncClient
 from hawkvision.client.lossy import LossyStream, Sending, StreamAnswer
@@ -71,6 +72,7 @@ def command() -> None:
 )
 @click.option("--accuracy", help="Share of answers that must be right, e.g. 0.9.")
 @click.option("--url", default=DEFAULT_URL)
+@key_option
 @click.option("--task", help="Default: the agent's.")
 @click.option("--fps", type=click.FloatRange(0.01, 1000), default=10.0, help="Images per second.")
 @click.option("--repeat", type=click.IntRange(1), default=1, help="Rounds through the images.")
@@ -87,6 +89,7 @@ def send(
     images: tuple[Path, ...],
     accuracy: str | None,
     url: str,
+    key: str | None,
     task: str | None,
     fps: float,
     repeat: int,
@@ -110,7 +113,7 @@ def send(
         "resend": resend,
         "suite": suite,
     }
-    results, status = asyncio.run(_send_all(url, list(images) * repeat, fps, sending, asked))
+    results, status = asyncio.run(_send_all(url, key, list(images) * repeat, fps, sending, asked))
     frames, packets = status.frames, status.packets
     click.echo(
         f"{frames.answered} answered ({frames.damaged} of damaged images), "
@@ -135,9 +138,14 @@ def _parity(text: str) -> float | None:
 
 
 async def _send_all(
-    url: str, paths: Sequence[Path], fps: float, sending: Sending, asked: dict[str, Any]
+    url: str,
+    key: str | None,
+    paths: Sequence[Path],
+    fps: float,
+    sending: Sending,
+    asked: dict[str, Any],
 ) -> tuple[list[Sent], StreamStatus]:
-    async with LossyStream.open(url, sending=sending, **asked) as stream:
+    async with LossyStream.open(url, key=key, sending=sending, **asked) as stream:
         start = time.monotonic()
         jobs = []
         for index, path in enumerate(paths):
@@ -175,12 +183,19 @@ def _line(answer: Answer, spent_ms: float, lost_fraction: float, *, resent: bool
 @command.command("open", context_settings={"show_default": True})
 @click.option("--accuracy", help="Share of answers that must be right, e.g. 0.9.")
 @click.option("--url", default=DEFAULT_URL)
+@key_option
 @click.option("--task", help="Default: the agent's.")
 @click.option("--deadline-ms", type=click.FloatRange(5, 60_000), default=100.0)
 @click.option("--size", default="640x480", help="Of the camera's images, WIDTHxHEIGHT.")
 @_suite
 def open_stream(
-    accuracy: str | None, url: str, task: str | None, deadline_ms: float, size: str, suite: str
+    accuracy: str | None,
+    url: str,
+    key: str | None,
+    task: str | None,
+    deadline_ms: float,
+    size: str,
+    suite: str,
 ) -> None:
     """Open a stream for a camera, print what to run there, and follow the answers."""
     try:
@@ -197,13 +212,13 @@ def open_stream(
         replies=False,
     )
     try:
-        asyncio.run(_follow(url, asked))
+        asyncio.run(_follow(url, key, asked))
     except KeyboardInterrupt:
         click.echo("closed")
 
 
-async def _follow(url: str, asked: StreamRequest) -> None:
-    async with AsyncClient(url) as client:
+async def _follow(url: str, key: str | None, asked: StreamRequest) -> None:
+    async with AsyncClient(url, key=key) as client:
         offer = await client.open_stream(request_body(asked))
         screen().print(_opened(offer))
         if offer.warning:

@@ -20,7 +20,7 @@ from hawkvision.cli.processes import Child, StartInterrupted, stop_all
 from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
-from hawkvision.serving import environment, logs
+from hawkvision.serving import environment, exposure, logs
 from hawkvision.serving.address import ANY, bracketed
 from hawkvision.serving.restarts import Restarts
 from hawkvision.serving.service import stop_signals
@@ -95,6 +95,7 @@ def command(
     options = [*_given(context), *edge_options]
     check_onnx_runtime()  # the gateway's at least; its children would each say it
     edge = edge_settings(options)
+    _check_exposure(edge)
     stop = threading.Event()
     for number in stop_signals():
         signal.signal(number, lambda *_: stop.set())
@@ -109,6 +110,17 @@ def command(
         }
         own = [word for name, path in tls.items() if path for word in _option(name, path)]
         _keep(options, edge, ["--port", str(gateway_port), *own], stop)
+
+
+def _check_exposure(edge: Mapping[str, Any]) -> None:
+    """Raise what the edge would, before anything is started; the gateway stays on loopback."""
+    exposure.check(
+        edge["host"],
+        tls=edge["tls_cert"] is not None,
+        keys=edge["keys"] is not None or edge["app_keys"] is not None,
+        insecure=edge["insecure"],
+        hint="Give --tls-cert, --tls-key and --keys (`hawkvision keys create`)",
+    )
 
 
 _OWN = ("tasks", "port", "model_repository", "log_level", "log_format")

@@ -113,18 +113,20 @@ class LossyStream(asyncio.DatagramProtocol):
         *,
         sending: Sending | None = None,
         through: tuple[str, int] | None = None,
+        key: str | None = None,
         **asked: Any,
     ) -> AsyncIterator[LossyStream]:
         """Ask the agent at `url` for a stream; `asked` are the fields of StreamRequest.
 
         Datagrams go to the address that the agent offers, or to `through`, which forwards them.
+        `key` is shown to the agent, where it asks for keys.
         """
         sending = sending or Sending()
         if "accuracy" in asked and asked["accuracy"] is not None:
             asked["accuracy"] = str(asked["accuracy"])
         asked.setdefault("parity", sending.parity != 0)
         request = StreamRequest(**asked)
-        async with AsyncClient(url) as client:
+        async with AsyncClient(url, key=key) as client:
             offer = await client.open_stream(request_body(request))
             stream = cls(client, offer, request, sending)
             try:

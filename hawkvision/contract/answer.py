@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hawkvision.contract.fields import Fields, Json
+from hawkvision.json_schema import MERGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Answer:
 
     request_id: str
     task: str
-    prediction: Mapping[str, Json]
+    prediction: Mapping[str, Json] = field(metadata=MERGED)
     served_by: str
     escalated: bool
     degraded: str | None

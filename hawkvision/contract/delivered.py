@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hawkvision.contract.apps import AppInfo
 from hawkvision.contract.fields import Fields
+from hawkvision.json_schema import MERGED
 
 CERTIFIED = "certified"
 
@@ -91,7 +92,7 @@ class Tally:
 class Window:
     """The last minutes or hours: all requests together, and by accuracy target."""
 
-    overall: Tally
+    overall: Tally = field(metadata=MERGED)
     targets: Mapping[str, Tally]
 
     def as_dict(self) -> dict[str, Any]:
@@ -163,7 +164,7 @@ class StoreStatus:
 class AppThreshold:
     """For an app: what it asks for, the threshold in force, and the one that is certified."""
 
-    app: AppInfo
+    app: AppInfo = field(metadata=MERGED)
     threshold: float
     certified_threshold: float
 
@@ -200,7 +201,7 @@ class Report:
     audit_share: float
     windows: Mapping[str, Window]
     store: StoreStatus
-    app: AppThreshold | None = None
+    app: AppThreshold | None = field(default=None, metadata=MERGED)
     version: str = ""
 
     def as_dict(self) -> dict[str, Any]:

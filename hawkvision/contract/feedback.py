@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hawkvision.contract.fields import Fields, Json
 from hawkvision.errors import InvalidRequest
+from hawkvision.json_schema import MERGED
 
 _REQUEST_ID = "request_id"
 
@@ -24,7 +25,7 @@ class Feedback:
     """
 
     request_id: str
-    truth: Mapping[str, Json]
+    truth: Mapping[str, Json] = field(metadata=MERGED)
 
     @classmethod
     def of(cls, request_id: str, truth: str | int | Mapping[str, Json]) -> Feedback:

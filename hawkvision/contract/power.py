@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from hawkvision.contract.fields import Fields
 from hawkvision.power import Energy, NotMeasured, PowerState
@@ -36,6 +36,8 @@ class PowerStatus:
     `joules` were measured over `seconds` since the agent started, `unmeasured_s` were not;
     `celsius` is by sensor.
     """
+
+    JSON_ALSO: ClassVar[Mapping[str, type]] = {"measured": bool}
 
     reason: str | None
     joules: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from hawkvision.errors import InvalidRequest
@@ -31,7 +31,7 @@ class StreamRequest:
     """
 
     task: str | None = None
-    accuracy: str | None = None
+    accuracy: str | None = field(default=None, metadata={"json": float | str | None})
     app: str | None = None
     top_k: int = 3
     deadline_ms: float = 100.0

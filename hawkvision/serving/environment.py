@@ -10,8 +10,8 @@ import click
 from hawkvision.errors import InvalidRequest
 
 PREFIX = "HAWKVISION"
-_OF_OTHERS = ("DATA", "PYNQ_PYTHON", "LOADTEST_", "TEST_")
-"""Read elsewhere: a folder of photos, the board's Python, load tests, our own tests."""
+_OF_OTHERS = ("API_KEY", "DATA", "PYNQ_PYTHON", "LOADTEST_", "TEST_")
+"""Read elsewhere: clients' key, a folder of photos, the board's Python, load tests, our tests."""
 _NEAR = 0.8
 
 

@@ -160,7 +160,7 @@ def _agents(bench: LossyBench, where: Place) -> Iterator[None]:
     """Gateway and edge agent in the far namespace."""
     task = ["--task", bench.task]
     upper = f"127.0.0.1:{_PORT + 1}"
-    edge = ["--host", "0.0.0.0", "--port", str(_PORT), "--gateway", upper]
+    edge = ["--host", "0.0.0.0", "--insecure", "--port", str(_PORT), "--gateway", upper]
     children: list[Child] = []
     try:
         for name, options in (

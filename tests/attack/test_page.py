@@ -41,3 +41,22 @@ def test_a_limits_option_and_default_are_as_written(row: re.Match[str]) -> None:
 def test_every_limit_that_can_be_set_is_written(name: str) -> None:
     written = {row["option"] for row in ROWS if row["command"] == name}
     assert {option for option in options(COMMANDS[name]) if is_limit(option)} <= written
+
+
+NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+HELD = sorted(set(NAMED.findall(PAGE.read_text("utf-8"))))
+
+
+def test_threats_name_tests() -> None:
+    assert len(HELD) > 25
+
+
+@pytest.mark.parametrize(("path", "name"), HELD, ids=lambda one: one.rpartition("/")[2])
+def test_a_test_that_is_named_exists(path: str, name: str) -> None:
+    text = (PAGE.parents[1] / path).read_text("utf-8")
+    assert re.search(rf"^(async )?def {name or 'test_'}", text, re.MULTILINE)
+
+
+def test_each_risk_of_the_list_has_an_answer() -> None:
+    text = PAGE.read_text("utf-8")
+    assert [int(one) for one in re.findall(r"^\| API(\d+) ", text, re.MULTILINE)] == [*range(1, 11)]

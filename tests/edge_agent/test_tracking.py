@@ -297,8 +297,8 @@ def test_with_keys_on_an_app_s_key_is_needed(repository: Path, tmp_path: Path) -
                 path = f"/v1/apps/{app}"
                 return (await call(session, "PUT", service, path, json=target, headers=headers))[0]
 
-            assert [await put("gate", key) for key in (None, "b" * 20, "g" * 20)] == [401, 401, 200]
-            assert await put("other", "g" * 20) == 401
+            assert [await put("gate", key) for key in (None, "b" * 20, "g" * 20)] == [401, 403, 200]
+            assert await put("other", "g" * 20) == 403
             image = coloured_jpeg("red", seed=1)
             for headers, status in ({}, 401), ({"Authorization": f"Bearer {'g' * 20}"}, 200):
                 found, answer = await call(
@@ -306,7 +306,7 @@ def test_with_keys_on_an_app_s_key_is_needed(repository: Path, tmp_path: Path) -
                 )
                 assert found == status
             feedback = {"request_id": answer["request_id"], "class_id": 0}
-            for key, status in (("b" * 20, 401), ("g" * 20, 202)):
+            for key, status in (("b" * 20, 403), ("g" * 20, 202)):
                 headers = {"Authorization": f"Bearer {key}"}
                 path = "/v1/feedback"
                 found, _ = await call(

@@ -207,7 +207,15 @@ def test_what_it_prints_works_as_printed_and_options_reach_the_edge(tmp_path: Pa
     repository = build_tiny_repository(folder / "tasks")
     (folder / "edge.toml").write_text('max-body-bytes = 5000\nlog-format = "json"\n')
     (folder / "photo.jpg").write_bytes(coloured_jpeg("red"))
-    options = ("--host", "::", "--store", "off", "--config", str(folder / "edge.toml"))
+    options = (
+        "--host",
+        "::",
+        "--insecure",
+        "--store",
+        "off",
+        "--config",
+        str(folder / "edge.toml"),
+    )
     process = subprocess.Popen(
         words(repository, 0, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

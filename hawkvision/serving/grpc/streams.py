@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -37,13 +38,15 @@ _MAKE_WAY = LimitReached(
 class StreamMethod:
     """What answers each request of a stream; `refuse` words an error as a reply.
 
-    `check` looks at a message before it is parsed, and raises InvalidRequest.
+    `check` looks at a message before it is parsed, and raises InvalidRequest. `room` is asked
+    before the stream begins, and raises why it must not.
     """
 
     request: type[Any]
     answer: Callable[[Any, Call], Awaitable[Message]]
     refuse: Callable[[Any | None, Status], Message]
     check: Callable[[bytes], None]
+    room: Callable[[Call], None] | None = None
 
 
 class Streams:
@@ -90,6 +93,8 @@ class Streams:
         if self.draining:
             raise _stops()
         peer = self._entrance.peer(context)
+        if method.room is not None:
+            method.room(Call(peer, math.inf, metadata_of(context)))
         seat, gone = self._book.open(peer, time.monotonic())
         if gone is not None:
             self._open[gone].end(status_of(_MAKE_WAY))

@@ -335,6 +335,7 @@ class Connection(web.RequestHandler):
         if line is None:
             return
         half = self.waits and self._begun_at is not None and not line.is_closing()
+        half = half and not self._deaf  # who sent what is no HTTP has been told already
         if half and reason == "head_timeout":
             line.write(raw_error(BodyTimeout("the request's head did not come in time")))
             self.force_close()

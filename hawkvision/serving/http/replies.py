@@ -38,8 +38,12 @@ from hawkvision.errors import (
     UpstreamUnavailable,
 )
 
-_JSON = {"Content-Type": "application/json"}
-_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+"""Of every answer: its type is as it says, and nobody keeps it."""
+
+JSON_HEADERS = {"Content-Type": "application/json", **SAFE}
+_SAFE = "".join(f"{name}: {value}\r\n" for name, value in SAFE.items())
+_HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{_SAFE}Content-Length: "
 _CLOSE = "Connection: close\r\n"
 
 _STATUS: tuple[tuple[type[HawkVisionError], int], ...] = (
@@ -77,7 +81,7 @@ def status_of(error: HawkVisionError) -> int:
 
 def json_reply(body: Any, status: int = 200) -> web.Response:
     """A JSON answer."""
-    return web.Response(body=orjson.dumps(body), status=status, headers=_JSON)
+    return web.Response(body=orjson.dumps(body), status=status, headers=JSON_HEADERS)
 
 
 def encoded(body: Any) -> bytes:
@@ -87,7 +91,7 @@ def encoded(body: Any) -> bytes:
 
 def encoded_reply(body: bytes) -> web.Response:
     """An answer whose JSON body is made already."""
-    return web.Response(body=body, headers=_JSON)
+    return web.Response(body=body, headers=JSON_HEADERS)
 
 
 @lru_cache(maxsize=1)
@@ -169,7 +173,7 @@ def raw_error(error: HawkVisionError) -> bytes:
     body = orjson.dumps({"error": error.as_dict()})
     head = [
         f"HTTP/1.1 {status.value} {status.phrase}",
-        "Content-Type: application/json",
+        *(f"{name}: {value}" for name, value in JSON_HEADERS.items()),
         f"Content-Length: {len(body)}",
         "Connection: close",
     ]

@@ -5,73 +5,44 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from contextvars import ContextVar
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Protocol, cast
 
 from aiohttp import web
 
 from hawkvision.errors import HawkVisionError
+from hawkvision.serving.access.guard import DENIALS, Guard, current_caller
+from hawkvision.serving.access.scopes import Scope
+from hawkvision.serving.http.browsers import Origins
 from hawkvision.serving.http.connection import Connection
-from hawkvision.serving.http.replies import fault, plain_error, refusal, shutting_down
+from hawkvision.serving.http.replies import SAFE, fault, plain_error, refusal, shutting_down
+from hawkvision.serving.http.shapes import Shape
 
 _log = logging.getLogger(__name__)
 
 
-class Caller(Protocol):
-    """Whoever sent a request, by the key that it carries."""
-
-    def check(self, app: str) -> None:
-        """Raise Unauthorized unless the caller may act for this app."""
-        ...
-
-
-class Keys(Protocol):
-    """Who may call routes of scope APP."""
-
-    def caller(self, authorization: str | None) -> Caller:
-        """Who sends such an Authorization header. Raises Unauthorized for nobody that is known."""
-        ...
-
-
-class Anybody:
-    """Keys of a service that has none: everybody may do everything."""
-
-    def caller(self, authorization: str | None) -> Caller:
-        """See `Keys`."""
-        return self
-
-    def check(self, app: str) -> None:
-        """See `Caller`."""
-        return
-
-
-_CALLER: ContextVar[Caller] = ContextVar("caller")
-"""Of the request that the current task answers; aiohttp has a task for each."""
+_SAFE = tuple(SAFE.items())
+_OF_NO_PAGE = frozenset({Scope.FEEDBACK, Scope.TARGETS, Scope.STREAMS, Scope.MODELS})
+"""What pages of elsewhere may change only where they are allowed to ask."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Scope(Enum):
-    """Who may call a route.
-
-    `PUBLIC`: everybody who reaches the port. `APP`: with keys on, whoever sends an app's key; on
-    a path that names an app, that app's.
-    """
-
-    PUBLIC = "public"
-    APP = "app"
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One entry of the table. A handler raises HawkVisionError for what it refuses."""
+    """One entry of the table. A handler raises HawkVisionError for what it refuses.
+
+    With keys on, `scope` is what a key needs, and on a path that names an app also that app's.
+    `shape` is what it takes and answers. `changes` names what a call changes, for the audit log;
+    None for what changes nothing.
+    """
 
     method: str
     path: str
     handler: Handler
-    scope: Scope = Scope.PUBLIC
+    scope: Scope
+    shape: Shape
+    changes: str | None = None
 
 
 class Cancellable(Protocol):
@@ -90,8 +61,11 @@ class Entrance:
     `refused` is told the code of every error.
     """
 
-    def __init__(self, keys: Keys, refused: Callable[[str], None]) -> None:
-        self._keys = keys
+    def __init__(
+        self, guard: Guard, refused: Callable[[str], None], origins: Iterable[str] = ()
+    ) -> None:
+        self.origins = Origins(origins)
+        self._guard = guard
         self._count = refused
         self._in_flight: set[Cancellable] = set()
         self._stopped = False
@@ -101,7 +75,13 @@ class Entrance:
 
     def admit(self, route: Route) -> Handler:
         """The route's handler behind its scope; whatever it raises becomes an answer."""
-        handler = route.handler if route.scope is Scope.PUBLIC else self._with_key(route.handler)
+        handler = route.handler
+        if route.changes is not None:
+            handler = self._noted(handler, route.changes)
+        if route.method != "GET" and route.scope in _OF_NO_PAGE:
+            handler = self._from_here(handler)
+        if self._guard.on and route.scope is not Scope.PUBLIC:
+            handler = self._with_key(handler, route)
 
         async def answer(request: web.Request) -> web.StreamResponse:
             task = self._begin(request)
@@ -122,20 +102,61 @@ class Entrance:
                 self.leave(task)
             if self.draining:
                 reply.force_close()
+            if not reply.prepared:
+                for name, value in _SAFE:
+                    reply.headers.setdefault(name, value)
             return reply
 
         return answer
 
-    def _with_key(self, handler: Handler) -> Handler:
+    def _with_key(self, handler: Handler, route: Route) -> Handler:
+        guard, what = self._guard, f"{route.method} {route.path}"
+
         async def check(request: web.Request) -> web.StreamResponse:
-            caller = self._keys.caller(request.headers.get("Authorization"))
-            app = request.match_info.get("app")
-            if app is not None:
-                caller.check(app)
-            _CALLER.set(caller)
+            caller = guard.admit(request.headers, route.scope, peer_of_request(request), what)
+            guard.enter(caller)
+            try:
+                app = request.match_info.get("app")
+                if app is not None:
+                    caller.check(app)
+                return await handler(request)
+            except DENIALS as error:
+                guard.denied(error, caller.key, peer_of_request(request), what)
+                raise
+
+        return check
+
+    def _from_here(self, handler: Handler) -> Handler:
+        async def check(request: web.Request) -> web.StreamResponse:
+            self.origins.check(request)
             return await handler(request)
 
         return check
+
+    def _noted(self, handler: Handler, event: str) -> Handler:
+        """Its calls, and what became of them, are noted in the audit log."""
+        audit = self._guard.audit
+
+        async def noted(request: web.Request) -> web.StreamResponse:
+            result = "failed"
+            try:
+                reply = await handler(request)
+                result = "done"
+                return reply
+            except HawkVisionError as error:
+                result = error.code
+                raise
+            finally:
+                named = {one: request.match_info.get(one) for one in ("app", "task")}
+                audit.note(
+                    event,
+                    key=current_caller().key,
+                    peer=peer_of_request(request),
+                    result=result,
+                    **{name: value for name, value in named.items() if value is not None},
+                )
+
+        return noted
 
     def _refused(self, error: HawkVisionError, request: web.Request) -> web.Response:
         reply = self.refused(error, request.method, request.path)
@@ -180,9 +201,9 @@ class Entrance:
             self.idle.set()
 
 
-def current_caller() -> Caller:
-    """Who sent the request that is being answered, on a route of scope APP."""
-    return _CALLER.get()
+def peer_of_request(request: web.Request) -> str:
+    """The address that a request came from."""
+    return request.remote or "unknown"
 
 
 def application(routes: Iterable[Route], entrance: Entrance, hint: str = "") -> web.Application:
@@ -198,7 +219,12 @@ def application(routes: Iterable[Route], entrance: Entrance, hint: str = "") -> 
         for name in names:
             app.router.add_route(name, route.path, handler, expect_handler=_expected)
         methods.setdefault(route.path, []).extend(names)
+    if entrance.origins.any:
+        app.on_response_prepare.append(entrance.origins.mark)
     for path, allowed in methods.items():
+        if entrance.origins.any:
+            options = entrance.origins.preflight(allowed)
+            app.router.add_route("OPTIONS", path, options, expect_handler=_expected)
         refuse = _wrong_method(", ".join(allowed))
         app.router.add_route("*", path, refuse, expect_handler=_expected)
     anywhere = _Anywhere("/")

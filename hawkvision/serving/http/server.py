@@ -8,12 +8,16 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from hawkvision.json_schema import Like
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.plain import plain
+from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.grpc.inference import InferenceService
+from hawkvision.serving.http.browsers import NO_PAGE
 from hawkvision.serving.http.calls import ANYBODY, Callers
-from hawkvision.serving.http.replies import json_reply
+from hawkvision.serving.http.replies import SAFE, json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import TEXT, Shape, says
 from hawkvision.serving.shared import Shared
 
 _SCRAPE_GAP_S = 0.1
@@ -21,6 +25,9 @@ _SCRAPE_GAP_S = 0.1
 
 _OVER_REST = ("binary_tensor_data",)
 """Extensions that gRPC has no need of."""
+
+
+_SERVER = Like("Server", ({"name": "", "version": "", "extensions": [*_OVER_REST]},))
 
 
 class ServerRoutes:
@@ -45,13 +52,14 @@ class ServerRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
-        front = [Route("GET", "/", self.server)] if self._front else []
+        server = says(_SERVER)
+        front = [Route("GET", "/", self.root, Scope.PUBLIC, server)] if self._front else []
         return [
             *front,
-            Route("GET", "/v2/health/live", self.live),
-            Route("GET", "/v2/health/ready", self.ready),
-            Route("GET", "/v2", self.server),
-            Route("GET", "/metrics", self.scrape),
+            Route("GET", "/v2/health/live", self.live, Scope.PUBLIC, Shape()),
+            Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC, Shape()),
+            Route("GET", "/v2", self.server, Scope.READ, server),
+            Route("GET", "/metrics", self.scrape, Scope.METRICS, Shape({"text/plain": TEXT})),
         ]
 
     async def live(self, _request: web.Request) -> web.Response:
@@ -71,6 +79,12 @@ class ServerRoutes:
         found = plain(await self._service.server_metadata(asked, call))
         return json_reply(found | {"extensions": [*_OVER_REST, *found["extensions"]]})
 
+    async def root(self, request: web.Request) -> web.Response:
+        """`GET /`: server metadata."""
+        reply = await self.server(request)
+        reply.headers["Content-Security-Policy"] = NO_PAGE
+        return reply
+
     async def scrape(self, _request: web.Request) -> web.Response:
         """`GET /metrics`: Prometheus text."""
         text = await self._scraped.get(None, self._metrics)
@@ -79,4 +93,4 @@ class ServerRoutes:
 
 def said(status: int) -> web.Response:
     """As Triton and others answer probes: the status alone says it."""
-    return web.Response(status=status, content_type="text/plain")
+    return web.Response(status=status, content_type="text/plain", headers=SAFE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from edge_agent.dashboard.dashboard import MOST_LISTENERS
 from edge_agent.loading import load_tasks
 from hawkvision import roadsigns
 from hawkvision.repository import shipped_repository
-from hawkvision.serving.http.routes import Scope
+from hawkvision.serving.access.files import store_keys
+from hawkvision.serving.access.keyfile import Key, KeyFile, digest_of
+from hawkvision.serving.access.scopes import GRANTED
 from tests.browser import Browser, browser
 from tests.edge_agent.agents import gateway_of, started
 from tests.edge_agent.dashboard.test_events import listening, send
@@ -338,13 +339,9 @@ KEY = "a-key-of-25-letters-or-so"
 @asynccontextmanager
 async def _with_keys(repository: Path, keys: Path) -> AsyncIterator[Agent]:
     """An agent whose events are for those alone who show a key."""
-    keys.write_text(json.dumps({"gate": KEY}))
-    config = EdgeConfig(port=0, model_repository=repository, app_keys=keys, drain_notice_s=0.0)
+    store_keys(keys, KeyFile((Key("page", digest_of(KEY), frozenset(GRANTED), None),)))
+    config = EdgeConfig(port=0, model_repository=repository, keys=keys, drain_notice_s=0.0)
     agent = Agent(config, load_tasks(config))
-    agent.routes = [
-        replace(route, scope=Scope.APP) if "dashboard" in route.path else route
-        for route in agent.routes
-    ]
     try:
         await agent.start()
         yield agent
@@ -355,7 +352,7 @@ async def _with_keys(repository: Path, keys: Path) -> AsyncIterator[Agent]:
 async def test_a_key_is_asked_for_sent_and_kept_in_the_tab(
     tab: Browser, tiny_repository: Path, tmp_path: Path
 ) -> None:
-    async with _with_keys(tiny_repository, tmp_path / "keys.json") as agent:
+    async with _with_keys(tiny_repository, tmp_path / "keys.toml") as agent:
         await tab.open(agent.url + "/", width=WIDE)
         for key in ("a wrong key", KEY):
             await tab.until("document.querySelector('#ask').open")

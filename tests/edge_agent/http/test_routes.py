@@ -11,10 +11,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge_agent.agent import Agent
-from edge_agent.http.auth import AppKeys
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded
-from hawkvision.serving.http.routes import Entrance, Handler, Route, Scope, application
+from hawkvision.serving.access.guard import Guard
+from hawkvision.serving.access.scopes import WITHOUT_A_KEY, Scope
+from hawkvision.serving.http.routes import Entrance, Handler, Route, application
+from hawkvision.serving.http.shapes import Shape
 from tests.edge_agent.agents import Reply, exchange, request, started
 from tests.models import coloured_jpeg
 
@@ -47,9 +49,9 @@ def authorized(app: str) -> str:
     return f"Authorization: Bearer {KEYS[app]}"
 
 
-async def test_with_keys_on_every_route_of_an_app_refuses_who_has_none(keyed: Agent) -> None:
-    closed = [route for route in keyed.routes if route.scope is not Scope.PUBLIC]
-    assert closed
+async def test_with_keys_on_every_route_but_probes_refuses_who_has_none(keyed: Agent) -> None:
+    closed = [route for route in keyed.routes if route.scope not in {Scope.PUBLIC, *WITHOUT_A_KEY}]
+    assert {route.scope for route in closed} == {Scope.FEEDBACK, Scope.TARGETS, Scope.MODELS}
     for route in closed:
         for headers in ((), ("Authorization: Bearer " + "x" * 20,), ("Authorization: \xff",)):
             sent = request(route.method, filled(route.path), APP, *headers)
@@ -60,10 +62,10 @@ async def test_with_keys_on_every_route_of_an_app_refuses_who_has_none(keyed: Ag
 
 async def test_with_keys_on_an_app_s_path_needs_that_app_s_key(keyed: Agent) -> None:
     for route in keyed.routes:
-        if route.scope is Scope.APP and "{app}" in route.path:
+        if route.scope is Scope.TARGETS and "{app}" in route.path:
             for app, refused in (("belt", True), ("gate", False)):
                 sent = request(route.method, filled(route.path), APP, authorized(app))
-                assert ((await exchange(keyed, sent)).status == 401) is refused, route
+                assert ((await exchange(keyed, sent)).status == 403) is refused, route
 
 
 async def test_feedback_needs_the_key_of_the_answer_s_app(keyed: Agent) -> None:
@@ -75,7 +77,7 @@ async def test_feedback_needs_the_key_of_the_answer_s_app(keyed: Agent) -> None:
         (await exchange(keyed, request("POST", "/v1/feedback", feedback, authorized(app)))).status
         for app in ("gate", "")
     ]
-    assert statuses == [401, 202]
+    assert statuses == [403, 202]
 
 
 async def test_public_routes_need_no_key(keyed: Agent) -> None:
@@ -133,8 +135,8 @@ async def raised(error: Exception) -> tuple[Reply, AgentMetrics]:
 
 async def served(handler: Handler) -> tuple[Reply, AgentMetrics]:
     metrics = AgentMetrics()
-    entrance = Entrance(AppKeys(None), metrics.refused)
-    app = application([Route("GET", "/x", handler)], entrance)
+    entrance = Entrance(Guard(None), metrics.refused)
+    app = application([Route("GET", "/x", handler, Scope.PUBLIC, Shape())], entrance)
     async with TestClient(TestServer(app)) as client, client.get("/x") as reply:
         headers = {name.lower(): value for name, value in reply.headers.items()}
         return Reply(reply.status, headers, await reply.read()), metrics

@@ -124,7 +124,9 @@ async def test_plain_rtp_is_refused_off_loopback() -> None:
     address = _own_address()
     if address is None:
         pytest.skip("this machine has no address besides loopback")
-    with edge(shipped_repository(), "127.0.0.1:1", *TASK, "--host", "0.0.0.0") as service:
+    with edge(
+        shipped_repository(), "127.0.0.1:1", *TASK, "--host", "0.0.0.0", "--insecure"
+    ) as service:
         async with aiohttp.ClientSession() as session:
             base = f"http://{address}:{service.port}/v1/streams"
             async with session.post(base, json={"suite": "none"}) as reply:
