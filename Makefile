@@ -28,7 +28,10 @@ demo: $(VENV)/.core ## Set up, then images at several accuracy targets (photos: 
 .venv-tensorrt/.ready: scripts/setup $(VENV)/.dev
 	@scripts/setup tensorrt || echo "tests: no TensorRT parser for this machine; its gate will be skipped"
 
-test: check .venv-pynq/.ready .venv-tensorrt/.ready ## Set up, then static checks and the whole test suite
+.venv-deploy/.ready: scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup deploy || echo "tests: no checkers of manifests; their tests will be skipped"
+
+test: check .venv-pynq/.ready .venv-tensorrt/.ready .venv-deploy/.ready ## Set up, then static checks and the whole test suite
 	@scripts/servers
 	@$(PYTEST) --dist loadfile --ignore=tests/fpga; rest=$$?; \
 		$(PYTEST) --dist worksteal tests/fpga && exit $$rest

@@ -89,8 +89,8 @@ def command(name: str, data: str | None, images: int, json_file: Path | None) ->
     console.print(
         "One small and one large model served every target; only a threshold changed.\n"
         f"Targets hold at 95 % confidence, certified on {len(task.scores())} held-out images;\n"
-        f"one that cannot be certified is refused. The dashboard was at {url}/\n"
-        "Keep it running: hawkvision up"
+        "one that cannot be certified is refused.\n"
+        f"The dashboard was at {url}/; keep it running: hawkvision up"
     )
     write_json(json_file, found.as_dict())
     served = [row for row in found.rows if row.achieved is not None]

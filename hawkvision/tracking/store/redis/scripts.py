@@ -161,14 +161,16 @@ All are read to be counted: HLEN is not among the rights that operators were tol
 """
 
 PUT_NOTE = """
-local noted = redis.call('HGETALL', KEYS[1])
-if redis.call('HGET', KEYS[1], ARGV[1]) or #noted / 2 < tonumber(ARGV[3]) then
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
+if not redis.call('HGET', KEYS[1], ARGV[1]) then
+  if tonumber(redis.call('GET', KEYS[2]) or '0') >= tonumber(ARGV[3]) then return 0 end
+  redis.call('INCR', KEYS[2])
 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+for index = 1, 2 do redis.call('EXPIRE', KEYS[index], ARGV[4]) end
 return 1
 """
-"""KEYS: a subject's notes. ARGV: an agent, what it says, how many agents may, for how long."""
+"""KEYS: a subject's notes, and how many there are. ARGV: an agent, what it says, how many agents
+may, for how long. Answers 0 for no room."""
 
 PUT = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0 end

@@ -288,8 +288,8 @@ class RedisStore:
 
     async def put_note(self, subject: str, agent_id: str, text: str) -> None:
         """See `Store.put_note`."""
-        key = self._of(subject, "notes")
-        await self._run(scripts.PUT_NOTE, [key], agent_id, text, MOST_NOTES, int(NOTED_S))
+        keys = [self._of(subject, "notes"), self._of(subject, "noted")]
+        await self._run(scripts.PUT_NOTE, keys, agent_id, text, MOST_NOTES, int(NOTED_S))
 
     async def notes(self, subject: str) -> dict[str, str]:
         """See `Store.notes`."""
