@@ -7,6 +7,7 @@
 | `…` within a line | any text of that line |
 | `…` alone | any lines, or none |
 | `<!-- numbers: 5% -->` above | numbers of the block may be so far from what stands there |
+| `<!-- soon -->` above, `<!-- soon; numbers: 5% -->` | looks, repeated until they show this |
 
 Runs of spaces and of a table's rules count as one, so that columns may be wider. Knows neither
 shells nor HawkVision.
@@ -19,7 +20,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 _BLOCK = re.compile(
-    r"^(?:<!-- numbers: (?P<percent>[0-9.]+)% -->\n)?```console\n(?P<body>.*?)^```$",
+    r"^(?:<!-- (?P<soon>soon)?(?:; )?(?:numbers: (?P<percent>[0-9.]+)%)? -->\n)?"
+    r"```console\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?![\w.]*[A-Za-z_])")
@@ -38,6 +40,8 @@ class Step:
     expected: list[str] = field(default_factory=list)
     tolerance: float = 0.0
     """Of its numbers, as a share of what stands there."""
+    soon: bool = False
+    """Whether it looks at what comes about by itself; it is run until that is there."""
 
     @property
     def goes_on(self) -> bool:
@@ -60,7 +64,7 @@ def steps(page: str) -> Iterator[Step]:
             if line.startswith("$ "):
                 if step is not None:
                     yield step
-                step = Step(number, line[2:], tolerance=tolerance)
+                step = Step(number, line[2:], [], tolerance, bool(block["soon"]))
             elif step is None:
                 raise ValueError(f"line {number}: output without a command")
             elif (line == ">" or line.startswith("> ")) and not step.expected:

@@ -77,9 +77,17 @@ class Shell:
     def run(self, step: Step) -> tuple[str, int | None]:
         """What a command prints, and its status; None of one that goes on.
 
-        Of such a one this waits until it has said what the page says. Raises AssertionError for
-        what hangs.
+        Of such a one this waits until it has said what the page says; what comes soon is looked at
+        until it is there. Raises AssertionError for what hangs.
         """
+        end = time.monotonic() + HANGS_S
+        said, status = self._once(step)
+        while step.soon and not matches(step, said) and time.monotonic() < end:
+            time.sleep(_POLL_S)
+            said, status = self._once(step)
+        return said, status
+
+    def _once(self, step: Step) -> tuple[str, int | None]:
         self._steps += 1
         said = self._said / f"{self._steps}"
         lines = [f"{{ {self._ours(step.command)}", f"}} >'{said}' 2>&1 </dev/null"]

@@ -31,14 +31,27 @@ two
 $ serve &
 ready
 ```
+
+<!-- soon; numbers: 5% -->
+```console
+$ look
+1
+```
+
+<!-- soon -->
+```console
+$ look
+```
 """
 
 
 def test_commands_are_read_with_their_lines_and_outputs() -> None:
-    first, second, third = steps(PAGE)
+    first, second, third, *looks = steps(PAGE)
     assert (first.command, first.expected, first.line) == ("echo one", ["one"], 9)
     assert (second.command, second.expected) == ("cat <<'END'\ntwo\n\nEND", ["two", ""])
     assert (third.command, third.tolerance, third.goes_on) == ("serve &", 0.1, True)
+    assert [one.soon for one in (first, second, third, *looks)] == [False] * 3 + [True] * 2
+    assert [one.tolerance for one in looks] == [0.05, 0.0]
 
 
 def test_output_without_a_command_is_refused() -> None:

@@ -50,6 +50,12 @@ def test_a_shell_keeps_variables_and_ends_what_goes_on(tmp_path: Path) -> None:
     assert not Path(f"/proc/{said.strip()}").exists()
 
 
+def test_what_comes_soon_is_looked_at_until_it_is_there(tmp_path: Path) -> None:
+    with Shell(tmp_path / "page", (), {}) as shell:
+        look = Step(1, "echo x >>looks; wc -l <looks", ["3"], soon=True)
+        assert shell.run(look) == ("3\n", 0)
+
+
 def test_a_command_that_ends_the_shell_is_named(tmp_path: Path) -> None:
     with (
         Shell(tmp_path / "page", (), {}) as shell,

@@ -102,7 +102,7 @@ def test_the_demo_runs(installed: Path, tmp_path: Path) -> None:
     done = run(installed, tmp_path, "hawkvision", "demo", "--images", "40")
     assert done.returncode == 0, done.stderr
     assert "task roadsigns" in done.stdout and "refused" in done.stdout
-    assert "Keep it running: hawkvision up" in done.stdout
+    assert "keep it running: hawkvision up" in done.stdout
 
 
 def test_the_client_comes_from_it(installed: Path, tmp_path: Path) -> None:
