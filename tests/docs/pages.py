@@ -35,6 +35,7 @@ START = Page(
         "HAWKVISION_UP_GATEWAY_PORT": "8001",
         "HAWKVISION_EDGE_PORT": "8080",
         "HAWKVISION_DC_PORT": "8001",
+        "HAWKVISION_EDGE_DEADLINE_MS": "60000",  # a machine with more to do answers no otherwise
         "HAWKVISION_CLASSIFY_URL": _HERE,
         "HAWKVISION_ACCURACY_URL": _HERE,
         "HAWKVISION_EVALUATE_URL": _HERE,

@@ -109,8 +109,8 @@ class Shell:
         end = time.monotonic() + HANGS_S
         while time.monotonic() < end:
             ready, _, _ = select.select([self._status], [], [], _POLL_S)
-            if ready:
-                return int(os.read(self._status, 16))
+            if ready and (said := os.read(self._status, 16)):
+                return int(said)
             if self._bash.poll() is not None:
                 raise AssertionError(f"line {step.line}: `{step.command}` ended the shell")
         raise AssertionError(f"line {step.line}: `{step.command}` does not end")
