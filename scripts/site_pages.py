@@ -76,7 +76,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     for name, (title, words, shown) in REFERENCES.items():
         parts = [f"# {title}", words, *(f"::: {one}" for one in shown)]
         pages[f"reference/{name}.md"] = "\n\n".join(parts) + "\n"
-    pages["reference/routes.md"] = routes_page(described())
+    description = described()
+    pages["reference/routes.md"] = routes_page(description)
+    pages["reference/openapi.json"] = json.dumps(description, indent=1)
     for page, text in pages.items():
         files.append(File.generated(config, page, content=text))
     return files
@@ -109,22 +111,25 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 def described() -> Any:
     """What an agent says of itself; one is started on a free port of this machine for it."""
-    with serve(tasks=["roadsigns"], gateway=_NOBODY) as services:
-        with urllib.request.urlopen(f"{services.url}/openapi.json") as reply:
-            return json.load(reply)
+    with (
+        serve(tasks=["roadsigns"], gateway=_NOBODY) as services,
+        urllib.request.urlopen(f"{services.url}/openapi.json") as reply,
+    ):
+        return json.load(reply)
 
 
 def routes_page(description: Mapping[str, Any]) -> str:
-    """A table of all routes with their scopes, one a line."""
-    lines = [
-        "# Routes",
-        "All of an agent's, as its `GET /openapi.json` describes them. [HTTP](../http.md) is the guide.",
-        "| route | what it does | scope of a key |\n|---|---|---|",
-    ]
-    rows = [
-        f"| `{method.upper()} {path}` | {one['summary']} | {one['x-scope']} |"
-        for path, methods in description["paths"].items()
-        for method, one in methods.items()
-    ]
-    lines[-1] = "\n".join([lines[-1], *rows])
-    return "\n\n".join(lines) + "\n"
+    """A table of all routes: what they do, what may stand behind `?`, and who may ask."""
+    lines = ["| route | what it does | parameters | scope of a key |", "|---|---|---|---|"]
+    for path, methods in description["paths"].items():
+        for method, one in methods.items():
+            route = f"{method.upper()} {path}"
+            query = [f"`{part['name']}`" for part in one["parameters"] if part["in"] == "query"]
+            does = "" if one["summary"] == route else one["summary"]
+            lines.append(f"| `{route}` | {does} | {', '.join(query)} | {one['x-scope']} |")
+    table = "\n".join(lines)
+    return (
+        "# Routes\n\nAll of an agent's, as its `GET /openapi.json` describes them; the same with "
+        "all types: [openapi.json](openapi.json). [HTTP](../http.md) is the guide.\n\n"
+        f"{table}\n"
+    )

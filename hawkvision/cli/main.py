@@ -13,7 +13,6 @@ from hawkvision.cli.plain import plain_where_needed
 from hawkvision.errors import HawkVisionError
 from hawkvision.serving import environment
 
-
 _CHECKOUT = "Run it from a checkout, after: pip install -e '.[cpu,dev]'"
 """The cure where no extra has the module: `loadtest` is no part of the wheel."""
 

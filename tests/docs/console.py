@@ -124,9 +124,7 @@ class _Lines:
             if wanted.any_lines:
                 reached = set(range(min(reached), len(lines) + 1))
             else:
-                reached = {
-                    at + 1 for at in reached if at < len(lines) and wanted.match(lines[at])
-                }
+                reached = {at + 1 for at in reached if at < len(lines) and wanted.match(lines[at])}
             if not reached:
                 return False
         return more or len(lines) in reached

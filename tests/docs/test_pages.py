@@ -44,7 +44,10 @@ def test_a_shell_keeps_variables_and_ends_what_goes_on(tmp_path: Path) -> None:
     with Shell(tmp_path / "page", (8080,), {"PLACE": "here:8080"}) as shell:
         assert shell.run(Step(1, "name=one")) == ("", 0)
         assert shell.run(Step(2, "echo $name $PLACE")) == ("one here:8080\n", 0)
-        assert shell.run(Step(3, "(sleep 0.2; echo up; exec sleep 600) &", ["up"])) == ("up\n", None)
+        assert shell.run(Step(3, "(sleep 0.2; echo up; exec sleep 600) &", ["up"])) == (
+            "up\n",
+            None,
+        )
         assert shell.run(Step(4, "false")) == ("", 1)
         said, _ = shell.run(Step(5, "echo $!"))
     assert not Path(f"/proc/{said.strip()}").exists()

@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds strictly, its links lead somewhere, it asks no other host."""
+"""The documentation as a site: it builds strictly, links lead somewhere, no other host is asked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+
+from tests.browser import browser
 
 ROOT = Path(__file__).resolve().parents[2]
 MKDOCS = ROOT / ".venv-docs"
@@ -49,6 +54,13 @@ class Html(HTMLParser):
                 self.fetched.append(value)
             if name in ("href", "src"):
                 self.links.append(value)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder and notes nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +121,19 @@ def test_nothing_is_fetched_from_another_host(site: Path, pages: dict[Path, Html
     assert [one.name for one in styles if _OF_CSS.search(one.read_text("utf-8"))] == []
 
 
-def test_it_is_searched_without_a_server_of_ours(site: Path) -> None:
-    found = json.loads((site / "search" / "search_index.json").read_text("utf-8"))
-    texts = [entry["text"] for entry in found["docs"]]
-    assert any("hawkvision keys create" in text for text in texts)
+async def test_it_is_searched_in_the_browser(site: Path, tmp_path: Path) -> None:
+    handler = partial(Quiet, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/start.html?q=certificates"
+        async with browser(tmp_path) as tab:
+            await tab.open(url, width=1200)
+            found = await tab.until(
+                "[...document.querySelectorAll('.md-search-result__link')].map(one => one.href)"
+                ".join(' ')"
+            )
+        server.shutdown()
+    assert "tls.html" in found
 
 
 @pytest.mark.parametrize(
@@ -128,6 +149,11 @@ def test_it_is_searched_without_a_server_of_ours(site: Path) -> None:
 def test_the_references_are_made_of_the_code(site: Path, name: str, said: str) -> None:
     text = (site / "reference" / f"{name}.html").read_text("utf-8")
     assert said in re.sub(r"<[^>]+>", "", text)
+
+
+def test_the_description_of_the_routes_is_a_file_of_it(site: Path) -> None:
+    description = json.loads((site / "reference" / "openapi.json").read_text("utf-8"))
+    assert "post" in description["paths"]["/v1/classify"]
 
 
 def test_no_link_to_a_file_of_the_repository_is_left(pages: dict[Path, Html]) -> None:
