@@ -10,20 +10,20 @@ import orjson
 from aiohttp import web
 
 from edge_agent.http.auth import counted_as
-from edge_agent.http.shapes import JSON, TEXT, Shape, says
 from edge_agent.parameters import parse_app
 from edge_agent.streams.events import Event
 from edge_agent.streams.registry import StreamRegistry
-from hawkvision.contract.schema import Like, Part
 from hawkvision.contract.stream import StreamStatus
 from hawkvision.errors import Overloaded
+from hawkvision.json_schema import Like, Part
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, parse_stream_request
 from hawkvision.lossy.wire.srtp import DEFAULT_SUITE
-from hawkvision.serving.access.caller import current_caller
+from hawkvision.serving.access.guard import current_caller
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.replies import SAFE, json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import JSON, TEXT, Shape, says
 from hawkvision.serving.peers import is_loopback
 
 _KEEP_ALIVE_S = 10.0
