@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.fleet import FleetSettings
+from edge_agent.grpc.limits import CONNECTIONS
 from edge_agent.place import Place
 from edge_agent.streams.registry import StreamSettings
 from edge_agent.streams.room import StreamRoom
@@ -74,9 +75,10 @@ def body_limits(config: EdgeConfig) -> BodyLimits:
 
 
 def connection_limits(config: EdgeConfig) -> ConnectionLimits:
-    """Of connections, as far as this process may open descriptors."""
+    """Of connections, as far as this process may open descriptors, and gRPC's do not need them."""
+    taken = 0 if config.grpc_port is None else CONNECTIONS
     return ConnectionLimits.fitting(
-        descriptors.limit(),
+        max(1, descriptors.limit() - taken),
         config.max_connections,
         config.max_connections_per_peer,
         head_s=config.head_timeout_s,

@@ -10,7 +10,7 @@ from hawkvision.serving.grpc.transport import TransportLimits
 
 _CALLS = 256
 _CALLS_PER_CONNECTION = 64
-_CONNECTIONS = 256
+CONNECTIONS = 256
 _SHARE = 0.75
 _STREAMS = 8
 _DEADLINE_S = 60.0
@@ -27,7 +27,7 @@ def door_limits(config: EdgeConfig, *, shared: bool) -> DoorLimits:
         TransportLimits(
             message,
             _CALLS_PER_CONNECTION,
-            _CONNECTIONS,
+            CONNECTIONS,
             _PING_S,
             config.head_timeout_s,
             shared=shared,

@@ -20,6 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.agent import Agent
+from edge_agent.config import EdgeConfig
+from edge_agent.grpc.limits import CONNECTIONS
+from edge_agent.settings import connection_limits
 from hawkvision.serving.http.connections import Book, ConnectionLimits, Seat
 from hawkvision.serving.peers import LOOPBACK
 from tests.certificates import Authority
@@ -349,6 +352,16 @@ def test_limits_leave_descriptors_for_the_rest() -> None:
     assert limits().of_peer("192.0.2.1") == 224
     assert limits().of_peer(LOOPBACK) == 896
     assert limits(most_each=7).of_peer(LOOPBACK) == 7
+
+
+def test_connections_of_the_grpc_port_have_descriptors_of_their_own() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    try:
+        assert connection_limits(EdgeConfig()).most == 1024 - 128
+        assert connection_limits(EdgeConfig(grpc_port=0)).most == 1024 - 128 - CONNECTIONS
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=60))
