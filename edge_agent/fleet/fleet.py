@@ -118,7 +118,7 @@ class Fleet:
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
-        self._read: Shared[tuple[str, float], Counts] = Shared(_READ_GAP_S)
+        self._read: Shared[tuple[str, float, float], Counts] = Shared(_READ_GAP_S)
         self._alive: Shared[None, list[AgentInfo]] = Shared(_READ_GAP_S)
 
     # Versions come and go; a task below is one version, under its counted name.
@@ -195,28 +195,41 @@ class Fleet:
         windows: Mapping[str, float] = WINDOWS,
         app: str | None = None,
     ) -> DeliveredWindows:
-        """What was delivered of a task, as far as the store can say now.
+        """What was delivered of a task, as far as the store can say now; see `report`."""
+        return self.report(task, await self.read(task, windows), wanted, app)
+
+    async def read(
+        self, task: str, windows: Mapping[str, float], old_s: float = 0.0
+    ) -> Mapping[str, Counts]:
+        """What was counted in each window, as far as the store can say; it may be so old."""
+        found = {}
+        try:
+            for name, window_s in windows.items():
+                found[name] = await self._counts(task, window_s, old_s)
+        except StoreUnavailable as error:
+            self.delivery.away(error)
+        return found
+
+    def report(
+        self, task: str, read: Mapping[str, Counts], wanted: Wanted, app: str | None = None
+    ) -> DeliveredWindows:
+        """What was `read`, with what is in force.
 
         Thresholds and the share of audits are those of one app as it is counted (see `trust`), or
         all there are and that of anonymous traffic.
         """
-        found = {}
-        try:
-            for name, window_s in windows.items():
-                found[name] = sums_by_target(await self._counts(task, window_s), wanted)
-        except StoreUnavailable as error:
-            self.delivery.away(error)
         return DeliveredWindows(
-            found,
+            {name: sums_by_target(counts, wanted) for name, counts in read.items()},
             self.leading.thresholds(task, app),
             self.audits.share(task, source_of(app or "")),
             self.status(),
         )
 
-    async def _counts(self, task: str, window_s: float) -> Counts:
+    async def _counts(self, task: str, window_s: float, old_s: float) -> Counts:
         """A window as the store counted it, read once for all who ask at the time."""
         return await self._read.get(
-            (task, window_s), lambda: self.store.counts(task, window_s=window_s)
+            (task, window_s, old_s),
+            lambda: self.store.counts(task, window_s=window_s, old_s=old_s),
         )
 
     async def agents(self) -> list[AgentInfo]:

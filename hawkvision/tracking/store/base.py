@@ -37,8 +37,13 @@ class Store(Protocol):
         and to what is fresh; the same `batch_id` again adds nothing."""
         ...
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
-        """Sums over a window that ends now, to the width of a bucket."""
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
+        """Sums over a window that ends now, to the width of a bucket.
+
+        With `old_s`, what another reader found so long ago at most will do.
+        """
         ...
 
     async def since(self, task: str, cursor: str | None) -> Fresh:

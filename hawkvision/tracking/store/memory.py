@@ -79,7 +79,9 @@ class MemoryStore:
         for bucket in [one for one in self._buckets if now - one[2] >= kept[one[1]]]:
             del self._buckets[bucket]
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
         """See `Store.counts`; requests are answered between one bucket and the next."""
         resolution = finest(window_s)
         total: dict[CountKey, dict[str, float]] = {}

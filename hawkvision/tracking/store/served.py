@@ -66,8 +66,8 @@ class StoreService:
     async def _add(self, batch_id: str, time_s: float, rows: Any, age_s: float) -> None:
         await self._store.add(Batch(batch_id, time_s, _counts(rows)), age_s)
 
-    async def _counts(self, task: str, window_s: float) -> Any:
-        return _rows(await self._store.counts(task, window_s=window_s))
+    async def _counts(self, task: str, window_s: float, old_s: float) -> Any:
+        return _rows(await self._store.counts(task, window_s=window_s, old_s=old_s))
 
     async def _since(self, task: str, cursor: str | None) -> Any:
         fresh = await self._store.since(task, cursor)
@@ -156,9 +156,11 @@ class ServedStore:
         age_s = age_s if isfinite(age_s) else -1.0  # as an age that no clock can have
         await self._ask("add", batch.batch_id, batch.time_s, _rows(batch.counts), age_s)
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
         """See `Store.counts`."""
-        return _counts(await self._ask("counts", task, window_s))
+        return _counts(await self._ask("counts", task, window_s, old_s))
 
     async def since(self, task: str, cursor: str | None) -> Fresh:
         """See `Store.since`."""

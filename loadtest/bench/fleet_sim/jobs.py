@@ -11,6 +11,7 @@ import random
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.exporting import OLD_S
 from edge_agent.fleet.leading import Leading
 from hawkvision.cascade import Accuracy, AccuracyTarget, CascadePolicy
 from hawkvision.errors import StoreUnavailable
@@ -32,7 +33,6 @@ BEAT_EVERY_S = _HEARTBEAT_S / 3 + _LEAST_PAUSE_S
 """Between the end of one heartbeat and the begin of the next."""
 
 _QUIET_S = 5.0
-_EXPORT_S = 5.0
 _WINDOW_S = 300.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -80,8 +80,9 @@ class Jobs:
         self._deliver_at = seed.random(agents) * self._every_s
         self._beat_every_s = BEAT_EVERY_S + plan.agent.store_s
         self._beat_at = seed.random(agents) * self._beat_every_s
-        self._export_every_s = _EXPORT_S + _LEAST_PAUSE_S + plan.agent.store_s
-        self._export_at = seed.random(agents) * self._export_every_s
+        self._scrape_at = seed.random(agents) * plan.agent.scrape_s
+        self._kept_until = 0.0
+        self._kept = _NOTHING
         self._pause_s = np.full(agents, _FIRST_PAUSE_S)
         self.away = np.zeros(agents, np.bool_)
         self._heard = 0.0
@@ -98,7 +99,8 @@ class Jobs:
         self._refreshes(until)
         self._deliveries(until)
         self._beats(until)
-        self._exports(until)
+        if self._plan.agent.scrape_s > 0:
+            self._scrapes(until)
         self._listen(until)
         self._timeline.now = until
 
@@ -278,14 +280,18 @@ class Jobs:
         self._beat_at[due] += self._beat_every_s
         self._serve_if_there(times, self._beat)
 
-    def _exports(self, until: float) -> None:
-        """Each agent reads the last five minutes for its gauges."""
-        due = np.flatnonzero(self._export_at < until)
-        times = np.sort(self._export_at[due])
-        self._export_at[due] += self._export_every_s
-        if len(due):
+    def _scrapes(self, until: float) -> None:
+        """A scraped agent reads the last five minutes, unless another has just done so."""
+        due = np.flatnonzero(self._scrape_at < until)
+        times = np.sort(self._scrape_at[due])
+        self._scrape_at[due] += self._plan.agent.scrape_s
+        if len(times) and times[0] >= self._kept_until and not self._store.out(times[0]):
             self._timeline.now = until
-            self._serve_if_there(times, self._store.window(_WINDOW_S))
+            first, self._kept = self._store.window_of_all(_WINDOW_S)
+            self._store.serve_many(times[:1], first)
+            self._kept_until = times[0] + OLD_S
+            times = times[1:]
+        self._serve_if_there(times, self._kept)
 
     def _serve_if_there(self, times: Floats, cost: Cost) -> None:
         there = np.array([not self._store.out(one) for one in times], np.bool_)

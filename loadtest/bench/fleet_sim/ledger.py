@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from edge_agent.exporting import OLD_S
 from hawkvision.tracking.records import (
     AgentInfo,
     Batch,
@@ -31,6 +32,7 @@ _PREFIX = "hawkvision"
 _KEPT_S = RESOLUTIONS[-1].kept_s + 3600
 _EPOCH = "0" * 16
 _STAMP = "1700000000.000000"
+_WINDOW_S = 300
 _NIL = 5
 _OK = 5
 _INTEGER = 4
@@ -236,6 +238,21 @@ class Costs:
         out = 4 + _bulk(len(_STAMP)) + _INTEGER + sum(one.reply for one in found)
         commands = {"eval": 1, "time": 1, "hgetall": buckets}
         return Cost(commands, 1, sent, out, sum(one.fields for one in found))
+
+    def ask_kept(self, reply: int) -> Cost:
+        """Asking for a window that another reader found, of `reply` bytes; 0 for none."""
+        sent = request("GET", self._key("recent", _WINDOW_S))
+        return Cost({"get": 1}, 1, sent, reply or _NIL)
+
+    def keep(self, found: Counts) -> tuple[Cost, int]:
+        """Keeping a window for others; and the bytes of a reply that holds it."""
+        flat: list[str | float] = []
+        for key, sums in found.items():
+            for name, amount in sums.items():
+                flat += [f'{prefix_of(key)}"{name}"]', float(amount)]
+        text = orjson.dumps(flat)
+        sent = request("SET", self._key("recent", _WINDOW_S), text, "PX", int(OLD_S * 1e3))
+        return Cost({"set": 1}, 1, sent, _OK), _bulk(len(text))
 
 
 class Hash(NamedTuple):

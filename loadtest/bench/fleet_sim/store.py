@@ -154,7 +154,9 @@ class SimulatedRedis(MemoryStore):
         """All that was ever added, however long ago; once it is settled."""
         return self._everything
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
         """See `Store.counts`."""
         self.settle()
         return await super().counts(task, window_s=window_s)
@@ -192,6 +194,16 @@ class SimulatedRedis(MemoryStore):
                 self._closed[start] = hash_of(bucket)
             found.append(self._closed[start])
         return self.costs.read(len(starts), found)
+
+    def window_of_all(self, window_s: float) -> tuple[Cost, Cost]:
+        """What a shared read of a window costs who finds none, and those who find it."""
+        self.settle()
+        resolution, found = finest(window_s), dict[CountKey, dict[str, float]]()
+        for start in resolution.span(window_s, self._clock()):
+            key = (self.costs.name, resolution.width_s, start)
+            merge(found, self._buckets.get(key, {}))
+        keep, reply = self.costs.keep(found)
+        return self.costs.ask_kept(0) + self.window(window_s) + keep, self.costs.ask_kept(reply)
 
     # Thresholds and who leads.
 

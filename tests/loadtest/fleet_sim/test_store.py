@@ -156,6 +156,26 @@ async def test_a_window_costs_what_a_real_server_says(redis: RedisServer) -> Non
     assert cost.bytes_out == pytest.approx(used.bytes_out, rel=0.05)
 
 
+async def test_a_window_that_all_share_costs_what_a_real_server_says(redis: RedisServer) -> None:
+    real = RedisStore.open(redis.url, timeout_s=5.0)
+    simulated = SimulatedRedis(Timeline(), _TASK, _IDLE, listeners=0)
+    used = []
+    try:
+        for number, batch in enumerate(_batches(60)):
+            await real.add(batch, number * 4.0)
+            simulated.deliver(batch, number * 4.0)
+        for _ in range(2):
+            begun = _begin(redis)
+            await real.counts(_TASK, window_s=300.0, old_s=60.0)
+            used.append(_without_looking(redis, *begun))
+    finally:
+        await real.close()
+    for cost, one in zip(simulated.window_of_all(300.0), used, strict=True):
+        assert dict(cost.commands) == one.commands
+        assert cost.bytes_in == pytest.approx(one.bytes_in, rel=0.03)
+        assert cost.bytes_out == pytest.approx(one.bytes_out, rel=0.05)
+
+
 async def test_it_holds_what_the_memory_store_holds() -> None:
     simulated = SimulatedRedis(Timeline(), _TASK, SERVER, listeners=3)
     memory = MemoryStore(clock=lambda: 1e6)

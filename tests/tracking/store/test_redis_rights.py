@@ -76,6 +76,7 @@ async def refusals(store: RedisStore) -> list[str]:
     await tried(store.since("signs", None))
     await tried(store.add(Batch("first", 0.0, {KEY: ONE})))
     await tried(store.counts("signs", window_s=300))
+    await tried(store.counts("signs", window_s=300, old_s=5))
     fence = await tried(store.take_lead("signs", "a", 60)) or 1
     state = ThresholdState("0.9", 0.5, "steering", fence, 0.0)
     await tried(store.put_thresholds("signs", [state], fence))

@@ -265,6 +265,27 @@ async def test_one_leads_and_a_former_leader_is_refused(store: Store) -> None:
     assert await store.take_lead("other", "c", 0.5) is not None
 
 
+async def test_a_shared_window_says_what_was_counted(store: Store) -> None:
+    """To the last bit, for who reads it first and for who comes after."""
+    key = CountKey("signs", 'a"b/é', "0.9")
+    for number in range(5):
+        await store.add(Batch(str(number), NOW, {key: {"answers/edge/0": 1.0, "k": 0.1}}))
+    fresh = await store.counts("signs", window_s=300)
+    assert fresh[key]["answers/edge/0"] == 5
+    for _ in range(2):
+        assert await store.counts("signs", window_s=300, old_s=60.0) == fresh
+    other = await store.counts("signs", window_s=3600, old_s=60.0)
+    assert other == fresh
+    assert await store.counts("empty", window_s=300, old_s=60.0) == {}
+
+
+async def test_a_shared_window_is_never_older_than_it_may_be(store: Store) -> None:
+    assert await store.counts("signs", window_s=300, old_s=0.2) == {}
+    await store.add(Batch("b", NOW, {CountKey("signs", "", "0.9"): {"k": 1.0}}))
+    await asyncio.sleep(0.3)
+    assert await store.counts("signs", window_s=300, old_s=0.2) != {}
+
+
 @asynccontextmanager
 async def listening(store: Store) -> AsyncIterator[list[str]]:
     """What is heard, from when something was heard at all."""

@@ -169,8 +169,26 @@ class RedisStore:
     def _fresh(self, task: str) -> list[str]:
         return [self._of(task, "fresh"), *(self._of(task, "fresh", page) for page in range(PAGES))]
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
-        """See `Store.counts`."""
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
+        """See `Store.counts`; what was found is kept for whom it will do."""
+        if old_s <= 0:
+            return _by_key(task, (await self._window(task, window_s)).items())
+        key, total = self._of(task, "recent", round(window_s)), dict[str, float]()
+        [kept] = await self._servers.ask(key, ("GET", key))
+        if kept is None:
+            total = await self._window(task, window_s)
+            flat = [part for field in total.items() for part in field]
+            await self._servers.ask(
+                key, ("SET", key, orjson.dumps(flat), "PX", max(1, int(old_s * 1e3)))
+            )
+        else:
+            _add_up(total, kept)
+        return _by_key(task, total.items())
+
+    async def _window(self, task: str, window_s: float) -> dict[str, float]:
+        """By field."""
         resolution = finest(window_s)
         now = await self._now(task)
         keys = [
@@ -186,7 +204,7 @@ class RedisStore:
             for bucket in buckets:
                 _add_up(total, bucket)
                 await asyncio.sleep(0)  # so that requests are answered meanwhile
-        return _by_key(task, total.items())
+        return total
 
     async def since(self, task: str, cursor: str | None) -> Fresh:
         """See `Store.since`."""
