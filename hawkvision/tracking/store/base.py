@@ -9,6 +9,7 @@ from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
     Batch,
+    Change,
     CountKey,
     Fresh,
     ThresholdState,
@@ -75,8 +76,10 @@ class Store(Protocol):
         """Thresholds in force by target."""
         ...
 
-    def changes(self) -> AsyncIterator[str]:
-        """Yields a task's name or `apps` when thresholds or apps changed, as it happens.
+    def changes(self) -> AsyncIterator[Change]:
+        """Yields when thresholds of a task or apps changed, as it happens.
+
+        A store may tell the new thresholds too, so that nobody needs to ask.
 
         Raises StoreUnavailable when the connection is lost, and may miss what happens until it is
         called again.

@@ -27,6 +27,7 @@ from hawkvision.tracking.store.bound import FORGOTTEN_S, MOST_KEYS, bounded
 from hawkvision.tracking.store.buckets import RESOLUTIONS, places
 from hawkvision.tracking.store.fresh import PAGES
 from hawkvision.tracking.store.redis import scripts
+from hawkvision.tracking.store.redis.changes import told
 
 _PREFIX = "hawkvision"
 _KEPT_S = RESOLUTIONS[-1].kept_s + 3600
@@ -137,7 +138,6 @@ class Costs:
             4 + _bulk(9) + _bulk(len(channel)) + _INTEGER,
         )
         self.ping = Cost({"ping": 1}, 1, request("PING"), request("pong", ""))
-        self.pushed = request("message", channel, task)
         self._add_in, self._lives = self._adding()
 
     def _key(self, *parts: object) -> str:
@@ -164,11 +164,16 @@ class Costs:
         return Cost({"hgetall": 1}, 1, sent, request(*parts))
 
     def put(self, states: Sequence[ThresholdState], fence: int) -> Cost:
-        """Publishing some; what listeners are told comes on top (`pushed`)."""
+        """Publishing some; what listeners are told comes on top."""
         fields = [part for state in states for part in (state.target, to_json(state))]
         keys = [self._key("fence"), self._key("thresholds")]
-        sent = request("EVAL", scripts.PUT, 2, *keys, fence, self._channel, self.name, *fields)
+        said = told(self.name, states)
+        sent = request("EVAL", scripts.PUT, 2, *keys, fence, self._channel, said, *fields)
         return Cost({"eval": 1, "get": 1, "hset": len(states), "publish": 1}, 1, sent, _INTEGER)
+
+    def pushed(self, states: Sequence[ThresholdState]) -> int:
+        """Bytes to each listener of a publication."""
+        return request("message", self._channel, told(self.name, states))
 
     def _adding(self) -> tuple[int, int]:
         """Bytes of `add` that are always the same, but for lives; and those of lives."""

@@ -23,6 +23,7 @@ from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
     Batch,
+    Change,
     CountKey,
     Fresh,
     ThresholdState,
@@ -45,6 +46,7 @@ from hawkvision.tracking.store.bound import (
 from hawkvision.tracking.store.buckets import RESOLUTIONS, finest, places
 from hawkvision.tracking.store.fresh import PAGES
 from hawkvision.tracking.store.redis import scripts
+from hawkvision.tracking.store.redis.changes import heard, told
 from hawkvision.tracking.store.redis.files import StoreFiles
 from hawkvision.tracking.trust import is_vouched
 
@@ -247,7 +249,8 @@ class RedisStore:
         """See `Store.put_thresholds`."""
         keys = [self._of(task, "fence"), self._of(task, "thresholds")]
         fields = [part for state in states for part in (state.target, to_json(state).decode())]
-        if not await self._run(scripts.PUT, keys, fence, self._key("changes"), task, *fields):
+        said = told(task, states)
+        if not await self._run(scripts.PUT, keys, fence, self._key("changes"), said, *fields):
             raise StaleFence(f"lead {fence} of {task} has passed to another agent")
 
     async def thresholds(self, task: str) -> dict[str, ThresholdState]:
@@ -257,11 +260,11 @@ class RedisStore:
         states = [threshold_state(orjson.loads(value)) for value in found.values()]
         return {state.target: state for state in states}
 
-    async def changes(self) -> AsyncIterator[str]:
+    async def changes(self) -> AsyncIterator[Change]:
         """See `Store.changes`."""
-        async with contextlib.aclosing(self._servers.listen(self._key("changes"))) as heard:
-            async for change in heard:
-                yield change
+        async with contextlib.aclosing(self._servers.listen(self._key("changes"))) as texts:
+            async for change in texts:
+                yield heard(change)
 
     def _say(self, what: str) -> tuple[str, str, str]:
         return ("PUBLISH", self._key("changes"), what)
