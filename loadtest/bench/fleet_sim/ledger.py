@@ -124,8 +124,8 @@ class Costs:
             request("SET", secret, b"0" * 32, "NX") + request("GET", secret),
             _NIL + _bulk(32),
         )
-        now = request("EVAL", scripts.NOW, 1, self._key("fresh"))
-        self.now = Cost({"eval": 1, "time": 1}, 1, now, _bulk(len(_STAMP)))
+        now = request("EVALSHA", scripts.NOW.digest, 1, self._key("fresh"))
+        self.now = Cost({"evalsha": 1, "time": 1}, 1, now, _bulk(len(_STAMP)))
         self.no_lead = self._lead({}, _NIL)
         self.renew_lead = self._lead({"get": 1, "set": 1, "expire": 2}, _bulk(1))
         self.take_lead = self._lead({"incr": 1, "set": 1, "expire": 2}, _INTEGER)
@@ -145,8 +145,8 @@ class Costs:
 
     def _lead(self, more: Mapping[str, int], out: int) -> Cost:
         keys = [self._key(name) for name in ("lead", "fence", "thresholds")]
-        sent = request("EVAL", scripts.LEAD, 3, *keys, "0" * 12, 3000, _KEPT_S)
-        commands = Counter({"eval": 1, "get": 1})
+        sent = request("EVALSHA", scripts.LEAD.digest, 3, *keys, "0" * 12, 3000, _KEPT_S)
+        commands = Counter({"evalsha": 1, "get": 1})
         commands.update(more)
         return Cost(commands, 1, sent, out)
 
@@ -168,8 +168,8 @@ class Costs:
         fields = [part for state in states for part in (state.target, to_json(state))]
         keys = [self._key("fence"), self._key("thresholds")]
         said = told(self.name, states)
-        sent = request("EVAL", scripts.PUT, 2, *keys, fence, self._channel, said, *fields)
-        return Cost({"eval": 1, "get": 1, "hset": len(states), "publish": 1}, 1, sent, _INTEGER)
+        sent = request("EVALSHA", scripts.PUT.digest, 2, *keys, fence, self._channel, said, *fields)
+        return Cost({"evalsha": 1, "get": 1, "hset": len(states), "publish": 1}, 1, sent, _INTEGER)
 
     def pushed(self, states: Sequence[ThresholdState]) -> int:
         """Bytes to each listener of a publication."""
@@ -179,7 +179,7 @@ class Costs:
         """Bytes of `add` that are always the same, but for lives; and those of lives."""
         keys = [self._key("batch", "0" * 24), self._key("keys"), self._key("keys", "vouched")]
         keys += self._pages()
-        fixed = ["EVAL", scripts.ADD, 3 + 1 + PAGES, *keys, _STAMP, 5.0, _KEPT_S]
+        fixed = ["EVALSHA", scripts.ADD.digest, 3 + 1 + PAGES, *keys, _STAMP, 5.0, _KEPT_S]
         fixed += [MOST_KEYS, FORGOTTEN_S, _EPOCH]
         fixed += [prefix_of(other(self.name, with_key=one)) for one in (False, True)]
         # The number of parts has two digits with or without what comes for each bucket.
@@ -202,7 +202,7 @@ class Costs:
             rows.append([prefix_of(key), int(bounded(key)), flat])
         kept = places(age_s, now)
         commands = {
-            "eval": 1,
+            "evalsha": 1,
             "time": 1,
             "set": 1,
             "zscore": keys,
@@ -222,11 +222,13 @@ class Costs:
 
     def since(self, fresh: Counts, *, behind: bool, turned: bool) -> Cost:
         """Reading what is fresh, all on one page."""
-        sent = request("EVAL", scripts.SINCE, 1 + PAGES, *self._pages(), _EPOCH, 1, _EPOCH, _KEPT_S)
+        sent = request(
+            "EVALSHA", scripts.SINCE.digest, 1 + PAGES, *self._pages(), _EPOCH, 1, _EPOCH, _KEPT_S
+        )
         out = 4 + _bulk(len(_EPOCH)) + 2 * _INTEGER
         hashed = hash_of(fresh)
         commands = {
-            "eval": 1,
+            "evalsha": 1,
             "hget": 2,
             "expire": 1 + PAGES,
             "exists": int(not behind),
@@ -239,9 +241,9 @@ class Costs:
     def read(self, buckets: int, found: Sequence[Hash]) -> Cost:
         """Reading a window of so many buckets, of which those `found` hold anything."""
         keys = [self._key("count", RESOLUTIONS[0].width_s, int(1.7e9))] * buckets
-        sent = request("EVAL", scripts.READ, buckets, *keys, 1, 8000)
+        sent = request("EVALSHA", scripts.READ.digest, buckets, *keys, 1, 8000)
         out = 4 + _bulk(len(_STAMP)) + _INTEGER + sum(one.reply for one in found)
-        commands = {"eval": 1, "time": 1, "hgetall": buckets}
+        commands = {"evalsha": 1, "time": 1, "hgetall": buckets}
         return Cost(commands, 1, sent, out, sum(one.fields for one in found))
 
     def ask_kept(self, reply: int) -> Cost:

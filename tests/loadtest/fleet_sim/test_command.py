@@ -38,7 +38,7 @@ def test_it_says_what_each_size_needs(tmp_path: Path) -> None:
 def _real(**changes: Any) -> dict[str, Any]:
     redis = {
         "seconds": 20.0,
-        "commands_per_s": {"eval": 40.0, "hgetall": 80.0, "sadd": 5.7},
+        "commands_per_s": {"evalsha": 40.0, "hgetall": 80.0, "sadd": 5.7},
         "bytes_in_per_s": 6e4,
         "bytes_out_per_s": 4e4,
         "cpu": 0.01,

@@ -115,7 +115,9 @@ class RedisStore:
     def _of(self, task: str, *parts: object) -> str:
         return self._key(f"{{{quote(task, safe='')}}}", *parts)
 
-    async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
+    async def _run(
+        self, script: scripts.Script, keys: Sequence[str], *arguments: str | float
+    ) -> Any:
         [answer] = await self._servers.ask(keys[0], ("EVAL", script, len(keys), *keys, *arguments))
         return answer
 
