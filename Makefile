@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
 
-.PHONY: help demo test check format bench fpga protos clean
+.PHONY: help demo test check audit format docs bench fpga protos clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,7 +28,16 @@ demo: $(VENV)/.core ## Set up, then images at several accuracy targets (photos: 
 .venv-tensorrt/.ready: scripts/setup $(VENV)/.dev
 	@scripts/setup tensorrt || echo "tests: no TensorRT parser for this machine; its gate will be skipped"
 
-test: check .venv-pynq/.ready .venv-tensorrt/.ready ## Set up, then static checks and the whole test suite
+.venv-deploy/.ready: scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup deploy || echo "tests: no checkers of manifests; their tests will be skipped"
+
+.venv-docs/.ready: scripts/setup $(VENV)/.core
+	@scripts/setup docs || echo "tests: no MkDocs; the documentation's site will not be built"
+
+docs: .venv-docs/.ready ## The documentation as a site, in build/site/
+	@PYTHONPATH=.:.venv-docs NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+
+test: check .venv-pynq/.ready .venv-tensorrt/.ready .venv-deploy/.ready .venv-docs/.ready ## Set up, then static checks and the whole test suite
 	@scripts/servers
 	@$(PYTEST) --dist loadfile --ignore=tests/fpga; rest=$$?; \
 		$(PYTEST) --dist worksteal tests/fpga && exit $$rest
@@ -38,6 +47,13 @@ check: $(VENV)/.dev ## Format, lint, types, links and tables in the documentatio
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python scripts/check_docs.py
+
+.venv-audit/.ready: scripts/setup
+	@PYTHON=$(PYTHON) scripts/setup audit
+
+audit: .venv-audit/.ready ## Scan code and files (bandit, detect-secrets); ONLINE=1: packages too
+	@.venv-audit/bin/python scripts/audit.py \
+		$(if $(ONLINE),--packages $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'))
 
 format: $(VENV)/.dev ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
@@ -59,4 +75,4 @@ protos: $(VENV)/.dev ## Generate the gRPC stubs from hawkvision/oip/open_inferen
 	@$(BIN)/python scripts/generate_protos.py
 
 clean: ## Remove what was built
-	@rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf build .venv .venv-audit .venv-docs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -57,6 +57,14 @@ def check_upstreams(
     show_default="none",
     help="HTTP, GET /metrics for Prometheus.",
 )
+@click.option(
+    "--health-port",
+    default=_DEFAULT.health_port,
+    type=click.IntRange(0, 65535),
+    show_default="none",
+    help="HTTP without TLS, GET /v2/health/live and /v2/health/ready alone, for probes that show "
+    "no certificate.",
+)
 @click.option("--task", "tasks", multiple=True, help="Serve only these.")
 @click.option(
     "--model-repository",

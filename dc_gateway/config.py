@@ -18,7 +18,8 @@ class GatewayConfig:
 
     `tasks` empty means every task of the repository. On `http_port` (None: nowhere) the same host
     answers the protocol over REST, and `GET /metrics`. On `metrics_port` (None: nowhere) the same
-    host answers `GET /metrics`. Spans of calls that are traced, and of the share `trace_share` of
+    host answers `GET /metrics`, on `health_port` probes in the
+    clear. Spans of calls that are traced, and of the share `trace_share` of
     all others, go to the collector at `otlp_endpoint` (None: nowhere).
     `max_queue` counts images that wait for a
     thread, `max_images` those of one request. With `processes`, as many worker processes compute
@@ -64,6 +65,7 @@ class GatewayConfig:
     port: int = 8001
     http_port: int | None = None
     metrics_port: int | None = None
+    health_port: int | None = None
     otlp_endpoint: str | None = None
     trace_share: float = 0.01
     tasks: tuple[str, ...] = ()

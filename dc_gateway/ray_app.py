@@ -44,6 +44,7 @@ def app(args: dict[str, Any]) -> Any:
                 name=f"{name}-{rung.name}",
                 max_ongoing_requests=max(1, round(2 * settings.target_ongoing)),
                 ray_actor_options={"num_cpus": settings.cpus, "num_gpus": settings.gpus},
+                health_check_period_s=settings.health_check_s,
                 autoscaling_config={
                     "min_replicas": settings.min_replicas,
                     "max_replicas": settings.max_replicas,
@@ -56,6 +57,7 @@ def app(args: dict[str, Any]) -> Any:
         num_replicas=settings.ingresses,
         max_ongoing_requests=settings.threads + settings.max_queue,
         ray_actor_options={"num_cpus": 0.5},
+        health_check_period_s=settings.health_check_s,
     )(Ingress)
     return ingress.bind(settings.as_text(), handles, IS_LOST)
 

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from dc_gateway.config import GatewayConfig
 from hawkvision.serving import descriptors
-from hawkvision.serving.access.gate import Open
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.grpc.door import Door
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyLimits, BodyReader
@@ -55,7 +55,7 @@ class RestPort:
         self.errors: Counter[str] = Counter()
         self.bodies = BodyReader(body_limits(config), rpc.entrance.held_bytes)
         self.connections = Book(connection_limits(config, descriptors.limit()))
-        self.entrance = Entrance(Open(), self._refused)
+        self.entrance = Entrance(Guard(None), self._refused)
         callers = Callers(rpc.clients)
         routes = [
             *ServerRoutes(service, metrics, callers).table(),

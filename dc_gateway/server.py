@@ -111,6 +111,8 @@ class Gateway:
         self.http_port = config.http_port
         self.metrics_port = config.metrics_port
         self._metrics: MetricsPort | None = None
+        self._health: MetricsPort | None = None
+        self.health_port = config.health_port
 
     def _share(self, model: LargeModel) -> None:
         """Let a model's calls share batches, where that pays."""
@@ -162,6 +164,7 @@ class Gateway:
         if self.forward is not None:
             self.forward.start()
         await self._start_http()
+        await self._start_health()
         self._looking = asyncio.create_task(self._gives_back.keep_looking())
         for name, model in self.models.items():
             for rung in model.rungs:
@@ -185,6 +188,11 @@ class Gateway:
         if self.metrics_port is not None:
             self._metrics = MetricsPort(registry, self._tls_context)
             self.metrics_port = await self._metrics.start(self._config.host, self.metrics_port)
+
+    async def _start_health(self) -> None:
+        if self.health_port is not None:
+            self._health = MetricsPort(None, ready=lambda: not self.servicer.draining)
+            self.health_port = await self._health.start(self._config.host, self.health_port)
 
     @property
     def _tls_context(self) -> ssl.SSLContext | None:
@@ -216,8 +224,9 @@ class Gateway:
         await self.door.close()
         if self.forward is not None:
             await self.forward.close()
-        if self._metrics is not None:
-            self._metrics.close()
+        for port in (self._metrics, self._health):
+            if port is not None:
+                port.close()
         self.pool.close()
         self.runner.close()
         for one in self.processes:

@@ -128,8 +128,8 @@ class AgentMetrics:
         )
         self._job_failures = Counter(
             "hawkvision_job_failures",
-            "Failures of work beside the requests, by job; each goes on.",
-            ("job",),
+            "Failures of work beside the requests, by its name; each goes on.",
+            ("work",),
             registry=self.registry,
         )
         self._targets: dict[tuple[str, bool], set[str]] = {}

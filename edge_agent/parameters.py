@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 
 from hawkvision.cascade import Accuracy, parse_accuracy
 from hawkvision.contract.apps import AppInfo
-from hawkvision.contract.schema import json_type
 from hawkvision.errors import InvalidRequest
+from hawkvision.json_schema import json_type
 from hawkvision.oip.messages import Scalar
 from hawkvision.serving.access.keyfile import APP
 from hawkvision.tracking.records import AppTarget

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from edge_agent.config import EdgeConfig
 from edge_agent.fleet.fleet import FleetSettings
-from edge_agent.http.auth import Guard
 from edge_agent.place import Place
 from edge_agent.streams.registry import StreamSettings
 from edge_agent.streams.room import StreamRoom
@@ -12,6 +11,7 @@ from hawkvision.errors import HawkVisionError
 from hawkvision.lossy.assembler import AssemblyLimits
 from hawkvision.serving import descriptors
 from hawkvision.serving.access.audit import AuditLog
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.http.bodies import BodyLimits
 from hawkvision.serving.http.connections import ConnectionLimits
 from hawkvision.serving.upstreams.balancer import BalancerSettings

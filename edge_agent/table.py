@@ -9,18 +9,17 @@ from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.fleet.fleet import Fleet
-from edge_agent.http.auth import Guard
 from edge_agent.http.classify import ClassifyRoutes
 from edge_agent.http.dashboard import DashboardRoutes
 from edge_agent.http.delivered import AccuracyRoutes
 from edge_agent.http.gateways import GatewayRoutes
-from edge_agent.http.oip_shapes import shaped
 from edge_agent.http.openapi import Description
 from edge_agent.http.power import PowerRoutes
 from edge_agent.http.tasks import TaskRoutes
 from edge_agent.metrics import AgentMetrics
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.power import PowerSampler
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.inference import InferenceRoutes
@@ -55,9 +54,9 @@ def routes_of(
         *([] if dashboard is None else DashboardRoutes(dashboard, agent.entrance).table()),
         *ClassifyRoutes(agent.classifier, agent.bodies, agent.metrics).table(),
         *TaskRoutes(agent.classifier, agent.config.delta).table(),
-        *shaped(ServerRoutes(agent.service, scrape, front=dashboard is None).table()),
-        *shaped(InferenceRoutes(agent.service, agent.bodies).table()),
-        *shaped(RepositoryRoutes(agent.service, agent.bodies).table()),
+        *ServerRoutes(agent.service, scrape, front=dashboard is None).table(),
+        *InferenceRoutes(agent.service, agent.bodies).table(),
+        *RepositoryRoutes(agent.service, agent.bodies).table(),
         *AccuracyRoutes(agent.classifier, agent.fleet, agent.bodies, agent.guard.ring).table(),
         *PowerRoutes(agent.power).table(),
         *GatewayRoutes(agent.upstream).table(),

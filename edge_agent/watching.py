@@ -8,7 +8,6 @@ from edge_agent.classify import Classifier
 from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.fleet.jobs import Jobs
-from edge_agent.http.auth import Guard
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.streams.registry import StreamRegistry
@@ -16,6 +15,7 @@ from edge_agent.upstream import GrpcUpstream
 from hawkvision.engines import Measuring
 from hawkvision.power import PowerSampler
 from hawkvision.serving import memory
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.connections import Book
 from hawkvision.serving.http.metrics import PortCollector

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
@@ -33,6 +35,7 @@ from hawkvision.serving.grpc.entrance import Call, told
 from hawkvision.serving.grpc.inference import refuse_one
 from hawkvision.serving.grpc.peers import parse_peer
 from hawkvision.serving.grpc.status import Status
+from hawkvision.serving.grpc.streams import ENDS_WITH_AN_ERROR
 from hawkvision.serving.pool import WorkerPool
 from hawkvision.serving.quota import Quota
 from hawkvision.serving.reloading import Hooks, Reloader
@@ -41,6 +44,10 @@ Reply = TypeVar("Reply", bound=Message)
 _TIMEOUT = "timeout"
 _MICRO = 1e-6
 _SMALL = 64 * 1024
+_NO_REST = (
+    "not_supported: on Ray Serve the protocol is spoken over gRPC alone; for REST start "
+    "`hawkvision dc --http-port 8000 --upstream HOST:8001`"
+)
 
 
 class RayContext(Protocol):
@@ -48,6 +55,10 @@ class RayContext(Protocol):
 
     def peer(self) -> str:
         """As gRPC says it."""
+        ...
+
+    def invocation_metadata(self) -> Sequence[tuple[str, str]]:
+        """What the client sent before its requests."""
         ...
 
     def set_code(self, code: grpc.StatusCode) -> None:
@@ -61,6 +72,10 @@ class RayContext(Protocol):
     def set_trailing_metadata(self, metadata: list[tuple[str, str]]) -> None:
         """After the reply."""
         ...
+
+
+class StreamEnded(Exception):
+    """Ends a stream on Ray, which sends the status that its context was told, not this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +173,7 @@ class Ingress:
         """The answer, or an empty one beside the status that Ray's context is told."""
         found = await self.tried(request, context, asked)
         if isinstance(found, Status):
-            context.set_code(found.code)
-            context.set_details(found.details)
-            context.set_trailing_metadata(list(found.trailing))
+            _tell(context, found)
             return kind()
         return found
 
@@ -181,16 +194,26 @@ class Ingress:
     async def ModelStreamInfer(  # noqa: N802
         self, request_stream: AsyncIterator[messages.ModelInferRequest], grpc_context: RayContext
     ) -> AsyncIterator[messages.ModelStreamInferResponse]:
-        """One request after the other; an error is the reply to its request and ends nothing."""
+        """One request after the other; an error is the reply to its request, and ends the stream
+        where the client asks for that.
+        """
+        strict = (ENDS_WITH_AN_ERROR, "true") in grpc_context.invocation_metadata()
         async for request in request_stream:
-            yield await self._of_stream(request, grpc_context)
+            asked = self._inference(request, partial(_streamed, request))
+            found = await self.tried(request, grpc_context, asked)
+            if not isinstance(found, Status):
+                yield found
+            elif not strict:
+                yield refuse_one(request, found)
+            else:
+                _tell(grpc_context, found)
+                raise StreamEnded(found.details)
 
-    async def _of_stream(
-        self, request: messages.ModelInferRequest, context: RayContext
-    ) -> messages.ModelStreamInferResponse:
-        asked = self._inference(request, lambda servicer, call: servicer.answer_one(request, call))
-        found = await self.tried(request, context, asked)
-        return refuse_one(request, found) if isinstance(found, Status) else found
+    async def __call__(self, request: object) -> Any:
+        """501 to whoever asks Ray's HTTP port."""
+        from starlette.responses import JSONResponse  # Ray brings it
+
+        return JSONResponse({"error": _NO_REST}, HTTPStatus.NOT_IMPLEMENTED)
 
     async def ServerLive(  # noqa: N802
         self, request: messages.ServerLiveRequest, grpc_context: RayContext
@@ -223,6 +246,18 @@ class Ingress:
 
         asked = Asked(answer, _SMALL)
         return await self.answer(health.HealthCheckResponse, request, grpc_context, asked)
+
+
+def _tell(context: RayContext, status: Status) -> None:
+    context.set_code(status.code)
+    context.set_details(status.details)
+    context.set_trailing_metadata(list(status.trailing))
+
+
+async def _streamed(
+    request: messages.ModelInferRequest, servicer: InferenceServicer, call: Call
+) -> messages.ModelStreamInferResponse:
+    return await servicer.answer_one(request, call)
 
 
 def allowed_s(request: messages.ModelInferRequest) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from hawkvision.repository import shipped_repository
 class RaySettings:
     """Replicas are of each rung; `ingresses` take the calls, each of them `threads` at a time.
 
-    Ray adds replicas above `target_ongoing` calls for each. `tasks` are names with commas between;
-    empty means all of the repository, which every node must have at the same path.
+    Ray adds replicas above `target_ongoing` calls for each, and looks at each every
+    `health_check_s`. `tasks` are names with commas between; empty means all of the repository,
+    which every node must have at the same path.
     """
 
     repository: str = ""
@@ -34,14 +36,22 @@ class RaySettings:
     max_queue: int = 64
     max_images: int = 64
     max_deadline_s: float = 60.0
+    health_check_s: float = 0.5
 
     def __post_init__(self) -> None:
         counts = ("min_replicas", "ingresses", "threads", "max_queue", "max_images")
         low = [name for name in counts if getattr(self, name) < 1]
-        if low or self.max_replicas < self.min_replicas or self.max_deadline_s <= 0:
+        if self.max_replicas < self.min_replicas:
+            low.append("max_replicas")
+        low += [
+            name
+            for name in ("max_deadline_s", "health_check_s")
+            if not 0 < getattr(self, name) < inf
+        ]
+        if low:
             raise HawkVisionError(
-                f"settings that cannot be: {', '.join(low) or 'max_replicas, max_deadline_s'}",
-                hint="Counts are at least 1, max_replicas at least min_replicas.",
+                f"settings that cannot be: {', '.join(low)}",
+                hint="Counts are at least 1, max_replicas at least min_replicas, seconds above 0.",
             )
 
     @classmethod

@@ -115,7 +115,7 @@ class Fleet:
             self.counters.add,
             ask,
             jobs.start,
-            random.Random(self.agent_id),
+            random.Random(),  # an agent's id is known to others, and would foretell its audits
         )
         policies = {local.counted: local.policy for local in tasks.values()}
         self.leading = Leading(policies, store, self.agent_id, control=settings.control)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edge_agent.classify import Classifier, Request
 from edge_agent.http.answering import answers_to, encoded
-from edge_agent.http.auth import Guard, counted_as
+from edge_agent.http.auth import counted_as
 from edge_agent.http.describe import model_of
 from edge_agent.http.tensors import output_specs, outputs_of, parameters_of
 from edge_agent.local import LocalTask
@@ -24,8 +24,7 @@ from hawkvision.oip.description import ModelDescription
 from hawkvision.oip.messages import InferReply, InferRequest
 from hawkvision.oip.pictures import pictures_of
 from hawkvision.oip.rest import check_outputs
-from hawkvision.serving.access.caller import current_caller
-from hawkvision.serving.access.gate import DENIALS
+from hawkvision.serving.access.guard import DENIALS, Guard, current_caller
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.grpc.entrance import Call, Method
@@ -180,6 +179,9 @@ class EdgeServicer(InferenceService):
         try:
             return await super().model_infer(request, call)
         except HawkVisionError as error:
+            if isinstance(error, DENIALS):
+                key, peer = current_caller().key, call.peer.address
+                self._guard.denied(error, key, peer, "ModelInfer")
             self._refused(error.code)
             raise
 
@@ -215,12 +217,7 @@ class EdgeServicer(InferenceService):
         if base.task not in (None, local.task.name):
             raise InvalidRequest("task= and the path name different tasks")
         wanted = replace(parse_parameters(asked.parameters, base), task=local.task.name)
-        caller = current_caller()
-        try:
-            counted = counted_as(caller, wanted.app)
-        except DENIALS as error:
-            self._guard.denied(error, caller.key, call.peer.address, "ModelInfer")
-            raise
+        counted = counted_as(current_caller(), wanted.app)
         trace = self._classifier.trace(call.metadata.get("traceparent"), arrived)
         resolved = self._classifier.resolve(wanted, arrived, trace, counted, local)
         latest = call.deadline - _ON_THE_WAY_S

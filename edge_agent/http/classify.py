@@ -9,19 +9,19 @@ from aiohttp import web
 
 from edge_agent.classify import Classifier, Request, each
 from edge_agent.http.auth import counted_as
-from edge_agent.http.shapes import BYTES, JSON, OCTETS, Shape, query_of
 from edge_agent.metrics import AgentMetrics
 from edge_agent.parameters import ClassifyParameters, parse_query
 from hawkvision.contract.answer import Answer
 from hawkvision.contract.errors import error_body
 from hawkvision.contract.results import Result, results_body
-from hawkvision.contract.schema import Either, Like, Listed
 from hawkvision.errors import HawkVisionError
-from hawkvision.serving.access.caller import current_caller
+from hawkvision.json_schema import Either, Like, Listed
+from hawkvision.serving.access.guard import current_caller
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import BYTES, JSON, OCTETS, Shape, query_of
 
 _FAILED = HawkVisionError("words", hint="what to do")
 """What stands in the place of an image that has no answer, for the description."""

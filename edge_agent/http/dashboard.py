@@ -9,9 +9,9 @@ from aiohttp import web
 
 from edge_agent.dashboard.dashboard import Dashboard
 from edge_agent.dashboard.page import page
-from edge_agent.http.shapes import TEXT, Shape
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.routes import Entrance, Route
+from hawkvision.serving.http.shapes import TEXT, Shape
 
 _KEEP_ALIVE_S = 10.0
 _GUARDS = {

@@ -11,7 +11,6 @@ from edge_agent.classify import Classifier
 from edge_agent.fleet.delivered import DeliveredWindows
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.http.auth import names_of
-from edge_agent.http.shapes import JSON, Shape, says
 from edge_agent.parameters import parse_app, parse_app_target, parse_version
 from hawkvision.cascade import parse_accuracy
 from hawkvision.contract.agents import AgentStatus, agents_body
@@ -25,14 +24,15 @@ from hawkvision.contract.delivered import (
     Window,
 )
 from hawkvision.contract.feedback import Feedback, FeedbackTaken
-from hawkvision.contract.schema import Listed, Part
 from hawkvision.errors import UnknownAnswer, UnknownApp
-from hawkvision.serving.access.caller import current_caller
+from hawkvision.json_schema import Listed, Part
+from hawkvision.serving.access.guard import current_caller
 from hawkvision.serving.access.ring import KeyRing
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.replies import encoded, encoded_reply, json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import JSON, Shape, says
 from hawkvision.serving.shared import AtOnce, Shared
 from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered, Sums, add_up

@@ -16,13 +16,13 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from edge_agent.classify import Classifier, Request
-from edge_agent.http.auth import Guard, counted_as
+from edge_agent.http.auth import counted_as
 from edge_agent.local import LocalAnswer
 from edge_agent.parameters import parse_query
 from hawkvision.cascade import CascadePolicy
 from hawkvision.contract.answer import Answer
 from hawkvision.errors import HawkVisionError
-from hawkvision.serving.access.gate import DENIALS
+from hawkvision.serving.access.guard import DENIALS, Guard
 from hawkvision.serving.access.ring import ANYBODY, Caller
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader, Claim

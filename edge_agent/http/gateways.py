@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from edge_agent.http.shapes import says
 from edge_agent.upstream import GrpcUpstream
 from hawkvision.contract.gateways import GatewayStatus, gateways_body
-from hawkvision.contract.schema import Listed
+from hawkvision.json_schema import Listed
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import says
 
 
 class GatewayRoutes:

@@ -15,14 +15,14 @@ import orjson
 from aiohttp import web
 
 import hawkvision
-from edge_agent.http.shapes import JSON, Shape, says
 from hawkvision.contract.errors import error_body
-from hawkvision.contract.schema import Like, Schemas
 from hawkvision.errors import HawkVisionError, TargetUnreachable
+from hawkvision.json_schema import Like, Schemas
 from hawkvision.serving.access.keyfile import APP
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.replies import JSON_HEADERS, refusal, speaks_oip
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import JSON, Shape, says
 
 PATH = "/openapi.json"
 _PARAMETER = re.compile(r"\{(\w+)\}")

@@ -6,12 +6,12 @@ import asyncio
 
 from aiohttp import web
 
-from edge_agent.http.shapes import says
 from hawkvision.contract.power import PowerStatus
 from hawkvision.power import PowerSampler, PowerState
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import says
 from hawkvision.serving.shared import Shared
 
 _GAP_S = 0.25

@@ -17,13 +17,13 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from edge_agent.http.shapes import Shape
 from edge_agent.place import Place
 from hawkvision.errors import UnknownStream
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.log import SERVER_LOG
 from hawkvision.serving.http.replies import SAFE
 from hawkvision.serving.http.routes import Entrance, Handler, Route, application
+from hawkvision.serving.http.shapes import Shape
 
 _log = logging.getLogger(__name__)
 _PASSED_UP = ("Last-Event-ID",)

@@ -10,23 +10,24 @@ import orjson
 from aiohttp import web
 
 from edge_agent.http.auth import counted_as
-from edge_agent.http.shapes import JSON, TEXT, Shape, says
 from edge_agent.parameters import parse_app
 from edge_agent.streams.events import Event
 from edge_agent.streams.registry import StreamRegistry
-from hawkvision.contract.schema import Like, Part
 from hawkvision.contract.stream import StreamStatus
 from hawkvision.errors import Overloaded
+from hawkvision.json_schema import Like, Part
 from hawkvision.lossy.offer import StreamOffer, StreamRequest, parse_stream_request
 from hawkvision.lossy.wire.srtp import DEFAULT_SUITE
-from hawkvision.serving.access.caller import current_caller
+from hawkvision.serving.access.guard import current_caller
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.replies import SAFE, json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import JSON, TEXT, Shape, says
 from hawkvision.serving.peers import is_loopback
 
 _KEEP_ALIVE_S = 10.0
+_ENDS = ("peername", "sockname")
 _MOST_LISTENERS = 16
 _IN_THE_CLEAR = "the key crossed the network in the clear; serve HTTPS (--tls-cert)"
 
@@ -68,10 +69,10 @@ class StreamRoutes:
             await self._bodies.json(request) if request.can_read_body else {}
         )
         transport = request.transport
-        if transport is None:
-            raise ConnectionResetError
-        peer = str(transport.get_extra_info("peername")[0])
-        host = str(transport.get_extra_info("sockname")[0])
+        ends = [transport and transport.get_extra_info(name) for name in _ENDS]
+        if not all(ends):  # under TLS a transport forgets both when it is lost
+            raise ConnectionResetError("the client has gone")
+        peer, host = (str(one[0]) for one in ends if one)
         app = None if asked.app is None else parse_app(asked.app)
         counted = counted_as(current_caller(), app)
         stream = await self._registry.open(asked, host=host, peer=peer, counted=counted)

@@ -8,14 +8,14 @@ from aiohttp import web
 
 from edge_agent.classify import Classifier
 from edge_agent.http.describe import describe_task
-from edge_agent.http.shapes import says
 from edge_agent.local import LocalTask
 from edge_agent.parameters import parse_link_ms
-from hawkvision.contract.schema import Listed
 from hawkvision.contract.task import TaskInfo, tasks_body
+from hawkvision.json_schema import Listed
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import says
 from hawkvision.serving.shared import Shared
 from hawkvision.summary import Summary, summarise_task
 from hawkvision.tracking.versions import task_of

@@ -13,6 +13,9 @@ from hawkvision.cli.plain import plain_where_needed
 from hawkvision.errors import HawkVisionError
 from hawkvision.serving import environment
 
+_CHECKOUT = "Run it from a checkout, after: pip install -e '.[cpu,dev]'"
+"""The cure where no extra has the module: `loadtest` is no part of the wheel."""
+
 
 class _Commands(click.Group):
     """Loads a command when it is asked for, so that one broken extra does not stop the rest."""
@@ -33,19 +36,18 @@ class _Commands(click.Group):
 
 
 def _unavailable(name: str, module: str) -> click.Command:
-    """Stands for a command whose module is not installed."""
+    """Stands for a command whose module is not installed; its help says what to do."""
+    what = f"`hawkvision {name}` needs the module {module}, which is not installed"
+    extra = extensions.extra_with(module)
+    cure = _CHECKOUT if extra is None else f"pip install 'hawkvision[{extra}]'"
 
     def refuse() -> None:
-        raise HawkVisionError(
-            f"`hawkvision {name}` needs the module {module}, which is not installed",
-            hint="Run it from a checkout."
-            if (extra := extensions.extra_with(module)) is None
-            else f"pip install 'hawkvision[{extra}]'",
-        )
+        raise HawkVisionError(what, hint=cure)
 
     return click.Command(
         name,
         callback=refuse,
+        help=f"{what}. {cure}",
         short_help=f"(unavailable: {module} is not installed)",
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )

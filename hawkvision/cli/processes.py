@@ -29,7 +29,7 @@ class StartInterrupted(Exception):
     """We were told to stop before the child was ready."""
 
 
-def _dies_with_parent() -> Callable[[], None] | None:
+def dies_with_parent() -> Callable[[], None] | None:
     """On Linux, what a child runs first: be asked to stop when this process dies (prctl(2))."""
     if not sys.platform.startswith("linux"):
         return None
@@ -71,7 +71,7 @@ class Child:
             stderr=subprocess.STDOUT if keep else None,
             text=True,
             start_new_session=True,
-            preexec_fn=_dies_with_parent(),
+            preexec_fn=dies_with_parent(),
         )
         threading.Thread(target=self._read, daemon=True).start()
 

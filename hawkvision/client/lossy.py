@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -113,20 +114,21 @@ class LossyStream(asyncio.DatagramProtocol):
         *,
         sending: Sending | None = None,
         through: tuple[str, int] | None = None,
+        ca: str | Path | None = None,
         key: str | None = None,
         **asked: Any,
     ) -> AsyncIterator[LossyStream]:
         """Ask the agent at `url` for a stream; `asked` are the fields of StreamRequest.
 
         Datagrams go to the address that the agent offers, or to `through`, which forwards them.
-        `key` is shown to the agent, where it asks for keys.
+        `ca` is the authority that signed for the agent, `key` is shown where it asks for keys.
         """
         sending = sending or Sending()
         if "accuracy" in asked and asked["accuracy"] is not None:
             asked["accuracy"] = str(asked["accuracy"])
         asked.setdefault("parity", sending.parity != 0)
         request = StreamRequest(**asked)
-        async with AsyncClient(url, key=key) as client:
+        async with AsyncClient(url, ca=ca, key=key) as client:
             offer = await client.open_stream(request_body(request))
             stream = cls(client, offer, request, sending)
             try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hawkvision.contract.fields import Fields, Json
-from hawkvision.contract.schema import MERGED
+from hawkvision.json_schema import MERGED
 
 
 @dataclass(frozen=True, slots=True)

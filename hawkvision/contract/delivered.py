@@ -8,7 +8,7 @@ from typing import Any
 
 from hawkvision.contract.apps import AppInfo
 from hawkvision.contract.fields import Fields
-from hawkvision.contract.schema import MERGED
+from hawkvision.json_schema import MERGED
 
 CERTIFIED = "certified"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hawkvision.contract.fields import Fields, Json
-from hawkvision.contract.schema import MERGED
 from hawkvision.errors import InvalidRequest
+from hawkvision.json_schema import MERGED
 
 _REQUEST_ID = "request_id"
 

@@ -1,4 +1,4 @@
-"""An answer within the most time that a service gives to any."""
+"""An answer in time: what its client allows, and the most that a service gives to any."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ from typing import TypeVar
 from hawkvision.errors import DeadlineExceeded
 
 T = TypeVar("T")
+
+
+async def by_deadline(answer: Awaitable[T], due: float) -> T:
+    """The answer by the time that its request named (`time.monotonic`), then it is cancelled.
+
+    Raises DeadlineExceeded.
+    """
+    try:
+        async with asyncio.timeout(due - time.monotonic()):
+            return await answer
+    except TimeoutError as error:
+        raise DeadlineExceeded(
+            "no answer within the deadline of the request", hint="Allow it more time."
+        ) from error
 
 
 async def in_time(answer: Awaitable[T], until: float, most_s: float) -> T:

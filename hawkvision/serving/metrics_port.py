@@ -1,7 +1,8 @@
-"""A port that answers `GET /metrics` and nothing else, for a service without HTTP of its own.
+"""A port of `GET /metrics`, or of probes alone, for a service without HTTP of its own.
 
 Few connections, one request each, and a deadline for it all, a handshake of TLS too: it can be
-reached by anybody whom its address reaches, and takes next to nothing from the service.
+reached by anybody whom its address reaches, and takes next to nothing from the service. Probes have
+a port of their own (`--health-port`), because those of Kubernetes show no certificate.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,11 +26,21 @@ _AGAIN_S = 0.2
 
 
 class MetricsPort:
-    """Serves a registry, under TLS with a context for it; use it within one event loop."""
+    """Serves a registry, under TLS with a context for it; use it within one event loop.
 
-    def __init__(self, registry: CollectorRegistry, tls: ssl.SSLContext | None = None) -> None:
+    With `ready` it says that instead, in the clear: `GET /v2/health/live` and `/v2/health/ready`.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None,
+        tls: ssl.SSLContext | None = None,
+        *,
+        ready: Callable[[], bool] | None = None,
+    ) -> None:
         self._registry = registry
         self._tls = tls
+        self._ready = ready
         self._sockets: list[socket.socket] = []
         self._work: set[asyncio.Task[None]] = set()
         self._open = 0
@@ -50,12 +61,16 @@ class MetricsPort:
         except OSError as error:
             self.close()
             raise HawkVisionError(
-                f"cannot listen on {host}:{port} for metrics: {error.strerror or error}",
-                hint="Choose another --metrics-port, or stop what holds it.",
+                f"cannot listen on {host}:{port} for {self._what}: {error.strerror or error}",
+                hint=f"Choose another --{self._what}-port, or stop what holds it.",
             ) from error
         for sock in self._sockets:
             self._keep(self._accept(sock))
         return port
+
+    @property
+    def _what(self) -> str:
+        return "metrics" if self._ready is None else "health"
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -108,9 +123,13 @@ class MetricsPort:
         method, _, rest = head.partition(b" ")
         path = rest.partition(b" ")[0].partition(b"?")[0]
         if method not in (b"GET", b"HEAD"):
-            return _reply("405 Method Not Allowed", b"GET /metrics\n")
-        if path != b"/metrics":
-            return _reply("404 Not Found", b"GET /metrics\n")
+            return _reply("405 Method Not Allowed", b"GET\n")
+        if self._ready is not None and path in (b"/v2/health/live", b"/v2/health/ready"):
+            well = path.endswith(b"live") or self._ready()
+            return _reply("200 OK" if well else "503 Service Unavailable", b"")
+        if self._registry is None or path != b"/metrics":
+            hint = b"GET /metrics\n" if self._ready is None else b"GET /v2/health/ready\n"
+            return _reply("404 Not Found", hint)
         body = await asyncio.to_thread(generate_latest, self._registry)
         return _reply("200 OK", body, CONTENT_TYPE_LATEST, head_only=method == b"HEAD")
 

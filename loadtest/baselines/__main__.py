@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,16 +17,25 @@ from loadtest.baselines.ladder import Ladder
 from loadtest.baselines.local import Answerer, Ensemble, Switching, names
 from loadtest.baselines.remote import Remote
 from loadtest.baselines.server import Baseline, start
+from loadtest.baselines.triton import TritonSwitching
 
-IDEAS = ("switching", "resident", "ensemble", "remote")
+IDEAS = ("switching", "triton", "resident", "ensemble", "remote")
 
 
 @click.command()
 @click.argument("idea", type=click.Choice(IDEAS))
 @click.option("--ladder", "folder", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--only", default="", help="Variants with commas between; by default all.")
-@click.option("--budget-mb", type=click.FloatRange(0, min_open=True), help="Of switching.")
+@click.option(
+    "--budget-mb", type=click.FloatRange(0, min_open=True), help="Of switching and triton."
+)
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--triton",
+    "environment",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Virtual environment with nvidia-pytriton, for triton.",
+)
 @click.option("--gateway", help="HOST:PORT of remote.")
 @click.option(
     "--model-repository",
@@ -40,6 +51,7 @@ def main(
     only: str,
     budget_mb: float | None,
     threads: int,
+    environment: Path | None,
     gateway: str | None,
     model_repository: Path,
     host: str,
@@ -47,17 +59,32 @@ def main(
 ) -> None:
     """Serve until SIGTERM; prints where when it is ready.
 
-    switching: variants loaded and evicted under a budget. resident: all of them in memory; with
-    --only one, a single model. ensemble: all answer, averaged. remote: the gateway answers.
+    switching: variants loaded and evicted under a budget. triton: the same, in a Triton. resident:
+    all of them in memory; with --only one, a single model. ensemble: all answer, averaged. remote:
+    the gateway answers.
     """
-    if idea == "switching" and budget_mb is None:
-        raise click.UsageError("switching needs --budget-mb")
+    if idea in ("switching", "triton") and budget_mb is None:
+        raise click.UsageError(f"{idea} needs --budget-mb")
+    if idea == "triton" and environment is None:
+        raise click.UsageError("triton needs --triton")
     if idea == "remote" and gateway is None:
         raise click.UsageError("remote needs --gateway")
     try:
         ladder = Ladder.read(folder).only(tuple(filter(None, only.split(","))))
         task = Repository(model_repository).open(ladder.task)
-        uvloop.run(_serve(idea, ladder, task, budget_mb, threads, gateway, host, port))
+        with tempfile.TemporaryDirectory() as written:
+
+            def make() -> Answerer:
+                if idea == "remote":
+                    return Remote(task, gateway or "")
+                if idea == "ensemble":
+                    return Ensemble(ladder, threads)
+                room = budget_mb or float("inf")
+                if environment is not None and idea == "triton":
+                    return TritonSwitching(ladder, room, threads, environment, Path(written))
+                return Switching(ladder, room, threads)
+
+            uvloop.run(_serve(idea, ladder, task, make, host, port))
     except HawkVisionError as error:
         raise click.ClickException(f"{error}. {error.hint}") from error
 
@@ -66,19 +93,11 @@ async def _serve(
     idea: str,
     ladder: Ladder,
     task: Task,
-    budget_mb: float | None,
-    threads: int,
-    gateway: str | None,
+    make: Callable[[], Answerer],
     host: str,
     port: int,
 ) -> None:
-    answerer: Answerer
-    if idea == "remote":
-        answerer = Remote(task, gateway or "")
-    elif idea == "ensemble":
-        answerer = Ensemble(ladder, threads)
-    else:
-        answerer = Switching(ladder, budget_mb or float("inf"), threads)
+    answerer = make()
     runner, chosen = await start(Baseline(ladder.task, task.kind, answerer), host, port)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hawkvision.engines import ModelSpec, open_engine
+from hawkvision.engines import Engine, ModelSpec, open_engine
 from hawkvision.errors import RepositoryError
 from hawkvision.images import InputGeometry
 from hawkvision.repository.task import Kind
@@ -33,9 +33,13 @@ class Variant:
     def open(self, kind: Kind) -> LoadedRung:
         """Load it and run it once. Raises EngineError."""
         spec = ModelSpec(self.path, "NHWC", "uint8", precision=self.precision)
+        return self.around(kind, open_engine(spec, threads=1))
+
+    def around(self, kind: Kind, engine: Engine) -> LoadedRung:
+        """The same around an engine that is open; it has run once. Raises EngineError."""
         geometry = InputGeometry(self.side, self.side, "cover")
         head = kind.parse_head({"output": "logits", "temperature": self.temperature})
-        loaded = LoadedRung(self.name, open_engine(spec, threads=1), geometry, kind, head)
+        loaded = LoadedRung(self.name, engine, geometry, kind, head)
         loaded.predict([loaded.grey()])
         return loaded
 

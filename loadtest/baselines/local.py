@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hawkvision.errors import DeadlineExceeded, HawkVisionError
+from hawkvision.errors import DeadlineExceeded, EngineError, HawkVisionError
 from hawkvision.images import DEFAULT_LIMITS
 from hawkvision.rungs import LoadedRung
-from loadtest.baselines.ladder import Ladder
-from loadtest.baselines.schedule import Asked, Load, Run, Scheduler
+from loadtest.baselines.ladder import Ladder, Variant
+from loadtest.baselines.schedule import Asked, Load, Refuse, Run, Scheduler
 
 _IDLE_S = 0.05
 
@@ -79,9 +79,13 @@ class Switching:
     def _load_all(self) -> None:
         for variant in self._ladder.variants:
             start = time.perf_counter()
-            self._loaded[variant.name] = variant.open(self._ladder.kind)
+            self._loaded[variant.name] = self.open(self._ladder, variant)
             took_s = time.perf_counter() - start
             self._scheduler.loaded(Load(variant, ()), time.monotonic(), took_s)
+
+    def open(self, ladder: Ladder, variant: Variant) -> LoadedRung:
+        """Load a variant. Raises EngineError."""
+        return variant.open(ladder.kind)
 
     async def answer(self, image: bytes, target: float, deadline: float) -> Said:
         """See Answerer."""
@@ -118,10 +122,12 @@ class Switching:
                 return
             if isinstance(step, Load):
                 self._load(step)
+            elif isinstance(step, Refuse):
+                self._tell(step.asked, step.why)
             else:
                 self._run(step)
 
-    def _next(self) -> Run | Load | None:
+    def _next(self) -> Run | Load | Refuse | None:
         """The next thing to do, when there is one; None at the end. Under the lock."""
         while self._open:
             now = time.monotonic()
@@ -140,7 +146,15 @@ class Switching:
         for rung in gone:
             rung.close()
         del gone
-        opened = load.variant.open(self._ladder.kind)
+        try:
+            opened = self.open(self._ladder, load.variant)
+        except Exception as error:  # whatever a file may do to an engine: the thread goes on
+            said = str(error) or type(error).__name__
+            why = EngineError(f"variant {load.variant.name} does not load: {said}")
+            with self._turn:
+                self._scheduler.failed(load, why)
+                self._turn.notify_all()
+            return
         with self._turn:
             self._loaded[load.variant.name] = opened
             took_s = time.perf_counter() - start

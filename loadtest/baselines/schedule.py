@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hawkvision.errors import Overloaded
+from hawkvision.errors import HawkVisionError, Overloaded
 from loadtest.baselines.choice import choose, make_way
 from loadtest.baselines.ladder import Variant
 
@@ -34,10 +34,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Free `evicted`, load `variant`, then call `loaded`."""
+    """Free `evicted`, load `variant`, then call `loaded`, or `failed`."""
 
     variant: Variant
     evicted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell a request why nothing answers it: its variant does not load."""
+
+    asked: Asked
+    why: HawkVisionError
 
 
 class Scheduler:
@@ -55,6 +63,7 @@ class Scheduler:
         self._waiting: list[Asked] = []
         self._resident: dict[str, Variant] = {}
         self._loading: set[str] = set()
+        self._broken: dict[str, HawkVisionError] = {}
         self._running: Counter[str] = Counter()
         self._last_used: dict[str, float] = {}
         self.loads = 0
@@ -93,7 +102,7 @@ class Scheduler:
             self._waiting = [one for one in self._waiting if one.deadline > now]
         return late
 
-    def next(self, now: float) -> Run | Load | None:
+    def next(self, now: float) -> Run | Load | Refuse | None:
         """What to do now; None where there is nothing, or another thread has to end first."""
         targets = [one.target for one in self._waiting]
         there = {*self._resident} | self._loading
@@ -103,6 +112,9 @@ class Scheduler:
             variant = choose(self._variants, asked.target, there, others)
             if variant.name in self._resident:
                 return self._run(asked, variant, now)
+            if variant.name in self._broken:
+                self._waiting.remove(asked)
+                return Refuse(asked, self._broken[variant.name])
             if variant.name in self._loading or first is not None or self._loading:
                 continue
             pinned = {name for name, count in self._running.items() if count}
@@ -139,6 +151,11 @@ class Scheduler:
         self._last_used[load.variant.name] = now
         self.loads += 1
         self.load_s += took_s
+
+    def failed(self, load: Load, why: HawkVisionError) -> None:
+        """The variant does not load, and is not tried again: whoever would use it is refused."""
+        self._loading.discard(load.variant.name)
+        self._broken[load.variant.name] = why
 
     def ran(self, run: Run) -> None:
         """The request is answered, or failed."""

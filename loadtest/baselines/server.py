@@ -11,7 +11,13 @@ from aiohttp import web
 
 from hawkvision.contract.answer import Answer, Promise
 from hawkvision.contract.errors import error_body
-from hawkvision.errors import DeadlineExceeded, HawkVisionError, InvalidRequest, Overloaded
+from hawkvision.errors import (
+    DeadlineExceeded,
+    EngineError,
+    HawkVisionError,
+    InvalidRequest,
+    Overloaded,
+)
 from hawkvision.repository.task import Kind
 from loadtest.baselines.local import Answerer, Said
 
@@ -44,7 +50,7 @@ class Baseline:
             said = await self._answerer.answer(image, target, start + deadline_ms / 1e3)
         except HawkVisionError as error:
             busy = isinstance(error, (Overloaded, DeadlineExceeded))
-            status = 503 if busy else 400
+            status = 503 if busy else 500 if isinstance(error, EngineError) else 400
             headers = {**_JSON, "Retry-After": "1"} if busy else _JSON
             return web.Response(
                 status=status, body=orjson.dumps(error_body(error)), headers=headers

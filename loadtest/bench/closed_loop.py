@@ -2,9 +2,10 @@
 cores with what it measures. One thread, sockets that do not block, replies read no further than
 their length.
 
-`python -m loadtest.bench.closed_loop HOST PORT PATH IMAGE CONNECTIONS SECONDS` prints
-`{"count", "other", "latency_ms": {"p50", "p99"}, "rate", "cpu_ms"}`; `other` counts answers that
-did not come from the edge undegraded, `cpu_ms` is what the generator itself took for each.
+`python -m loadtest.bench.closed_loop HOST PORT PATH IMAGE CONNECTIONS SECONDS [MARK [HEADER…]]`
+prints `{"count", "other", "latency_ms": {"p50", "p99"}, "rate", "cpu_ms"}`; `other` counts answers
+without MARK, by default those that did not come from the edge undegraded, `cpu_ms` is what the
+generator itself took for each. A HEADER (`Name: value`) goes with every request.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ class _Connection:
         return data
 
 
-def _run(clients: list[_Connection], seconds: float) -> tuple[list[float], int]:
-    """Latencies in seconds, and how many answers were not the edge's own."""
+def _run(clients: list[_Connection], seconds: float, mark: bytes) -> tuple[list[float], int]:
+    """Latencies in seconds, and how many answers were without the mark."""
     poll = select.epoll()
     by_number = {client.socket.fileno(): client for client in clients}
     latencies: list[float] = []
@@ -99,7 +100,7 @@ def _run(clients: list[_Connection], seconds: float) -> tuple[list[float], int]:
                 continue
             now = time.perf_counter()
             latencies.append(now - client.began)
-            other += _LOCAL not in answer
+            other += mark not in answer
             if now < end:
                 ask(number, client)
             else:
@@ -112,14 +113,16 @@ def _run(clients: list[_Connection], seconds: float) -> tuple[list[float], int]:
 def main() -> None:
     """Run the connections and print the result."""
     host, port, path, image, connections, seconds = sys.argv[1:7]
+    mark = sys.argv[7].encode() if len(sys.argv) > 7 else _LOCAL
+    more = "".join(f"{header}\r\n" for header in sys.argv[8:])
     body = Path(image).read_bytes()
     request = (
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"{more}Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
     clients = [_Connection(host, int(port), request) for _ in range(int(connections))]
     cpu_s = time.process_time()
-    latencies, other = _run(clients, float(seconds))
+    latencies, other = _run(clients, float(seconds), mark)
     cpu_s = time.process_time() - cpu_s
     p50, p99 = np.percentile(np.array(latencies) * 1e3, [50, 99])
     result = {

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from hawkvision.cli.output import add_numbers, progress_bar, screen, write_json
-from hawkvision.power import energy_line
 from hawkvision.repository import shipped_repository
 from loadtest.bench.chain_command import chain
 from loadtest.bench.concealment import ConcealmentBench, run_concealment_bench
@@ -25,7 +24,7 @@ from loadtest.bench.lossy import CONDITIONS, LossyBench, run_lossy_bench
 from loadtest.bench.lossy import write_plot as write_lossy_plot
 from loadtest.bench.modeless.command import command as modeless_command
 from loadtest.bench.plan.command import command as plan_command
-from loadtest.bench.server import ServerBench, run_server_bench
+from loadtest.bench.server_command import command as server_command
 from loadtest.bench.transport import run_transport_bench, suites_of
 from loadtest.link.namespaces import why_not
 
@@ -40,59 +39,7 @@ command.add_command(fleet_sim_command)
 command.add_command(chain)
 command.add_command(modeless_command)
 command.add_command(plan_command)
-
-
-@command.command("server", context_settings={"show_default": True})
-@click.option("--task", default="imagenette")
-@click.option("--rounds", type=click.IntRange(1), default=5)
-@click.option("--seconds", type=click.FloatRange(0.2), default=4.0, help="Of each measurement.")
-@click.option("--connections", default="1,8", help="Closed-loop connections, e.g. 1,8.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path))
-def server(
-    task: str, rounds: int, seconds: float, connections: str, json_file: Path | None
-) -> None:
-    """CPU of the edge agent for a locally answered request, against the bare loop."""
-    counts = tuple(int(part) for part in connections.split(","))
-    bench = run_server_bench(ServerBench(task, rounds, seconds, counts))
-    table = Table("what", "CPU ms", "ratio", "req/s", "p50 ms", "p99 ms", title=f"task {task}")
-    table.add_row("bare loop", f"{bench['cpu_ms_bare']:.3f}", "1.00")
-    for row in bench["agent"]:
-        table.add_row(
-            f"agent, {row['connections']} connections",
-            f"{row['cpu_ms']:.3f}",
-            f"{row['cpu_ratio']:.2f}",
-            f"{row['rate']:.0f}",
-            f"{row['p50_ms']:.2f}",
-            f"{row['p99_ms']:.2f}",
-        )
-    table.add_section()
-    table.add_row(
-        f"{bench['workers']} bare loops at once",
-        f"{bench['cpu_ms_bare_workers']:.3f}",
-        "1.00",
-        f"{bench['rate_bare_workers']:.0f}",
-    )
-    for count, rate in bench["rate_workers"].items():
-        ratio = bench["cpu_ratio_workers"][count]
-        table.add_row(
-            f"{bench['workers']} workers, {count} connections",
-            f"{ratio * bench['cpu_ms_bare_workers']:.3f}",
-            f"{ratio:.2f}",
-            f"{rate:.0f}",
-        )
-    share = f"{bench['throughput_ratio']:.2f}"
-    Console().print(
-        table,
-        f"{bench['workers']} workers answer {share} of what as many bare loops do; P99 of "
-        f"/v2/health/live beside the load: {bench['live_p99_ms']:.1f} ms (one process), "
-        f"{bench['live_p99_ms_workers']:.1f} ms (workers)",
-        f"agent memory: {bench['rss_mb']:.0f} MB; of {bench['workers']} workers together "
-        f"{bench['rss_mb_workers']:.0f} MB; CPU with tracking against without: "
-        f"{bench['tracking_ratio']:.3f}",
-        energy_line(bench["energy"]),
-        sep="\n",
-    )
-    write_json(json_file, bench)
+command.add_command(server_command)
 
 
 @command.command("gateway", context_settings={"show_default": True})

@@ -21,7 +21,8 @@ from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
 from loadtest.bench.gateway_load import Load
 from loadtest.bench.server import bench_image
-from loadtest.bench.triton import Triton, why_absent
+from loadtest.bench.triton import start_triton, why_absent
+from loadtest.peers.tritonserver import Triton
 
 _BARE_BATCHES = (1, 8, 32)
 _WARM_UP_S = 1.0
@@ -108,15 +109,14 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
         try:
             at = {batching: child.wait_ready() for batching, child in children.items()}
             if bench.triton is not None and absent is None:
-                triton = Triton(
+                triton = start_triton(
                     bench.triton,
                     bench.task,
                     threads,
                     Path(folder),
                     lambda line: machine.inside(machine.server, line),
                 )
-                triton.wait_ready()
-                load(triton.address, bench.agents[-1], _WARM_UP_S, _PATIENT_S, version="")
+                load(triton.grpc, bench.agents[-1], _WARM_UP_S, _PATIENT_S, version="")
             for address in at.values():
                 load(address, bench.agents[-1], _WARM_UP_S, _PATIENT_S)
             for _ in range(bench.rounds):
@@ -133,7 +133,7 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
                         found = load(address, agents, bench.seconds, _PATIENT_S)
                         rows.setdefault((batching, agents), []).append(found)
                     if triton is not None:
-                        found = load(triton.address, agents, bench.seconds, _PATIENT_S, version="")
+                        found = load(triton.grpc, agents, bench.seconds, _PATIENT_S, version="")
                         theirs.setdefault(agents, []).append(found)
                 reached = max(median(one["rate"] for one in row) for row in rows.values())
                 for batching, address in at.items():

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,6 +22,7 @@ from hawkvision.datasets import open_labelled
 from hawkvision.errors import HawkVisionError
 from hawkvision.power import EnergyProbe, per_image
 from loadtest.bench.live import LiveProbe
+from loadtest.bench.peers import PeersBench, run_peers
 from loadtest.bench.workers import run_workers
 
 _DEAD_GATEWAY = "127.0.0.1:1"
@@ -30,12 +31,16 @@ _WARM_UP_S = 0.5
 
 @dataclass(frozen=True)
 class ServerBench:
-    """What to measure: rounds of `seconds` each, at each number of connections."""
+    """What to measure: rounds of `seconds` each, at each number of connections.
+
+    `peers` is a Python with other servers, to run beside ours.
+    """
 
     task: str
     rounds: int
     seconds: float
     connections: tuple[int, ...]
+    peers: Path | None = None
 
 
 def bench_image(task: str) -> bytes:
@@ -54,7 +59,9 @@ def local_path(task: str) -> str:
     return f"/v1/classify?accuracy=0.05&task={task}"
 
 
-def run_server_bench(bench: ServerBench) -> dict[str, Any]:
+def run_server_bench(
+    bench: ServerBench, say: Callable[[str], None] = lambda _text: None
+) -> dict[str, Any]:
     """Run it. Raises HawkVisionError where an answer did not come from the edge."""
     path = local_path(bench.task)
     bare: list[float] = []
@@ -103,9 +110,31 @@ def run_server_bench(bench: ServerBench) -> dict[str, Any]:
             bench.seconds,
             (_load, lambda seconds: _bare(bench.task, image, seconds)),
         )
+        beside = _beside(bench, image, options, say)
     found = _summary(bench, bare, agent, untracked, rss_mb, size)
     found["live_p99_ms"] = live.p99_ms
-    return {**found, "energy": per_image(probe.found, answered), **workers}
+    return {**found, "energy": per_image(probe.found, answered), **workers, **beside}
+
+
+def _beside(
+    bench: ServerBench, image: Path, options: list[str], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """What peers say, under `peers`; nothing where none are asked for."""
+    if bench.peers is None:
+        return {}
+    peers = PeersBench(
+        bench.peers,
+        bench.task,
+        image.read_bytes(),
+        local_path(bench.task),
+        options,
+        bench.rounds,
+        bench.seconds,
+        image.parent,
+    )
+    return {
+        "peers": run_peers(peers, _load, lambda seconds: _bare(bench.task, image, seconds), say)
+    }
 
 
 def _summary(
@@ -162,11 +191,13 @@ def _bare_cpu_ms(task: str, image: Path, seconds: float) -> float:
     return float(result["cpu_s"] / result["count"] * 1e3)
 
 
-def _load(arguments: Sequence[str], seconds: float) -> dict[str, Any]:
-    result = _run("loadtest.bench.closed_loop", [*arguments, str(seconds)])
+def _load(arguments: Sequence[str], seconds: float, more: Sequence[str] = ()) -> dict[str, Any]:
+    """`more` are a mark of good answers and headers, for servers that are not ours."""
+    result = _run("loadtest.bench.closed_loop", [*arguments, str(seconds), *more])
     if result["other"]:
+        why = "do not name the label" if more else "did not come from the edge"
         raise HawkVisionError(
-            f"{result['other']} of {result['count']} answers did not come from the edge",
+            f"{result['other']} of {result['count']} answers {why}",
             hint="The benchmark measures local answers only.",
         )
     return result

@@ -1,38 +1,19 @@
-"""NVIDIA's own server on this machine, with the same network: what a gateway is compared with.
+"""Triton with the largest rung of a task: what a gateway is compared with.
 
-The wheel `nvidia-pytriton`, in a virtual environment of its own, holds the server and its Python
-backend. The model decodes and infers with our code, in batches that Triton puts together.
+The model decodes and infers with our code, in batches that Triton puts together.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import sysconfig
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import grpc
 
 from hawkvision.errors import HawkVisionError
 from hawkvision.oip.inference import INPUT
-from hawkvision.oip.open_inference_pb2 import ModelReadyRequest
-from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from hawkvision.repository import Repository, shipped_repository
-
-_READY_S = 60.0
-_STOP_S = 10.0
-_LIBRARY = "libtriton_python.so"
-_STUB = "triton_python_backend_stub"
+from loadtest.peers.tritonserver import Triton, find, write_model
 
 _CONFIG = """\
-name: "{task}"
-backend: "python"
 max_batch_size: 32
 input [{{ name: "{input}" data_type: TYPE_STRING dims: [ 1 ] }}]
 output [{{ name: "probabilities" data_type: TYPE_FP32 dims: [ {classes} ] }}]
@@ -41,8 +22,6 @@ dynamic_batching {{ }}
 """
 
 _MODEL = """\
-import sys
-sys.path += {path!r}
 import numpy as np
 import triton_python_backend_utils as pb
 from hawkvision.repository import Repository, shipped_repository
@@ -70,108 +49,27 @@ def why_absent(environment: Path | None) -> str | None:
     """Why there is no Triton in a virtual environment; None where there is one."""
     if environment is None:
         return "no --triton"
-    if not (_server(environment) / "bin" / "tritonserver").exists():
-        return f"no nvidia-pytriton in {environment}"
-    if not (_server(environment) / "python_backend_stubs" / _python() / _STUB).exists():
-        return f"nvidia-pytriton in {environment} has no stub for Python {_python()}"
+    try:
+        find(environment)
+    except HawkVisionError as error:
+        return str(error)
     return None
 
 
-def _python() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
+def start_triton(
+    environment: Path,
+    task: str,
+    threads: int,
+    folder: Path,
+    inside: Callable[[list[str]], list[str]],
+) -> Triton:
+    """A running server for one task, over gRPC; `inside` makes another command line of its own.
 
-
-def _packages(environment: Path) -> Path:
-    return environment / "lib" / f"python{_python()}" / "site-packages"
-
-
-def _server(environment: Path) -> Path:
-    return _packages(environment) / "pytriton" / "tritonserver"
-
-
-class Triton:
-    """A running server for one task; `inside` makes another command line of its own."""
-
-    def __init__(
-        self,
-        environment: Path,
-        task: str,
-        threads: int,
-        folder: Path,
-        inside: Callable[[list[str]], list[str]],
-    ) -> None:
-        self.address = f"127.0.0.1:{_free_port()}"
-        self._task = task
-        self._log = folder / "triton.log"
-        _write_model(folder / "models" / task, task, threads)
-        server = _server(environment)
-        backend = folder / "backends" / "python"
-        backend.mkdir(parents=True)
-        for name in (_LIBRARY, f"{_STUB.removesuffix('_stub')}_utils.py"):
-            (backend / name).symlink_to(server / "backends" / "python" / name)
-        (backend / _STUB).symlink_to(server / "python_backend_stubs" / _python() / _STUB)
-        libraries = [
-            str(_packages(environment) / "nvidia_pytriton.libs"),
-            str(sysconfig.get_config_var("LIBDIR")),
-        ]
-        host, port = self.address.split(":")
-        line = [
-            str(server / "bin" / "tritonserver"),
-            f"--model-repository={folder / 'models'}",
-            f"--backend-directory={folder / 'backends'}",
-            f"--grpc-address={host}",
-            f"--grpc-port={port}",
-            "--allow-http=false",
-            "--allow-metrics=false",
-        ]
-        own = {
-            "LD_LIBRARY_PATH": ":".join(libraries),
-            "PATH": f"{environment / 'bin'}:{os.environ['PATH']}",
-            "VIRTUAL_ENV": str(environment),
-        }
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                inside(line), stdout=log, stderr=log, env={**os.environ, **own}
-            )
-
-    def wait_ready(self) -> str:
-        """Its address. Raises HawkVisionError where it ends or takes too long."""
-        end = time.monotonic() + _READY_S
-        make: Callable[[Any], Any] = GRPCInferenceServiceStub
-        with grpc.insecure_channel(self.address) as channel:
-            stub = make(channel)
-            while time.monotonic() < end and self._process.poll() is None:
-                try:
-                    if stub.ModelReady(ModelReadyRequest(name=self._task), timeout=1).ready:
-                        return self.address
-                except grpc.RpcError:
-                    pass
-                time.sleep(0.2)
-        said = self._log.read_text("utf-8", "replace").strip().splitlines()
-        self.stop()
-        raise HawkVisionError(f"Triton does not start: {' '.join(said[-1:])}")
-
-    def stop(self) -> None:
-        """End it, at once where it does not within some seconds."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def _write_model(folder: Path, task: str, threads: int) -> None:
+    Raises HawkVisionError where it does not start.
+    """
     classes = len(Repository(shipped_repository()).open(task).labels)
-    (folder / "1").mkdir(parents=True)
-    config = _CONFIG.format(task=task, input=INPUT, classes=classes, threads=threads)
-    (folder / "config.pbtxt").write_text(config, "utf-8")
-    code = _MODEL.format(path=[path for path in sys.path if path], task=task, input=INPUT)
-    (folder / "1" / "model.py").write_text(code, "utf-8")
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    config = _CONFIG.format(input=INPUT, classes=classes, threads=threads)
+    write_model(folder / "models", task, config, _MODEL.format(task=task, input=INPUT))
+    server = Triton(find(environment), folder, inside=inside)
+    server.wait_ready()
+    return server

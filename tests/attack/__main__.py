@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from tests.attack import judge, show
-from tests.attack.attacks import ATTACKS, MIX, OVERLOAD, QUIET
+from tests.attack.attacks import ATTACKS, MIX, OVERLOAD, QUIET, names_of
 from tests.attack.deployment import Deployment, deployed
 from tests.attack.record import Phase
 from tests.attack.runner import Runner
@@ -28,6 +28,8 @@ _LOG_LINES = 5000
 
 @click.command()
 @click.option("--minutes", default=15.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--secure", is_flag=True, help="TLS and keys at every door, mTLS at the gateway.")
+@click.option("--seconds", type=click.FloatRange(1), help="Of each attack, in place of --minutes.")
 @click.option("--only", multiple=True, help="One phase, by name; again for more.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write everything.")
 @click.option("--seed", default=0, help="Order of the attacks; 0 is the table's.")
@@ -39,6 +41,8 @@ _LOG_LINES = 5000
 )
 def main(
     minutes: float,
+    secure: bool,
+    seconds: float | None,
     only: tuple[str, ...],
     json_file: Path | None,
     seed: int,
@@ -56,15 +60,24 @@ def main(
         stored = json.loads(table.read_text("utf-8"))
         click.echo(show.markdown([Phase.parse(one) for one in stored["phases"]]))
         return
-    phases = chosen(only, seed)
-    with deployed() as deployment:
-        found = soak(deployment, minutes) if phases == [QUIET] else run(deployment, phases, minutes)
+    phases = chosen(only, seed, secure=secure)
+    with deployed(secure=secure) as deployment:
+        if phases == [QUIET]:
+            found = soak(deployment, minutes)
+        else:
+            found = run(deployment, phases, seconds or seconds_each(minutes, len(phases)))
     if json_file is not None:
         json_file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     sys.exit(0 if found["held"] else 1)
 
 
-def chosen(only: Sequence[str], seed: int) -> list[str]:
+def seconds_each(minutes: float, phases: int) -> float:
+    """How long each attack may last, so that all of them take about so many minutes."""
+    share = (60 * minutes - _FIRST_QUIET_S) / phases - _BETWEEN_S
+    return min(_LONGEST_S, max(_SHORTEST_S, share))
+
+
+def chosen(only: Sequence[str], seed: int, *, secure: bool = False) -> list[str]:
     """Names of the phases in their order. Raises click.BadParameter."""
     import random
 
@@ -73,19 +86,22 @@ def chosen(only: Sequence[str], seed: int) -> list[str]:
         raise click.BadParameter(f"no attack {min(unknown)!r}; see --list")
     if QUIET in only:
         return [QUIET]
-    names = list(only) or [name for name in ATTACKS if name != OVERLOAD]
+    if not secure and (
+        alone := [name for name in only if name in ATTACKS and ATTACKS[name].secure]
+    ):
+        raise click.BadParameter(f"{alone[0]!r} needs --secure")
+    names = list(only) or list(names_of(MIX, secure=secure))
     if seed:
         random.Random(seed).shuffle(names)
     return names if only else [*names, OVERLOAD, MIX]
 
 
-def run(deployment: Deployment, names: Sequence[str], minutes: float) -> dict[str, Any]:
-    """Every phase in turn, quiet before and between, within about so many minutes."""
-    share = (60 * minutes - _FIRST_QUIET_S) / len(names) - _BETWEEN_S
-    seconds = min(_LONGEST_S, max(_SHORTEST_S, share))
+def run(deployment: Deployment, names: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Every phase in turn, for so many seconds each, quiet before and between."""
+    how = ", TLS and keys at every door" if deployment.secure else ""
     click.echo(
-        f"agent, gateway and store ({deployment.store}); {len(names)} attacks of {seconds:.0f} s, "
-        "niced to 19\n"
+        f"agent, gateway and store ({_kind(deployment)}){how}; {len(names)} attacks of "
+        f"{seconds:.0f} s, niced to 19\n"
     )
     click.echo(f"{show.HEADER}\n{show.UNITS}")
     runner = Runner(deployment)
@@ -138,9 +154,15 @@ def _said(verdict: judge.Verdict) -> dict[str, Any]:
     return {"criterion": verdict.criterion, "held": verdict.held, "why": verdict.why}
 
 
+def _kind(deployment: Deployment) -> str:
+    """Of the store: the scheme of its address."""
+    return deployment.store.partition(":")[0]
+
+
 def _where(deployment: Deployment) -> dict[str, Any]:
     return {
-        "store": deployment.store,
+        "store": _kind(deployment),
+        "secure": deployment.secure,
         "cores": os.cpu_count(),
         "machine": platform.processor() or platform.machine(),
         "load": os.getloadavg(),

@@ -6,17 +6,21 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import aiohttp
 import grpc.aio
+
+from tests.attack.access import Access
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where the doors are. `ssrc` is of somebody else's stream, as whoever listens on the way has.
 
-    `source` is the address that an attacker's sockets are bound to, where they are raw.
+    `source` is the address that an attacker's sockets are bound to, where they are raw. `rest` is
+    the gateway's HTTP port, `edge_grpc` the agent's for gRPC. With `access` all are under TLS.
     """
 
     host: str
@@ -25,16 +29,51 @@ class Target:
     udp: int
     ssrc: int
     source: str = "127.0.0.66"
+    rest: int = 0
+    edge_grpc: int = 0
+    access: Access | None = None
+
+    @classmethod
+    def parse(cls, found: dict[str, Any]) -> Target:
+        """As `as_dict` made it."""
+        access = found.pop("access")
+        return cls(**found, access=None if access is None else Access.parse(access))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
 
     @property
     def url(self) -> str:
         """Of the agent."""
-        return f"http://{self.host}:{self.http}"
+        return f"http{'' if self.access is None else 's'}://{self.host}:{self.http}"
 
     @property
     def gateway(self) -> str:
         """HOST:PORT."""
         return f"{self.host}:{self.grpc}"
+
+    @property
+    def at_rest(self) -> Target:
+        """The same with the gateway's HTTP port in the place of the agent's."""
+        return replace(self, http=self.rest)
+
+    @property
+    def at_edge(self) -> Target:
+        """The same with the agent's port for gRPC in the place of the gateway's."""
+        return replace(self, grpc=self.edge_grpc)
+
+    def shown(self) -> dict[str, str]:
+        """Headers that the next attacker shows; none where no keys are asked for."""
+        return {} if self.access is None else self.access.attackers_headers()
+
+    def insider(self) -> dict[str, str]:
+        """Headers of an attacker with a key that is good for images, streams and reading."""
+        return {} if self.access is None else {"X-API-Key": self.access.weak}
+
+    def busy(self) -> dict[str, str]:
+        """Headers of a client whose key has no rate."""
+        return {} if self.access is None else {"X-API-Key": self.access.busy}
 
 
 @dataclass
@@ -54,13 +93,17 @@ Run = Callable[[Target, Tally], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One line of the table. `prepare` makes what is dear to make before the clock starts."""
+    """One line of the table. `prepare` makes what is dear to make before the clock starts.
+
+    `secure` is one that there is under TLS and with keys alone.
+    """
 
     name: str
     door: str
     does: str
     run: Run
     prepare: Callable[[], object] = lambda: None
+    secure: bool = False
 
 
 class Pace:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import resource
 import sys
@@ -50,10 +51,11 @@ def main(names: str, seconds: str, nice: str, target: str) -> None:
     for one in attacks:
         one.prepare()
     picture()  # which many send; dear to draw
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # its sockets are meant to break
     os.nice(int(nice))
     print("ready", flush=True)
     sys.stdin.readline()
-    tally = asyncio.run(attack(attacks, Target(**json.loads(target)), float(seconds)))
+    tally = asyncio.run(attack(attacks, Target.parse(json.loads(target)), float(seconds)))
     told = {"outcomes": tally.outcomes, "admitted_ms": tally.admitted_ms}
     print(json.dumps(told), flush=True)
     os._exit(0)  # what is still open is dropped, as an attacker would

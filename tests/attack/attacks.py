@@ -7,9 +7,13 @@ from tests.attack import (
     calls,
     connections,
     datagrams,
+    floods,
+    guessing,
+    handshakes,
     images,
     overload,
     parameters,
+    rest,
 )
 from tests.attack.attack import Attack
 
@@ -19,15 +23,23 @@ MIX = "mix"
 OVERLOAD = "overload"
 QUIET = "quiet"
 
+_FAMILIES = (
+    *(images, connections, bodies, parameters, floods, calls, rest, datagrams),
+    *(handshakes, guessing, overload),
+)
+
 ATTACKS: dict[str, Attack] = {
-    attack.name: attack
-    for family in (images, connections, bodies, parameters, calls, datagrams, overload)
-    for attack in family.ATTACKS
+    attack.name: attack for family in _FAMILIES for attack in family.ATTACKS
 }
 
 
-def names_of(phase: str) -> tuple[str, ...]:
-    """The attacks of a phase. Raises KeyError for an unknown one."""
+def names_of(phase: str, *, secure: bool = True) -> tuple[str, ...]:
+    """The attacks of a phase; without `secure` none that needs TLS or keys.
+
+    Raises KeyError for an unknown one.
+    """
     if phase == MIX:
-        return tuple(name for name in ATTACKS if name != OVERLOAD)
+        return tuple(
+            name for name, one in ATTACKS.items() if name != OVERLOAD and (secure or not one.secure)
+        )
     return (ATTACKS[phase].name,)

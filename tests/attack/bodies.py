@@ -9,7 +9,7 @@ import zlib
 from tests.attack import bombs
 from tests.attack.attack import Attack, Pace, Tally, Target, crew
 from tests.attack.http import send, session
-from tests.attack.wire import connection, read_reply
+from tests.attack.wire import connection, lines, read_reply
 
 _ZEROS = 200_000_000
 
@@ -54,12 +54,13 @@ async def _coded_json(target: Target, tally: Tally) -> None:
 
 async def _crumbs(target: Target, tally: Tally) -> None:
     """Chunks of one byte, each with its own frame around it."""
-    head = b"POST /v1/classify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /v1/classify HTTP/1.1\r\nHost: a\r\n"
+    rest = b"Transfer-Encoding: chunked\r\n\r\n"
     crumbs = b"1\r\nx\r\n" * 20_000
 
     async def once() -> None:
         async with connection(target) as (reader, writer):
-            writer.write(head)
+            writer.write(head + lines(target.shown()) + rest)
             for _ in range(3):
                 writer.write(crumbs)
                 await writer.drain()

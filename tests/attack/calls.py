@@ -8,12 +8,10 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import grpc
-import grpc.aio
-
 from hawkvision.oip import open_inference_pb2_grpc as services
 from hawkvision.oip.inference import build_request
-from tests.attack.attack import Attack, Pace, Tally, Target, crew
+from tests.attack.attack import Attack, Pace, Run, Tally, Target, crew
+from tests.attack.channel import channel_to, metadata
 from tests.attack.parameters import picture
 from tests.attack.wire import (
     ACK,
@@ -72,12 +70,12 @@ async def _large(target: Target, tally: Tally) -> None:
         build_request("roadsigns", "", "large", bytes(size)) for size in (20_900_000, 38_000_000)
     )
     options = (("grpc.max_send_message_length", -1),)
-    async with grpc.aio.insecure_channel(target.gateway, options=options) as channel:
+    async with channel_to(target, options) as channel:
         stub = services.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
 
         async def once() -> None:
             tally.add("sent")
-            await stub.ModelInfer(next(requests), timeout=20)
+            await stub.ModelInfer(next(requests), timeout=20, metadata=metadata(target))
             tally.add("grpc OK")
 
         await crew(8, once, tally, Pace(8), patience_s=21)
@@ -114,13 +112,13 @@ async def _garbage(target: Target, tally: Tally) -> None:
         lambda: build_request("x" * 100_000, "", "x" * 100_000, b"?").SerializeToString(),
     )
     turns = itertools.cycle(bodies)
-    async with grpc.aio.insecure_channel(target.gateway) as channel:
+    async with channel_to(target) as channel:
         ask: Any = channel.unary_unary(_METHOD)
         nowhere: Any = channel.unary_unary("/no.Such/Method")
 
         async def once() -> None:
             call = nowhere if noise.random() < 0.1 else ask
-            await call(next(turns)(), timeout=5)
+            await call(next(turns)(), timeout=5, metadata=metadata(target))
             tally.add("grpc OK")
 
         await crew(8, once, tally, Pace(80))
@@ -221,6 +219,15 @@ async def _metadata(target: Target, tally: Tally) -> None:
     await crew(8, once, tally, Pace(10))
 
 
+def _at_edge(run: Run) -> Run:
+    """The same attack on the agent's port for gRPC."""
+
+    async def attack(target: Target, tally: Tally) -> None:
+        await run(target.at_edge, tally)
+
+    return attack
+
+
 ATTACKS = (
     Attack("grpc-silent", "gRPC", "1,500 connections that say nothing", _silent),
     Attack("grpc-unfinished", "gRPC", "2,000 calls that never send a message", _unfinished),
@@ -231,4 +238,10 @@ ATTACKS = (
     Attack("grpc-resets", "gRPC", "1,000 calls/s, each reset at once", _resets),
     Attack("grpc-pings", "gRPC", "1,000 pings and 1,000 settings a second", _pings),
     Attack("grpc-metadata", "gRPC", "headers of 1 MB, headers without an end", _metadata),
+    Attack("edge-silent", "gRPC", "grpc-silent at the agent's gRPC port", _at_edge(_silent)),
+    Attack("edge-calls", "gRPC", "grpc-unfinished there", _at_edge(_unfinished)),
+    Attack("edge-large", "gRPC", "grpc-large there", _at_edge(_large)),
+    Attack("edge-stuck", "gRPC", "grpc-stuck there", _at_edge(_large_and_stuck)),
+    Attack("edge-garbage", "gRPC", "grpc-garbage there", _at_edge(_garbage)),
+    Attack("edge-resets", "gRPC", "grpc-resets there", _at_edge(_resets)),
 )

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 
 from tests.attack.attack import Attack, Pace, Tally, Target, crew
-from tests.attack.wire import connection, read_reply, request
+from tests.attack.wire import connection, lines, read_reply, request
 
 SILENT = 1500
 """More than the descriptors that the deployment is given."""
@@ -27,7 +27,9 @@ def _status_in(said: bytes) -> str:
     return words[1].decode("latin-1")[:3] if said[:5] == b"HTTP/" and len(words) > 1 else "said"
 
 
-async def _silent(target: Target, tally: Tally) -> None:
+async def silent(target: Target, tally: Tally) -> None:
+    """Connections, whose handshake is whole under TLS, and nothing more."""
+
     async def once() -> None:
         async with connection(target) as (reader, _):
             tally.add("opened")
@@ -53,7 +55,9 @@ async def _slow_headers(target: Target, tally: Tally) -> None:
             tally.add("opened")
             closing = asyncio.create_task(_until_closed(reader, tally))
             try:
-                for byte in itertools.chain(_POST, itertools.cycle(b"X-Slow: 1\r\n")):
+                for byte in itertools.chain(
+                    _POST + lines(target.shown()), itertools.cycle(b"X-Slow: 1\r\n")
+                ):
                     writer.write(bytes((byte,)))
                     await asyncio.sleep(0.5)
                     if closing.done():
@@ -67,7 +71,7 @@ async def _slow_headers(target: Target, tally: Tally) -> None:
 async def _slow_bodies(target: Target, tally: Tally) -> None:
     async def once() -> None:
         async with connection(target) as (reader, writer):
-            writer.write(_POST + b"Content-Length: 1000000\r\n\r\n")
+            writer.write(_POST + lines(target.shown()) + b"Content-Length: 1000000\r\n\r\n")
             tally.add("opened")
             reply = asyncio.create_task(_until_closed(reader, tally))
             try:
@@ -81,11 +85,11 @@ async def _slow_bodies(target: Target, tally: Tally) -> None:
 
 
 async def _unsent_bodies(target: Target, tally: Tally) -> None:
-    head = _POST + b"Content-Length: 33554432\r\n\r\n"
+    rest = b"Content-Length: 33554432\r\n\r\n"
 
     async def once() -> None:
         async with connection(target) as (reader, writer):
-            writer.write(head)
+            writer.write(_POST + lines(target.shown()) + rest)
             tally.add("opened")
             await _until_closed(reader, tally)
 
@@ -95,12 +99,12 @@ async def _unsent_bodies(target: Target, tally: Tally) -> None:
 async def _large_then_stuck(target: Target, tally: Tally) -> None:
     """All but the last byte: what has arrived is held while the rest is waited for."""
     most = 32 * 1024 * 1024
-    head = _POST + b"Content-Length: %d\r\n\r\n" % most
+    rest = b"Content-Length: %d\r\n\r\n" % most
     piece = bytes(256 * 1024)
 
     async def once() -> None:
         async with connection(target) as (reader, writer):
-            writer.write(head)
+            writer.write(_POST + lines(target.shown()) + rest)
             tally.add("opened")
             for _ in range(most // len(piece) - 1):
                 writer.write(piece)
@@ -112,12 +116,11 @@ async def _large_then_stuck(target: Target, tally: Tally) -> None:
 
 
 async def _aborted(target: Target, tally: Tally) -> None:
-    head = _POST + b"Content-Length: 500000\r\n\r\n"
-    part = bytes(50_000)
+    rest = b"Content-Length: 500000\r\n\r\n" + bytes(50_000)
 
     async def once() -> None:
         async with connection(target) as (_, writer):
-            writer.write(head + part)
+            writer.write(_POST + lines(target.shown()) + rest)
             await asyncio.sleep(random.uniform(0, 0.02))
             tally.add("aborted")
 
@@ -126,7 +129,7 @@ async def _aborted(target: Target, tally: Tally) -> None:
 
 async def _unread(target: Target, tally: Tally) -> None:
     """Requests whose replies nobody reads, until nothing more can be written."""
-    ask = request("GET", "/v1/tasks") * 50
+    ask = request("GET", "/v1/tasks", headers=list(target.insider().items())) * 50
 
     async def once() -> None:
         async with connection(target) as (reader, writer):
@@ -141,7 +144,8 @@ async def _unread(target: Target, tally: Tally) -> None:
     await crew(40, once, tally, Pace(50), patience_s=_HOLD_S)
 
 
-async def _garbage(target: Target, tally: Tally) -> None:
+async def garbage(target: Target, tally: Tally) -> None:
+    """What is no HTTP, or nearly."""
     noise = random.Random(7)
     said: tuple[Callable[[], bytes], ...] = (
         lambda: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + noise.randbytes(500),
@@ -200,7 +204,7 @@ async def _pipelined_flood(target: Target, tally: Tally) -> None:
 
 
 ATTACKS = (
-    Attack("silent", "HTTP", f"{SILENT:,} connections that say nothing", _silent),
+    Attack("silent", "HTTP", f"{SILENT:,} connections that say nothing", silent),
     Attack("silent-many", "HTTP", "the same from 250 addresses", _silent_from_many),
     Attack("slow-headers", "HTTP", "300 headers, a byte every half second", _slow_headers),
     Attack("slow-bodies", "HTTP", "300 bodies of 1 MB, 4 bytes a second", _slow_bodies),
@@ -208,7 +212,7 @@ ATTACKS = (
     Attack("stuck", "HTTP", "12 bodies of 32 MB that lack the last byte", _large_then_stuck),
     Attack("aborted", "HTTP", "100 uploads a second, cut off after a tenth", _aborted),
     Attack("unread", "HTTP", "40 clients that never read their replies", _unread),
-    Attack("garbage", "HTTP", "TLS hellos, noise, endless lines, odd framing", _garbage),
+    Attack("garbage", "HTTP", "TLS hellos, noise, endless lines, odd framing", garbage),
     Attack("pipelining", "HTTP", "8 clients, 20 requests in every write", _pipelining),
     Attack("pipelined", "HTTP", "20,000 requests written before a reply is read", _pipelined_flood),
 )

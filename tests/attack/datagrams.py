@@ -93,7 +93,12 @@ async def _own_stream(
 ) -> AsyncIterator[dict[str, Any] | None]:
     async with session(target) as client:
         status, said = await send(
-            client, tally, "POST", "/v1/streams", json={"suite": "none", **asked}
+            client,
+            tally,
+            "POST",
+            "/v1/streams",
+            json={"suite": "none", **asked},
+            headers=target.insider(),
         )
         offer: dict[str, Any] | None = json.loads(said) if status == 201 else None
         try:
@@ -101,7 +106,8 @@ async def _own_stream(
         finally:
             if offer is not None:
                 with contextlib.suppress(Exception):
-                    async with client.delete(f"/v1/streams/{offer['id']}"):
+                    path = f"/v1/streams/{offer['id']}"
+                    async with client.request("DELETE", path, headers=target.insider()):
                         pass
 
 

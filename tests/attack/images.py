@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 
-import grpc.aio
-
 from hawkvision.oip import open_inference_pb2_grpc as services
 from hawkvision.oip.inference import build_request
 from tests.attack import bombs
 from tests.attack.attack import Attack, Pace, Run, Tally, Target, crew
+from tests.attack.channel import channel_to
 from tests.attack.http import send, session
 
 Makers = Mapping[str, Callable[[], bytes]]
@@ -62,7 +61,7 @@ async def _many_in_one(target: Target, tally: Tally) -> None:
 
 async def _to_the_gateway(target: Target, tally: Tally) -> None:
     turns = itertools.cycle(_all((bombs.FLAT, bombs.SCANS, bombs.MANY)))
-    async with grpc.aio.insecure_channel(target.gateway) as channel:
+    async with channel_to(target) as channel:
         stub = services.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
 
         async def once() -> None:

@@ -20,6 +20,10 @@ DEADLINE_MS = 1000.0
 _GOODPUT = 0.85
 _LATE = 1.2
 _FLAT_MIB_A_MINUTE = 1.0
+LOG_LINES_A_SECOND = 5.0
+"""Of a service, and as many again for what is said once."""
+
+DRIFT_MIB = 32.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,9 @@ def verdicts(phase: Phase) -> list[Verdict]:
     found.append(
         Verdict("log", not phase.tracebacks, "; ".join(phase.tracebacks[:2]) or "no traceback")
     )
+    found += _log(phase)
+    for name, moved in phase.drift_mib.items():
+        found.append(Verdict(f"{name} steady", moved <= DRIFT_MIB, f"{moved:+.0f} MiB"))
     return found
 
 
@@ -101,6 +108,13 @@ def is_fault(outcome: str) -> bool:
     if outcome.startswith("5"):
         return not outcome.startswith("503")
     return outcome in ("grpc INTERNAL", "grpc UNKNOWN")
+
+
+def _log(phase: Phase) -> Iterator[Verdict]:
+    for name, count in phase.logged.items():
+        most = LOG_LINES_A_SECOND * (phase.seconds + 10)
+        yield Verdict(f"{name} log lines", count <= most, f"{count} in {phase.seconds:.0f} s")
+    yield Verdict("no secret", not phase.leaked, ", ".join(phase.leaked) or "none in the logs")
 
 
 def _overload(phase: Phase) -> Iterator[Verdict]:

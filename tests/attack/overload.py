@@ -39,7 +39,7 @@ async def _one(connected: Connection, tally: Tally, ask: bytes) -> int:
 
 async def capacity(target: Target, seconds: float = _CAPACITY_S) -> float:
     """Images answered a second to clients who wait for each answer before they ask again."""
-    ask, tally = request("POST", "/v1/classify", heavy()), Tally()
+    ask, tally = request("POST", "/v1/classify", heavy(), list(target.busy().items())), Tally()
 
     async def client() -> None:
         async with connection(target) as connected:
@@ -61,7 +61,7 @@ async def _overload(target: Target, tally: Tally) -> None:
     found = await capacity(target)
     tally.outcomes["capacity, images/s x 100"] = int(100 * found)
     tally.outcomes["begun, ms"] = int(1e3 * time.monotonic())
-    ask = request("POST", "/v1/classify", heavy())
+    ask = request("POST", "/v1/classify", heavy(), list(target.busy().items()))
     gap_s = 1 / max(1.0, TIMES * found)
     due: asyncio.Queue[float] = asyncio.Queue(_CONNECTIONS)
 

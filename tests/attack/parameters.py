@@ -8,12 +8,10 @@ import itertools
 import json
 from functools import lru_cache
 
-import aiohttp
-
 from hawkvision import roadsigns
 from tests.attack.attack import FAILURES, Attack, Pace, Tally, Target, crew
-from tests.attack.http import send, session
-from tests.attack.wire import connection
+from tests.attack.http import Client, send, session
+from tests.attack.wire import connection, lines
 
 _LONG = "x" * 7000
 
@@ -156,7 +154,9 @@ async def _feedback(target: Target, tally: Tally) -> None:
     """Labels for answers that were never given, given to others, or judged already."""
     image, count = picture(), itertools.count()
     async with session(target) as client:
-        _, body = await send(client, tally, "POST", "/v1/classify", data=image)
+        _, body = await send(
+            client, tally, "POST", "/v1/classify", data=image, headers=target.insider()
+        )
         mine = str(json.loads(body).get("request_id", "none"))
 
         async def once() -> None:
@@ -185,14 +185,14 @@ async def _streams(target: Target, tally: Tally) -> None:
         try:
             await crew(4, once, tally, Pace(50))
         finally:
-            await _close(client, opened)
+            await _close(client, opened, target.insider())
 
 
-async def _close(client: aiohttp.ClientSession, opened: list[str]) -> None:
+async def _close(client: Client, opened: list[str], mine: dict[str, str]) -> None:
     """What was opened is closed, so that the next attack finds room."""
     for stream in opened:
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with client.delete(f"/v1/streams/{stream}"):
+        with contextlib.suppress(*FAILURES):
+            async with client.request("DELETE", f"/v1/streams/{stream}", headers=mine):
                 pass
 
 
@@ -200,13 +200,15 @@ async def _stalled_readers(target: Target, tally: Tally) -> None:
     """Followers of a stream who never read, on streams of their own."""
     async with session(target) as client:
         opened: list[str] = []
+        plain = {"suite": "none"}
 
         async def once() -> None:
             stream = opened[next(turns) % len(opened)]
             async with connection(target) as (reader, writer):
                 reader._limit = 1  # type: ignore[attr-defined]  # reading pauses after two bytes
                 path = f"/v1/streams/{stream}/results?after=0"
-                writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                head = f"GET {path} HTTP/1.1\r\nHost: a\r\n".encode()
+                writer.write(head + lines(target.insider()) + b"\r\n")
                 tally.add("listening")
                 await asyncio.sleep(20)
 
@@ -215,14 +217,14 @@ async def _stalled_readers(target: Target, tally: Tally) -> None:
             while len(opened) < 4:
                 with contextlib.suppress(*FAILURES):  # others may take its place
                     status, said = await send(
-                        client, tally, "POST", "/v1/streams", json={"suite": "none"}
+                        client, tally, "POST", "/v1/streams", json=plain, headers=target.insider()
                     )
                     if status == 201:
                         opened.append(str(json.loads(said)["id"]))
                 await asyncio.sleep(0.1)
             await crew(100, once, tally, Pace(100), patience_s=30)
         finally:
-            await _close(client, opened)
+            await _close(client, opened, target.insider())
 
 
 ATTACKS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +11,9 @@ from typing import Any, NamedTuple
 
 from scipy import stats
 
-DOORS = ("http", "grpc", "stream")
+DOORS = ("http", "grpc", "stream", "agent", "rest")
+"""Of the normal client: HTTP and the lossy stream at the agent, gRPC at the gateway; `agent` is
+gRPC at the agent, `rest` HTTP at the gateway."""
 
 
 class Result(NamedTuple):
@@ -61,7 +64,9 @@ class Served:
 class Phase:
     """One phase. `tally` is what attackers were told; `tracebacks` are lines of the logs.
 
-    `aftermath` are errors of the normal client in the seconds after the attack.
+    `aftermath` are errors of the normal client in the seconds after the attack. `logged` are lines
+    of each service, `leaked` the secrets found in them. `drift_mib` is how far memory moved from
+    the middle third of a long attack to its last.
     """
 
     name: str
@@ -73,6 +78,9 @@ class Phase:
     tracebacks: Sequence[str] = ()
     overload: Mapping[str, float] = field(default_factory=dict)
     aftermath: Mapping[str, int] = field(default_factory=dict)
+    logged: Mapping[str, int] = field(default_factory=dict)
+    leaked: Sequence[str] = ()
+    drift_mib: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -132,6 +140,19 @@ def _of_door(results: Sequence[Result]) -> Served:
         p99_ms=quantile(times, 0.99),
         p99_interval_ms=quantile_interval(times, 0.99),
     )
+
+
+def drift(points: Sequence[tuple[float, float]]) -> float:
+    """The median y of the last third of x minus that of the middle third; 0 where one is empty."""
+    if not points:
+        return 0.0
+    begin, end = points[0][0], points[-1][0]
+    third = (end - begin) / 3
+    middle = [y for x, y in points if begin + third <= x < begin + 2 * third]
+    last = [y for x, y in points if x >= begin + 2 * third]
+    if not middle or not last:
+        return 0.0
+    return statistics.median(last) - statistics.median(middle)
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

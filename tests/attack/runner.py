@@ -6,14 +6,22 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 from tests.attack.attacks import OVERLOAD, names_of
 from tests.attack.deployment import Deployment, Service
 from tests.attack.judge import DEADLINE_MS, REST_DESCRIPTORS, REST_MIB
 from tests.attack.normal import TIMEOUT_S
-from tests.attack.record import Memory, Phase, Result, Size, errors, quantile, served, slope
+from tests.attack.record import Memory, Phase, Result, Size, drift, errors, quantile, served, slope
+
+_CREWS = 6
+"""So many processes share the attacks of the mix, so that none waits for another one's loop."""
+
+_LONG_S = 120.0
+"""An attack of this length says whether memory is steady under it."""
 
 _FAULTS = ("Traceback (most recent call last)", "unexpected error", "never retrieved")
 
@@ -82,6 +90,7 @@ class Runner:
                 descriptors_after=last.descriptors,
                 alive=service.alive,
             )
+        said = self._said()
         begun = tally.pop("begun, ms", 0) / 1e3
         found = tally.pop("capacity, images/s x 100", 0) / 100
         mine = window if name != OVERLOAD or not begun else Window(begun, window.end)
@@ -94,9 +103,12 @@ class Runner:
             services=services,
             tally=dict(sorted(tally.items())),
             quiet_p99_ms=self._quiet_p99(around),
-            tracebacks=self._complaints(),
+            tracebacks=_complaints(said),
             overload=overload,
             aftermath=errors(Window(window.end, after.end).of(results)),
+            logged={service: len(lines) for service, lines in said.items()},
+            leaked=self._leaked(said),
+            drift_mib=self._drift(window) if seconds >= _LONG_S else {},
         )
 
     def whole_quiet(self) -> Phase:
@@ -131,28 +143,39 @@ class Runner:
         )
 
     def _attacked(self, name: str, seconds: float) -> tuple[Window, dict[str, int], list[float]]:
-        words = [sys.executable, "-m", "tests.attack.attacker", ",".join(names_of(name))]
-        words += [str(seconds), str(self._pauses.nice), json.dumps(asdict(self._deployment.target))]
-        with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdin is not None and process.stdout is not None
-            if process.stdout.readline() != "ready\n":
-                process.kill()
-                raise RuntimeError(f"the attackers of {name} did not get ready")
+        names = names_of(name, secure=self._deployment.secure)
+        target = json.dumps(self._deployment.target.as_dict())
+        words = [str(seconds), str(self._pauses.nice), target]
+        with ExitStack() as stack:
+            crews = [
+                stack.enter_context(_attackers(names[at::_CREWS], words))
+                for at in range(min(_CREWS, len(names)))
+            ]
+            for one in crews:
+                if one.stdout is None or one.stdout.readline() != "ready\n":
+                    for other in crews:
+                        other.kill()
+                    raise RuntimeError(f"the attackers of {name} did not get ready")
             begin = time.monotonic()
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            try:
-                process.wait(seconds + 30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            for one in crews:
+                assert one.stdin is not None
+                one.stdin.write("go\n")
+                one.stdin.flush()
+            tally: Counter[str] = Counter()
+            admitted: list[float] = []
+            for one in crews:
+                try:
+                    one.wait(max(0.0, begin + seconds + 30 - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    one.kill()
+                assert one.stdout is not None
+                told = json.loads(
+                    one.stdout.read() or '{"outcomes": {"the attackers broke off": 1}}'
+                )
+                tally.update(told["outcomes"])
+                admitted += told.get("admitted_ms", ())
             end = min(begin + seconds, time.monotonic())
-            said = process.stdout.read()
-        if not said:
-            return Window(begin, end), {"the attackers broke off": 1}, []
-        told = json.loads(said)
-        return Window(begin, end), told["outcomes"], told["admitted_ms"]
+        return Window(begin, end), dict(tally), admitted
 
     def _settled(self, before: Mapping[str, Size]) -> Window:
         begun = time.monotonic()
@@ -174,16 +197,54 @@ class Runner:
                 return False
         return True
 
-    def _complaints(self) -> list[str]:
-        found = []
+    def _said(self) -> dict[str, list[str]]:
+        """What each service has logged since it was last asked."""
+        found = {}
         for service in self._deployment.services:
             said = service.child.said
-            fresh, self._lines[service.name] = said[self._lines[service.name] :], len(said)
-            faults = [line.strip() for line in fresh if any(fault in line for fault in _FAULTS)]
-            if faults:
-                ends = [line.strip() for line in fresh if _is_error(line)]
-                found.append(f"{service.name}: {len(faults)} ({', '.join(ends[:2])})"[:300])
+            found[service.name] = said[self._lines[service.name] :]
+            self._lines[service.name] = len(said)
         return found
+
+    def _leaked(self, said: Mapping[str, Sequence[str]]) -> list[str]:
+        """Secrets that stand in what was logged."""
+        return [
+            f"{service}: {name}"
+            for service, lines in said.items()
+            for name, secret in self._deployment.secrets.items()
+            if any(secret in line for line in lines)
+        ]
+
+    def _drift(self, window: Window) -> dict[str, float]:
+        return {
+            one.name: round(
+                drift(
+                    [
+                        (size.at, size.rss_mib)
+                        for size in one.sizes
+                        if window.begin <= size.at < window.end
+                    ]
+                ),
+                1,
+            )
+            for one in self._deployment.services
+        }
+
+
+def _attackers(names: Sequence[str], words: Sequence[str]) -> subprocess.Popen[str]:
+    """A process of attackers, which waits for leave."""
+    line = [sys.executable, "-m", "tests.attack.attacker", ",".join(names), *words]
+    return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _complaints(said: Mapping[str, Sequence[str]]) -> list[str]:
+    found = []
+    for service, fresh in said.items():
+        faults = [line.strip() for line in fresh if any(fault in line for fault in _FAULTS)]
+        if faults:
+            ends = [line.strip() for line in fresh if _is_error(line)]
+            found.append(f"{service}: {len(faults)} ({', '.join(ends[:2])})"[:300])
+    return found
 
 
 def _is_error(line: str) -> bool:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from tests.attack import wire
+from tests.attack.access import Doors
 from tests.attack.attack import Tally, Target
 from tests.attack.attacks import ATTACKS, MIX, names_of
 from tests.attack.connections import SILENT
@@ -71,7 +74,7 @@ async def listening(heard: Heard) -> AsyncIterator[Target]:
     tcp = int(server.sockets[0].getsockname()[1])
     udp = int(post.get_extra_info("sockname")[1])
     try:
-        yield Target("127.0.0.1", tcp, tcp, udp, SSRC)
+        yield Target("127.0.0.1", tcp, tcp, udp, SSRC, rest=tcp, edge_grpc=tcp)
     finally:
         server.close()
         post.close()
@@ -174,6 +177,47 @@ def sources(heard: Heard) -> bool:
     return len(heard.datagrams) >= 100 and len(set(ssrcs(heard))) > 0.9 * len(heard.datagrams)
 
 
+def hellos(heard: Heard) -> bool:
+    """Whole ClientHellos, and halves of the same length of one."""
+    sizes = {len(said) for said in heard.connections if said[:2] == b"\x16\x03"}
+    return len(sizes) == 2 and min(sizes) == max(sizes) // 2
+
+
+def slow_hellos(heard: Heard) -> bool:
+    return sum(2 <= len(said) < 60 and said[:2] == b"\x16\x03" for said in heard.connections) >= 5
+
+
+def no_hellos(heard: Heard) -> bool:
+    begun = {bytes(said[:3]) for said in heard.connections}
+    return {b"GET", b"PRI", b"\x16\x03\x01", b"\x15\x03\x03", b"\x80\x2e\x01"} <= begun
+
+
+def key_guesses(heard: Heard) -> bool:
+    found = b"".join(heads(heard))
+    keys = set(re.findall(rb"hvk_[\w-]{43}", found))
+    return len(keys) >= 2 and b"k" * 8000 in found and b"Basic " in found
+
+
+def key_misuse(heard: Heard) -> bool:
+    asked = {said.split(b" HTTP/")[0] for said in heads(heard)}
+    return {b"PUT /v1/apps/gate", b"GET /metrics"} <= asked
+
+
+def rest_slow(heard: Heard) -> bool:
+    return slow_bodies(heard) and all(
+        said.startswith(b"POST /v2/models/roadsigns/infer") for said in heads(heard) if said
+    )
+
+
+def deaf(heard: Heard) -> bool:
+    return sum(said.startswith(b"GET /v1/dashboard/events") for said in heads(heard)) >= 5
+
+
+def described(heard: Heard) -> bool:
+    asked = {said.split(b" HTTP/")[0] for said in heads(heard)}
+    return {b"GET /openapi.json", b"GET /"} <= asked
+
+
 SEEN: dict[str, Callable[[Heard], bool]] = {
     "silent": silent,
     "silent-many": silent,
@@ -191,6 +235,20 @@ SEEN: dict[str, Callable[[Heard], bool]] = {
     "grpc-resets": resets,
     "grpc-pings": pings,
     "grpc-metadata": metadata,
+    "edge-silent": silent,
+    "edge-calls": unfinished,
+    "edge-stuck": grpc_stuck,
+    "edge-resets": resets,
+    "rest-silent": silent,
+    "rest-slow": rest_slow,
+    "events": deaf,
+    "described": described,
+    "tls-silent": silent,
+    "tls-half": hellos,
+    "tls-slow": slow_hellos,
+    "tls-garbage": no_hellos,
+    "key-guesses": key_guesses,
+    "key-misuse": key_misuse,
     "udp-noise": noise,
     "udp-forged": forged,
     "udp-sources": sources,
@@ -223,7 +281,28 @@ def test_the_mix_is_everything_but_overload() -> None:
 
 def test_names_fit_the_table_and_are_words() -> None:
     assert all(re.fullmatch(r"[a-z-]{3,16}", name) for name in ATTACKS)
-    assert {one.door for one in ATTACKS.values()} == {"HTTP", "gRPC", "UDP"}
+    assert {one.door for one in ATTACKS.values()} == {"HTTP", "gRPC", "REST", "UDP", "TLS"}
+
+
+def test_without_tls_and_keys_no_attack_on_them_is_in_the_mix() -> None:
+    plain = set(names_of(MIX, secure=False))
+    assert set(names_of(MIX)) - plain == {one.name for one in ATTACKS.values() if one.secure}
+
+
+def test_attackers_show_no_key_a_wrong_one_an_expired_one_and_an_insiders(tmp_path: Path) -> None:
+    access = Doors.make(tmp_path).access
+    shown = [access.attackers_headers() for _ in range(40)]
+    kept = [one.get("X-API-Key") for one in shown]
+    assert shown.count({}) == kept.count(access.weak) == kept.count(access.expired) == 10
+    wrong = {one["Authorization"] for one in shown if "Authorization" in one}
+    assert len(wrong) == 10
+    assert not {access.key, access.busy} & set(kept)
+
+
+def test_a_target_crosses_to_another_process_whole(tmp_path: Path) -> None:
+    access = Doors.make(tmp_path).access
+    for target in (Target("h", 1, 2, 3, 4), Target("h", 1, 2, 3, 4, access=access)):
+        assert Target.parse(json.loads(json.dumps(target.as_dict()))) == target
 
 
 def test_attackers_have_an_address_of_their_own() -> None:

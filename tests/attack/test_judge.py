@@ -15,6 +15,7 @@ from tests.attack.record import (
     Phase,
     Result,
     Served,
+    drift,
     quantile,
     quantile_interval,
     served,
@@ -57,6 +58,9 @@ def test_a_good_phase_holds() -> None:
         (replace(PHASE, services={"edge": replace(CALM, alive=False)}), "edge alive"),
         (replace(PHASE, services={"edge": replace(CALM, peak=201 + PEAK_MIB)}), "edge peak"),
         (replace(PHASE, services={"dc": replace(CALM, after=300)}), "dc back"),
+        (replace(PHASE, logged={"dc": 500}), "dc log lines"),
+        (replace(PHASE, leaked=["edge: key"]), "no secret"),
+        (replace(PHASE, drift_mib={"edge": 33.0}), "edge steady"),
         (replace(PHASE, services={"dc": replace(CALM, descriptors_after=90)}), "dc descriptors"),
         (replace(PHASE, tally={"500 internal": 1}), "no 500"),
         (replace(PHASE, tally={"silent broke off: x": 1}), "no 500"),
@@ -153,3 +157,10 @@ def test_rows_fit_eighty_columns(count: int, took_ms: float, size: float) -> Non
     phase = Phase("grpc-unfinished", 1, {"http": door}, {"edge": memory, "dc": memory})
     assert len(show.row(phase)) <= 80
     assert all(len(line) <= 80 for line in [show.HEADER, show.UNITS, *show.reasons(phase)])
+
+
+def test_drift_is_between_the_middle_and_the_last_third() -> None:
+    grows = [(float(at), 2.0 * at) for at in range(31)]
+    assert drift(grows) == pytest.approx(2.0 * 10.5)
+    warmed = [(float(at), 900.0 if at < 10 else 50.0) for at in range(31)]
+    assert drift(warmed) == drift([]) == drift([(1.0, 5.0)]) == 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tests.attack.attack import Tally, Target
 
@@ -18,11 +19,19 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @asynccontextmanager
 async def connection(
-    target: Target, port: int | None = None, *, source: str | None = None
+    target: Target, port: int | None = None, *, source: str | None = None, raw: bool = False
 ) -> AsyncIterator[Connection]:
-    """A TCP connection to the agent, or to `port`; dropped at the end without a goodbye."""
+    """A connection to the agent, or to `port`; dropped at the end without a goodbye.
+
+    Under TLS where the target is, unless it is `raw`; then an insider's certificate is shown.
+    """
+    at = target.http if port is None else port
+    tls: dict[str, Any] = {}
+    if target.access is not None and not raw:
+        protocol = "h2" if at in (target.grpc, target.edge_grpc) else "http/1.1"
+        tls = {"ssl": target.access.context("insider", protocol), "server_hostname": target.host}
     reader, writer = await asyncio.open_connection(
-        target.host, target.http if port is None else port, local_addr=(source or target.source, 0)
+        target.host, at, local_addr=(source or target.source, 0), **tls
     )
     try:
         yield reader, writer
@@ -30,14 +39,19 @@ async def connection(
         writer.transport.abort()
 
 
+def lines(headers: Mapping[str, str]) -> bytes:
+    """Headers as HTTP/1.1 writes them."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1")
+
+
 def request(
     method: str, path: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()
 ) -> bytes:
     """A whole HTTP/1.1 request; a Content-Length comes with it unless `headers` bring one."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: attacked", *(f"{k}: {v}" for k, v in headers)]
+    head = [f"{method} {path} HTTP/1.1", "Host: attacked", *(f"{k}: {v}" for k, v in headers)]
     if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+        head.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*head, "", ""]).encode("latin-1") + body
 
 
 async def read_reply(reader: asyncio.StreamReader, tally: Tally) -> int:
@@ -86,16 +100,17 @@ def _text(text: bytes) -> bytes:
 
 def call_headers(target: Target, extra: Iterable[tuple[str, str]] = ()) -> bytes:
     """The header block of a ModelInfer call."""
-    lines = (
+    fields = (
         (":method", "POST"),
-        (":scheme", "http"),
+        (":scheme", "http" if target.access is None else "https"),
         (":path", "/inference.GRPCInferenceService/ModelInfer"),
         (":authority", target.gateway),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
+        *((name.lower(), value) for name, value in target.shown().items()),
         *extra,
     )
-    return b"".join(field_line(name, value) for name, value in lines)
+    return b"".join(field_line(name, value) for name, value in fields)
 
 
 def call_frames(target: Target, stream: int, extra: Iterable[tuple[str, str]] = ()) -> bytes:

@@ -15,6 +15,7 @@ from dc_gateway.config import GatewayConfig
 from dc_gateway.model import load_models
 from dc_gateway.server import Gateway
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
+from tests.certificates import Authority, Signed
 from tests.models import build_tiny_repository
 
 
@@ -53,3 +54,13 @@ def serve(repository: Path) -> Serve:
             await gateway.close()
 
     return start
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority.make(tmp_path_factory.mktemp("ours"))
+
+
+@pytest.fixture(scope="module")
+def agent(ours: Authority) -> Signed:
+    return ours.sign("one", "DNS:agent-1,DNS:other-name")

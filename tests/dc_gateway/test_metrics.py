@@ -69,6 +69,19 @@ async def test_whatever_else_is_asked_is_refused(serve: Serve, sent: bytes, stat
         assert (await asked(port, sent)).split(b" ")[1] == status
 
 
+async def test_probes_have_a_port_that_says_nothing_else(serve: Serve) -> None:
+    async with serve(health_port=0) as served:
+        port = served.gateway.health_port
+        assert port is not None
+        for path in ("/v2/health/live", "/v2/health/ready"):
+            assert (await asked(port, get(path))).startswith(b"HTTP/1.1 200 OK")
+        assert (await asked(port, get("/metrics"))).startswith(b"HTTP/1.1 404 ")
+        served.gateway.servicer.draining = True
+        assert (await asked(port, get("/v2/health/live"))).startswith(b"HTTP/1.1 200 OK")
+        assert (await asked(port, get("/v2/health/ready"))).startswith(b"HTTP/1.1 503 ")
+        served.gateway.servicer.draining = False
+
+
 async def test_who_says_nothing_is_let_go(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics_port, "_DEADLINE_S", 0.05)
     async with serve(metrics_port=0) as served:

@@ -124,7 +124,7 @@ def test_descriptors_are_left_for_both_ports() -> None:
 
 @pytest.mark.parametrize("given", [{"deadline_ms": 50}, {"timeout": 50_000}])
 async def test_a_deadline_of_the_request_ends_it(serve: Serve, given: dict[str, int]) -> None:
-    async with serve(http_port=0) as served, busy_thread(served):
+    async with serve(http_port=0, max_deadline_s=3600.0) as served, busy_thread(served):
         found = await exchange(served.gateway, asking(RED, parameters=given))
     assert found.status == 503 and found.code in ("deadline_exceeded", "overloaded")
     assert found.headers["retry-after"]

@@ -101,6 +101,6 @@ async def test_a_fault_costs_no_metrics_and_is_counted(tiny_repository: Path) ->
     async with counted(tiny_repository) as (agent, reads):
         reads.error = RuntimeError("as scripted")
         assert not await shown(agent)
-        labels = {"job": "export"}
+        labels = {"work": "export"}
         name = "hawkvision_job_failures_total"
         assert agent.metrics.registry.get_sample_value(name, labels) == 1

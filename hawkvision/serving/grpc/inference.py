@@ -96,6 +96,10 @@ class InferenceService(ABC):
         """Whether anybody is there to do the work."""
         return True
 
+    def check_caller(self, call: Call) -> None:
+        """Raise Unauthorized unless the caller may load and unload models. Anybody may, here."""
+        return
+
     def check_room(self, call: Call) -> None:
         """Raise Overloaded for an inference that has no place, before its message is received."""
         return
@@ -197,18 +201,30 @@ class InferenceService(ABC):
     async def model_load(
         self, request: messages.RepositoryModelLoadRequest, call: Call
     ) -> messages.RepositoryModelLoadResponse:
-        """Load a model's newest version. Raises as `ModelControl.load`."""
-        _check_change(request)
+        """Load a model's newest version. Raises as `ModelControl.load`, and Unauthorized."""
+        self._check_change(request, call)
         await self.control.load(request.model_name)
         return messages.RepositoryModelLoadResponse()
 
     async def model_unload(
         self, request: messages.RepositoryModelUnloadRequest, call: Call
     ) -> messages.RepositoryModelUnloadResponse:
-        """Serve a model no more. Raises as `ModelControl.unload`."""
-        _check_change(request)
+        """Serve a model no more. Raises as `ModelControl.unload`, and Unauthorized."""
+        self._check_change(request, call)
         await self.control.unload(request.model_name)
         return messages.RepositoryModelUnloadResponse()
+
+    def _check_change(self, request: Any, call: Call) -> None:
+        self.check_caller(call)
+        _check_repository(request.repository_name)
+        unknown = sorted(set(request.parameters) - {"unload_dependents"})
+        if unknown:
+            raise NotSupported(
+                f"parameter {unknown[0][:40]!r} is not taken",
+                hint="Models come from the repository, as they are configured there.",
+            )
+        if not request.model_name:
+            raise InvalidRequest("no model is named", hint="Set model_name.")
 
     async def answer_one(
         self, request: messages.ModelInferRequest, call: Call
@@ -234,15 +250,3 @@ def _check_repository(name: str) -> None:
         raise NotSupported(
             f"there is one repository, none of the name {name[:40]!r}", hint="Leave the name out."
         )
-
-
-def _check_change(request: Any) -> None:
-    _check_repository(request.repository_name)
-    unknown = sorted(set(request.parameters) - {"unload_dependents"})
-    if unknown:
-        raise NotSupported(
-            f"parameter {unknown[0][:40]!r} is not taken",
-            hint="Models come from the repository, as they are configured there.",
-        )
-    if not request.model_name:
-        raise InvalidRequest("no model is named", hint="Set model_name.")

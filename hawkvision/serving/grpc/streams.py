@@ -25,7 +25,7 @@ from hawkvision.serving.grpc.stream_book import StreamBook, StreamLimits, Stream
 from hawkvision.serving.in_time import in_time
 from hawkvision.serving.peers import Peer
 
-_ENDS_WITH_AN_ERROR = "triton_grpc_error"
+ENDS_WITH_AN_ERROR = "triton_grpc_error"
 """Request metadata, Triton's: `true` makes the first error the status of the whole stream."""
 
 _MAKE_WAY = LimitReached(
@@ -175,7 +175,7 @@ class _Stream:
         self._ending: asyncio.Task[None] | None = None
         self.stuck = False
         self._metadata = metadata_of(context)
-        self._strict = self._metadata.get(_ENDS_WITH_AN_ERROR) == "true"
+        self._strict = self._metadata.get(ENDS_WITH_AN_ERROR) == "true"
 
     async def run(self) -> None:
         """Until the client has sent all and has all replies, or the stream is ended."""

@@ -81,6 +81,7 @@ class Connection(web.RequestHandler):
         "_chunked",
         "_deaf",
         "_fast",
+        "_handshake",
         "_line",
         "_quiet_at",
         "_refused",
@@ -107,6 +108,7 @@ class Connection(web.RequestHandler):
         self._fast = fast if FITS else None
         self._taken = False
         self._line: asyncio.Transport | None = None
+        self._handshake: asyncio.Task[None] | None = None
         self._busy = False
         self._chunked: StreamReader | None = None
         self._weighed: StreamReader | None = None
@@ -119,8 +121,13 @@ class Connection(web.RequestHandler):
         self._quiet_at = loop.time()
         self._stalled_at: float | None = None
 
+    def shakes_hands(self, handshake: asyncio.Task[None]) -> None:
+        """Until it is made, this task does its TLS handshake, and is cancelled to end it."""
+        self._handshake = handshake
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
+        self._handshake = None
         self._line = cast(asyncio.Transport, transport)
         self._quiet_at = self._loop.time()
         super().connection_made(transport)
@@ -301,7 +308,8 @@ class Connection(web.RequestHandler):
         """Whether it may be sent away to make room for somebody who has something to say."""
         if self.receives:
             return now - self._asked_at >= _LEAST_BODY_S
-        return self.waits and now - self._quiet_at >= _LEAST_QUIET_S
+        quiet = self.waits or self._handshake is not None
+        return quiet and now - self._quiet_at >= _LEAST_QUIET_S
 
     @property
     def worth(self) -> tuple[int, float]:
@@ -333,6 +341,10 @@ class Connection(web.RequestHandler):
         """Close, whatever the client does; a client that sent half a head is told why."""
         line = self._line
         if line is None:
+            if self._handshake is not None:
+                self.seat.leave()
+                self._handshake.cancel()
+                self._handshake = None
             return
         half = self.waits and self._begun_at is not None and not line.is_closing()
         half = half and not self._deaf  # who sent what is no HTTP has been told already

@@ -6,14 +6,21 @@ The same `InferenceService` answers over gRPC; here are the paths, JSON and bodi
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
+import orjson
 from aiohttp import web
 
+from hawkvision.json_schema import Like, Part
 from hawkvision.oip import open_inference_pb2 as messages
-from hawkvision.oip.messages import InferReply, InferRequest
+from hawkvision.oip.description import ModelDescription
+from hawkvision.oip.messages import InferReply, InferRequest, OutputTensor
 from hawkvision.oip.plain import plain
 from hawkvision.oip.rest import LENGTH, parse_infer, write_reply
+from hawkvision.oip.statistics import ModelStatistics
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.grpc.entrance import Call
 from hawkvision.serving.grpc.inference import InferenceService
@@ -22,10 +29,37 @@ from hawkvision.serving.http.calls import ANYBODY, Callers, Named, model_named
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
 from hawkvision.serving.http.server import said
+from hawkvision.serving.http.shapes import BYTES, JSON, OCTETS, Shape, says
 from hawkvision.serving.in_time import in_time
+from hawkvision.tasks import TensorSpec
 
 _TASK = "/v2/models/{task}"
 _VERSION = f"{_TASK}/versions/{{version}}"
+QUERY: Mapping[str, Any] = {"task": str, "accuracy": float | str, "deadline_ms": float, "app": str}
+
+_TENSORS = (TensorSpec("label", "BYTES", ()), TensorSpec("probabilities", "FP32", (4,)))
+_SAMPLE = ModelDescription("task", "1", "hawkvision_cascade", _TENSORS)
+_MODEL = Like("ModelMetadata", (_SAMPLE.metadata(),))
+_CONFIG = Like("ModelConfig", (_SAMPLE.configuration(),))
+_STATS = Like("ModelStatistics", ({"model_stats": [ModelStatistics().as_dict("task", "1")]},))
+_OUTPUTS = (
+    OutputTensor("label", "BYTES", np.array([b"red"], np.object_)),
+    OutputTensor("certified", "BOOL", np.array([True])),
+    OutputTensor("confidence", "FP32", np.array([0.5], np.float32)),
+)
+_REPLY = Like(
+    "InferReply",
+    tuple(
+        orjson.loads(write_reply(InferReply("task", "1", _OUTPUTS, name), InferRequest(()))[0])
+        for name in ("", "id")
+    ),
+)
+_INFER = Shape(
+    {JSON: _REPLY, OCTETS: BYTES},
+    takes={JSON: Part("InferAsked", InferRequest, frozenset({"raw", "binary"})), OCTETS: BYTES},
+    query=QUERY,
+)
+"""Shapes that are those of what is really written, and of what is read."""
 
 
 class InferenceRoutes:
@@ -49,18 +83,18 @@ class InferenceRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
-        read = Scope.READ
+        read, infer = Scope.READ, Scope.CLASSIFY
         return [
-            Route("GET", "/v2/models/stats", self.all_stats, read),
+            Route("GET", "/v2/models/stats", self.all_stats, read, says(_STATS)),
             *(
                 route
                 for path in (_TASK, _VERSION)
                 for route in (
-                    Route("GET", path, self.model, read),
-                    Route("GET", f"{path}/ready", self.ready, read),
-                    Route("GET", f"{path}/config", self.config, read),
-                    Route("GET", f"{path}/stats", self.stats, read),
-                    Route("POST", f"{path}/infer", self.infer, Scope.CLASSIFY),
+                    Route("GET", path, self.model, read, says(_MODEL)),
+                    Route("GET", f"{path}/ready", self.ready, read, Shape()),
+                    Route("GET", f"{path}/config", self.config, read, says(_CONFIG)),
+                    Route("GET", f"{path}/stats", self.stats, read, says(_STATS)),
+                    Route("POST", f"{path}/infer", self.infer, infer, _INFER),
                 )
             ),
         ]

@@ -184,14 +184,17 @@ class Listener:
         if not self._has_room(peer):
             self._refuse(sock, peer)
             return
-        task = self._loop.create_task(self._open(sock, self._book.enter(peer, self._left)))
+        seat = self._book.enter(peer, self._left)
+        connection = self._connections[seat] = self._make(seat)
+        task = self._loop.create_task(self._open(sock, connection))
+        if self._tls is not None:
+            connection.shakes_hands(task)
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
         if self._handing is not None:
             self._handing.note(self._book.open)
 
-    async def _open(self, sock: socket.socket, seat: Seat) -> None:
-        connection = self._connections[seat] = self._make(seat)
+    async def _open(self, sock: socket.socket, connection: Connection) -> None:
         times = {
             "ssl_handshake_timeout": self._book.limits.head_s,
             "ssl_shutdown_timeout": _TLS_CLOSES_S,
@@ -202,10 +205,10 @@ class Listener:
             )
         except (OSError, TimeoutError):  # ssl.SSLError is an OSError
             self._book.ended["handshake"] += 1
-            seat.leave()
+            connection.seat.leave()
             sock.close()
         except BaseException:
-            seat.leave()
+            connection.seat.leave()
             sock.close()
             raise
 

@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
 from hawkvision.errors import InvalidRequest
+from hawkvision.json_schema import Like
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.plain import plain
 from hawkvision.serving.access.scopes import Scope
+from hawkvision.serving.control import VersionStatus
 from hawkvision.serving.grpc.entrance import Call
 from hawkvision.serving.grpc.inference import InferenceService
 from hawkvision.serving.http.bodies import BodyReader
 from hawkvision.serving.http.calls import ANYBODY, Callers, model_named
 from hawkvision.serving.http.replies import json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import JSON, says
 from hawkvision.serving.shared import AtOnce
 
 _AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAsked:
+    """Which versions to list: every one, or with `ready` those that answer."""
+
+    ready: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAsked:
+    """Load or unload: there are no `parameters` that change anything."""
+
+    parameters: Mapping[str, Any] | None = field(default_factory=dict)
+
+
+_INDEX = says(tuple[VersionStatus, ...], takes={JSON: IndexAsked}, needed=False)
+_CHANGE = says(Like("Changed", ({},)), takes={JSON: ChangeAsked}, needed=False)
 
 
 class RepositoryRoutes:
@@ -38,9 +60,11 @@ class RepositoryRoutes:
         """The routes."""
         models = "/v2/repository/models/{task}"
         return [
-            Route("POST", "/v2/repository/index", self.index, Scope.READ),
-            Route("POST", f"{models}/load", self.load, Scope.MODELS, changes="models.loaded"),
-            Route("POST", f"{models}/unload", self.unload, Scope.MODELS, changes="models.unloaded"),
+            Route("POST", "/v2/repository/index", self.index, Scope.READ, _INDEX),
+            Route("POST", f"{models}/load", self.load, Scope.MODELS, _CHANGE, "models.loaded"),
+            Route(
+                "POST", f"{models}/unload", self.unload, Scope.MODELS, _CHANGE, "models.unloaded"
+            ),
         ]
 
     async def index(self, request: web.Request) -> web.Response:

@@ -11,14 +11,15 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 
 from hawkvision.errors import HawkVisionError
-from hawkvision.serving.access.caller import current_caller
-from hawkvision.serving.access.gate import DENIALS, Gate
+from hawkvision.serving.access.guard import DENIALS, Guard, current_caller
 from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.browsers import Origins
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.replies import SAFE, fault, plain_error, refusal, shutting_down
+from hawkvision.serving.http.shapes import Shape
 
 _log = logging.getLogger(__name__)
+
 
 _SAFE = tuple(SAFE.items())
 _OF_NO_PAGE = frozenset({Scope.FEEDBACK, Scope.TARGETS, Scope.STREAMS, Scope.MODELS})
@@ -32,15 +33,15 @@ class Route:
     """One entry of the table. A handler raises HawkVisionError for what it refuses.
 
     With keys on, `scope` is what a key needs, and on a path that names an app also that app's.
-    `shape` is what it takes and answers, where somebody describes it. `changes` names what a call
-    changes, for the audit log; None for what changes nothing.
+    `shape` is what it takes and answers. `changes` names what a call changes, for the audit log;
+    None for what changes nothing.
     """
 
     method: str
     path: str
     handler: Handler
     scope: Scope
-    shape: Any = None
+    shape: Shape
     changes: str | None = None
 
 
@@ -61,7 +62,7 @@ class Entrance:
     """
 
     def __init__(
-        self, guard: Gate, refused: Callable[[str], None], origins: Iterable[str] = ()
+        self, guard: Guard, refused: Callable[[str], None], origins: Iterable[str] = ()
     ) -> None:
         self.origins = Origins(origins)
         self._guard = guard

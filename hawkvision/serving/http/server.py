@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from hawkvision.json_schema import Like
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.plain import plain
 from hawkvision.serving.access.scopes import Scope
@@ -16,6 +17,7 @@ from hawkvision.serving.http.browsers import NO_PAGE
 from hawkvision.serving.http.calls import ANYBODY, Callers
 from hawkvision.serving.http.replies import SAFE, json_reply
 from hawkvision.serving.http.routes import Route
+from hawkvision.serving.http.shapes import TEXT, Shape, says
 from hawkvision.serving.shared import Shared
 
 _SCRAPE_GAP_S = 0.1
@@ -23,6 +25,9 @@ _SCRAPE_GAP_S = 0.1
 
 _OVER_REST = ("binary_tensor_data",)
 """Extensions that gRPC has no need of."""
+
+
+_SERVER = Like("Server", ({"name": "", "version": "", "extensions": [*_OVER_REST]},))
 
 
 class ServerRoutes:
@@ -47,13 +52,14 @@ class ServerRoutes:
 
     def table(self) -> list[Route]:
         """The routes."""
-        front = [Route("GET", "/", self.root, Scope.PUBLIC)] if self._front else []
+        server = says(_SERVER)
+        front = [Route("GET", "/", self.root, Scope.PUBLIC, server)] if self._front else []
         return [
             *front,
-            Route("GET", "/v2/health/live", self.live, Scope.PUBLIC),
-            Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC),
-            Route("GET", "/v2", self.server, Scope.READ),
-            Route("GET", "/metrics", self.scrape, Scope.METRICS),
+            Route("GET", "/v2/health/live", self.live, Scope.PUBLIC, Shape()),
+            Route("GET", "/v2/health/ready", self.ready, Scope.PUBLIC, Shape()),
+            Route("GET", "/v2", self.server, Scope.READ, server),
+            Route("GET", "/metrics", self.scrape, Scope.METRICS, Shape({"text/plain": TEXT})),
         ]
 
     async def live(self, _request: web.Request) -> web.Response:

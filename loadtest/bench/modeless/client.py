@@ -144,6 +144,7 @@ class _Client:
         self._rng = random.Random(plan["seed"])
         self._targets = Mix.of([(float(one), float(weight)) for one, weight in plan["targets"]])
         self._open: set[asyncio.Task[int]] = set()
+        self._refusal = ""
         self.columns = Columns()
 
     async def run(self) -> None:
@@ -178,7 +179,7 @@ class _Client:
             answered += status == 200
             if status != 200:
                 if time.perf_counter() > until:
-                    sys.exit(f"nobody answers: status {status}")
+                    sys.exit(f"nobody answers: status {status} {self._refusal}")
                 await asyncio.sleep(0.05)
 
     async def _ask(self, number: int, target: float, due: tuple[float, float] | None) -> int:
@@ -222,6 +223,8 @@ class _Client:
         return len(columns.target) - 1
 
     def _note(self, row: int | None, status: int, body: bytes, wanted: str, ms: float) -> None:
+        if status != 200:
+            self._refusal = body[:200].decode("utf-8", "replace")
         if row is None:
             return
         columns = self.columns

@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from hawkvision.cli.output import screen, write_json
+from loadtest.bench.modeless.experiment import SYSTEMS
 from loadtest.bench.modeless.report import number, write_report
 from loadtest.bench.modeless.run import ModelessBench, run_modeless_bench
+from loadtest.peers.installed import default_python
 
 
 @click.command("modeless", context_settings={"show_default": True})
@@ -34,6 +36,20 @@ from loadtest.bench.modeless.run import ModelessBench, run_modeless_bench
 @click.option(
     "--report", type=click.Path(path_type=Path), default=Path("build/bench/modeless.html")
 )
+@click.option(
+    "--triton",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=default_python().parent.parent / "triton",
+    show_default="that of scripts/setup peers",
+    help="Virtual environment with nvidia-pytriton.",
+)
+@click.option(
+    "--system",
+    "systems",
+    multiple=True,
+    type=click.Choice(SYSTEMS),
+    help="One option for each; default: all.",
+)
 @click.option("--seed", default=1)
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
 def command(
@@ -42,6 +58,8 @@ def command(
     fp32: bool,
     folder: Path,
     report: Path,
+    triton: Path,
+    systems: tuple[str, ...],
     seed: int,
     json_file: Path | None,
 ) -> None:
@@ -52,7 +70,7 @@ def command(
             "needs photos of imagenette: --data imagenette.tar.gz, or its folder in HAWKVISION_DATA"
         )
     console = screen()
-    bench = ModelessBench(quick, fp32, photos, folder, seed)
+    bench = ModelessBench(quick, fp32, photos, folder, seed, triton, systems or SYSTEMS)
     result = run_modeless_bench(bench, lambda text: console.print(f"… {text}"))
     _show(console, result)
     write_report(result, report)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 HAWKVISION = "hawkvision"
 ONE_RUNG = "hawkvision one rung"
 SWITCHING = "model switching"
+TRITON = "triton switching"
 RESIDENT = "all resident"
 SMALL = "single small"
 LARGE = "single large"
 REMOTE = "data center only"
 ENSEMBLE = "ensemble"
-SYSTEMS = (HAWKVISION, ONE_RUNG, SWITCHING, RESIDENT, SMALL, LARGE, REMOTE, ENSEMBLE)
+SYSTEMS = (HAWKVISION, ONE_RUNG, SWITCHING, TRITON, RESIDENT, SMALL, LARGE, REMOTE, ENSEMBLE)
 ACROSS = (HAWKVISION, ONE_RUNG, REMOTE)
 """Those that use the link."""
 
@@ -86,7 +87,7 @@ def profile(quick: bool, fp32: bool) -> Profile:
     """The quick profile takes some five minutes on two cores, the full one some thirty."""
     base, floats = Scenario(), Scenario("fp32")
     if quick:
-        few = (HAWKVISION, SWITCHING, RESIDENT, REMOTE)
+        few = (HAWKVISION, SWITCHING, TRITON, RESIDENT, REMOTE)
         shares = (0.02, 0.1, 0.3)
         plan = [Part(base, SYSTEMS, shares)] + ([Part(floats, few, shares[:2])] if fp32 else [])
         return Profile("quick", 2.5, 2, tuple(plan))
@@ -97,14 +98,18 @@ def profile(quick: bool, fp32: bool) -> Profile:
     plan += [Part(Scenario(budget=held), (HAWKVISION, SWITCHING), three) for held in (3, 0)]
     plan += [Part(Scenario(link_ms=ms), ACROSS, three) for ms in (5.0, 100.0)]
     plan += [Part(Scenario(dark_s=10.0), ACROSS, three[1:2])]
-    plan += [Part(Scenario(mix="skewed"), SYSTEMS, three[1:])]
+    without = tuple(system for system in SYSTEMS if system != TRITON)
+    plan += [Part(Scenario(mix="skewed"), without, three[1:])]
     return Profile("full", 3.0, 3, tuple(plan))
 
 
-def blocks(profile: Profile, capacity: dict[str, float], seed: int) -> list[Block]:
+def blocks(
+    profile: Profile, capacity: dict[str, float], seed: int, absent: Collection[str] = ()
+) -> list[Block]:
     """All blocks: each repetition once through everything, in an order of its own.
 
-    `capacity` is what a single small model answers per second, by ladder.
+    `capacity` is what a single small model answers per second, by ladder; systems that are
+    `absent` are left out.
     """
     made: list[Block] = []
     for repetition in range(profile.repetitions):
@@ -119,6 +124,7 @@ def blocks(profile: Profile, capacity: dict[str, float], seed: int) -> list[Bloc
             )
             for part in profile.plan
             for system in part.systems
+            if system not in absent
         ]
         random.Random(seed + repetition).shuffle(turn)
         made += turn

@@ -13,6 +13,7 @@ _COLOURS = {
     experiment.HAWKVISION: "#3b82c4",
     experiment.ONE_RUNG: "#7fb2e5",
     experiment.SWITCHING: "#d2691e",
+    experiment.TRITON: "#e8b04b",
     experiment.RESIDENT: "#2e9b63",
     experiment.SMALL: "#9a9a9a",
     experiment.LARGE: "#555555",

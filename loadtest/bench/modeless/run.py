@@ -24,6 +24,7 @@ from loadtest.bench.modeless import experiment
 from loadtest.bench.modeless.analysis import measured, rows, verdicts
 from loadtest.bench.modeless.experiment import Block, Profile, weights
 from loadtest.bench.modeless.systems import Ground, Running, running
+from loadtest.peers.tritonserver import find
 from models.recipes.held_out import thirds
 
 TASK = "imagenette"
@@ -39,13 +40,18 @@ _SETTLE_S = 0.3
 
 @dataclass(frozen=True)
 class ModelessBench:
-    """`folder` keeps the ladders, the photos and what was measured."""
+    """`folder` keeps the ladders, the photos and what was measured.
+
+    `triton` is a virtual environment that may have nvidia-pytriton.
+    """
 
     quick: bool
     fp32: bool
     data: Path
     folder: Path
     seed: int
+    triton: Path
+    systems: tuple[str, ...] = experiment.SYSTEMS
 
 
 def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict[str, Any]:
@@ -56,7 +62,11 @@ def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict
         name: 1e3 / (Ladder.read(folder).variants[0].milliseconds + _REQUEST_MS)
         for name, folder in ground.ladders.items()
     }
-    todo = experiment.blocks(profile, capacity, bench.seed)
+    absent = _absent(bench)
+    for name, why in absent.items():
+        say(f"{name} not measured: {why}")
+    left_out = {*absent, *(name for name in experiment.SYSTEMS if name not in bench.systems)}
+    todo = experiment.blocks(profile, capacity, bench.seed, left_out)
     kept = _Kept(bench.folder / f"modeless.{profile.name}.jsonl", _fingerprint(ground))
     left = [block for block in todo if block.key not in kept.done]
     total_s = experiment.planned_seconds(left, _START_S)
@@ -72,7 +82,18 @@ def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict
             f"{rest_s / 60:.1f} minutes to go"
         )
     records = [record for block in todo for record in kept.done[block.key]]
-    return _summary(bench, profile, ground, records)
+    return {**_summary(bench, profile, ground, records), "absent": absent}
+
+
+def _absent(bench: ModelessBench) -> dict[str, str]:
+    """Systems that cannot run here, and why."""
+    if experiment.TRITON not in bench.systems:
+        return {}
+    try:
+        find(bench.triton)
+    except HawkVisionError as error:
+        return {experiment.TRITON: f"{error}; {error.hint}".rstrip("; ")}
+    return {}
 
 
 def _measure_block(block: Block, ground: Ground, bench: ModelessBench) -> list[dict[str, Any]]:
@@ -199,7 +220,7 @@ def prepare(bench: ModelessBench, say: Callable[[str], None]) -> Ground:
         if not repositories["fp32"].exists():
             say("calibrating a task of float networks")
             _calibrate(bench.folder, ladders["fp32"], repositories["fp32"], calibrating)
-    return Ground(ladders, repositories, cores[:1], cores[1:2])
+    return Ground(ladders, repositories, cores[:1], cores[1:2], bench.triton)
 
 
 def _write_photos(folder: Path, photos: Any) -> None:

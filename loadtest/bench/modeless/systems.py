@@ -32,12 +32,16 @@ LINK_BPS = 20e6
 
 @dataclass(frozen=True)
 class Ground:
-    """Where things lie and which cores they have: `ladders` and `repositories` by precision."""
+    """Where things lie and which cores they have: `ladders` and `repositories` by precision.
+
+    `triton` is a virtual environment with nvidia-pytriton.
+    """
 
     ladders: dict[str, Path]
     repositories: dict[str, Path]
     edge_cores: Sequence[int]
     other_cores: Sequence[int]
+    triton: Path | None = None
 
     def inside(self, cores: Sequence[int], line: list[str]) -> list[str]:
         """A command on these cores."""
@@ -187,6 +191,15 @@ def _words(system: str, scenario: Scenario, ground: Ground, gateway: str) -> lis
     variants = ladder.variants
     return {
         experiment.SWITCHING: [*base, "switching", *at, "--budget-mb", f"{room:.1f}"],
+        experiment.TRITON: [
+            *base,
+            "triton",
+            *at,
+            "--budget-mb",
+            f"{room:.1f}",
+            "--triton",
+            str(ground.triton),
+        ],
         experiment.RESIDENT: [*base, "resident", *at],
         experiment.SMALL: [*base, "resident", *at, "--only", variants[0].name],
         experiment.LARGE: [*base, "resident", *at, "--only", variants[-1].name],

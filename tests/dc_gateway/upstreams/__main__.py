@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def trial(kind: str, address: str, kill: Callable[[], Callable[[], bool]]) -> No
     for thread in threads:
         thread.join()
     print(
-        f"{kind:10} {len(load.took):6} calls, {len(load.failed)} not answered, "
+        f"{kind:16} {len(load.took):6} calls, {len(load.failed)} not answered, "
         f"longest {max(load.took):.2f} s, whole again after {recovered_s:.2f} s"
     )
     for text in sorted(set(load.failed)):
@@ -79,12 +80,12 @@ def kill_worker(gateway: Any) -> Callable[[], bool]:
     return lambda: pool.ends.total() > 0 and pool.ready == pool.count
 
 
-def kill_replica() -> Callable[[], bool]:
+def kill_replica(deployment: str) -> Callable[[], bool]:
     from ray import serve
 
     def replicas() -> set[int]:
         found = psutil.process_iter(["cmdline"])
-        name = "ServeReplica:default:tiny-dc"
+        name = f"ServeReplica:default:{deployment}"
         return {one.pid for one in found if name in " ".join(one.info["cmdline"] or ())}
 
     before = replicas()
@@ -92,7 +93,7 @@ def kill_replica() -> Callable[[], bool]:
     os.kill(victim, signal.SIGKILL)
 
     def whole() -> bool:
-        states = serve.status().applications["default"].deployments["tiny-dc"].replica_states
+        states = serve.status().applications["default"].deployments[deployment].replica_states
         now = replicas()
         return victim not in now and len(now) == len(before) == states.get("RUNNING", 0)
 
@@ -106,10 +107,15 @@ def main() -> None:
         with hosted(repository, processes=2) as gateway:
             trial("processes", gateway.address, lambda: kill_worker(gateway.gateway))
         if not HAS_RAY:
-            print("ray        not installed: NOT TRIED")
+            print("ray              not installed: NOT TRIED")
             return
-        with ray_gateway(repository, min_replicas=2, max_replicas=2) as address:
-            trial("ray", address, kill_replica)
+        for spare in (1, 0):
+            count = 1 + spare
+            settings = {"min_replicas": count, "max_replicas": count, "ingresses": count}
+            with ray_gateway(repository, **settings) as address:
+                for deployment in ("tiny-dc", "gateway"):
+                    name = f"ray {deployment}, {count}"
+                    trial(name, address, partial(kill_replica, deployment))
 
 
 if __name__ == "__main__":

@@ -176,6 +176,17 @@ def test_a_stream_has_a_reply_to_each_request(stub: Any) -> None:
     assert all(one.infer_response.parameters["triton_final_response"].bool_param for one in replies)
 
 
+def test_a_stream_ends_with_its_first_error_where_the_client_asks_for_that(stub: Any) -> None:
+    asked = [infer_request(noisy("red")), infer_request(b"no image"), infer_request(noisy("blue"))]
+    metadata = (("triton_grpc_error", "true"),)
+    replies = stub.ModelStreamInfer(iter(asked), timeout=_S, metadata=metadata)
+    assert LABELS[int(rows(next(replies).infer_response)[0].argmax())] == "red"
+    with pytest.raises(grpc.RpcError) as caught:
+        next(replies)
+    assert caught.value.code() is Code.INVALID_ARGUMENT
+    assert str(caught.value.details()).startswith("unsupported_image: ")
+
+
 def test_the_index_is_of_what_is_held_here_and_nobody_changes_it_elsewhere(
     stub: Any, address: str
 ) -> None:

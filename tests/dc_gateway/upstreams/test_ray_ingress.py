@@ -37,6 +37,10 @@ class Context:
         self.code: grpc.StatusCode | None = None
         self.details = ""
         self.trailing: list[tuple[str, str]] = []
+        self.metadata: list[tuple[str, str]] = []
+
+    def invocation_metadata(self) -> list[tuple[str, str]]:
+        return self.metadata
 
     def peer(self) -> str:
         return "ipv4:192.0.2.1:4242"
@@ -224,7 +228,16 @@ def test_settings_come_as_text_or_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [{"replicas": 1}, {"max_replicas": "many"}, {"min_replicas": 0}, {"max_replicas": 0}]
+    "args",
+    [
+        {"replicas": 1},
+        {"max_replicas": "many"},
+        {"min_replicas": 0},
+        {"max_replicas": 0},
+        {"health_check_s": 0},
+        {"health_check_s": "nan"},
+        {"max_deadline_s": "inf"},
+    ],
 )
 def test_settings_that_cannot_be_are_refused(args: dict[str, object]) -> None:
     with pytest.raises(HawkVisionError, match="setting"):
@@ -248,3 +261,11 @@ def test_the_configurations_that_ship_name_settings_and_functions_that_exist() -
             from ray.serve.schema import ServeDeploySchema
 
             ServeDeploySchema.model_validate(config)
+
+
+async def test_rays_http_port_says_that_there_is_no_rest(
+    repository: Path, replica: RungReplica
+) -> None:
+    pytest.importorskip("starlette", reason="Ray brings Starlette, and is not installed")
+    reply = await ingress(repository, Handle(replica))(object())
+    assert (reply.status_code, reply.body.startswith(b'{"error":"not_supported: ')) == (501, True)

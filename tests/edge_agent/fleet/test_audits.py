@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from hawkvision.tracking.control.audit import AuditSettings
 from hawkvision.tracking.counts import BINS, Bins
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.store.delivery import Counters
-from tests.edge_agent.agents import outcome, prediction
+from tests.edge_agent.agents import outcome, prediction, started
 
 TASK = CountKey("tiny@1", "", "*")
 TARGET = CountKey("tiny@1", "", "0.8")
@@ -128,3 +129,9 @@ def test_a_shift_of_the_confidence_raises_the_share(local: LocalTask) -> None:
         audited.audits.answered(outcome(local, prediction(0, 0.3)))
     audited.audits.look("tiny@1")
     assert audited.audits.share("tiny@1") == 0.5
+
+
+async def test_who_knows_an_agents_id_does_not_know_what_it_audits(tiny_repository: Path) -> None:
+    async with started(tiny_repository) as agent:
+        own = agent.fleet.audits._rng.getstate()
+        assert own != random.Random(agent.fleet.agent_id).getstate()

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -213,27 +214,91 @@ async def test_one_peer_does_not_take_what_others_need(tiny_repository: Path) ->
         assert agent.connections.refused == {"peer": 1}
 
 
-async def test_handshakes_that_never_end_are_counted_and_ended(
-    tiny_repository: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def under_tls(tmp_path: Path) -> dict[str, Any]:
+    """Options of an agent, and `trusting` for its clients."""
     one = Authority.make(tmp_path)
-    async with started(
-        tiny_repository,
-        tls_cert=one.certificate,
-        tls_key=one.key,
-        head_timeout_s=0.3,
-        max_connections=3,
-    ) as agent:
+    trusting = ssl.create_default_context(cafile=str(one.ca))
+    return {"tls_cert": one.certificate, "tls_key": one.key, "trusting": trusting}
+
+
+async def test_handshakes_that_never_end_are_counted_and_ended(
+    tiny_repository: Path, under_tls: dict[str, Any]
+) -> None:
+    trusting = under_tls.pop("trusting")
+    limits = {"head_timeout_s": 0.3, "max_connections": 3}
+    async with started(tiny_repository, **under_tls, **limits) as agent:
         silent = [await connect(agent) for _ in range(3)]
-        await until(lambda: agent.connections.open == 3)
-        assert await end_of(await connect(agent)) == b""
-        assert agent.connections.refused == {"total": 1}
+        await until(lambda: agent.connections.ended["handshake"] == 3)
         for line in silent:
-            await end_of(line)
+            assert await end_of(line) == b""
         await until(lambda: agent.connections.open == 0)
-        assert agent.connections.ended["handshake"] == 3
-        trusting = ssl.create_default_context(cafile=str(one.ca))
         assert (await ask(await connect(agent, trusting))).status == 200
+
+
+async def test_who_begins_no_handshake_makes_room_for_who_does(
+    tiny_repository: Path, under_tls: dict[str, Any]
+) -> None:
+    trusting = under_tls.pop("trusting")
+    limits = {"head_timeout_s": 120.0, "max_connections": 3}
+    async with started(tiny_repository, **under_tls, **limits) as agent:
+        silent = [await connect(agent) for _ in range(3)]
+        silent[2][1].write(b"\x16\x03\x01\x02\x00\x01")  # a handshake that stops
+        await until(lambda: agent.connections.open == 3)
+        await asyncio.sleep(0.5)
+        assert (await ask(await connect(agent, trusting))).status == 200
+        assert await end_of(silent[0]) == b""
+        assert agent.connections.ended["room"] == 1
+        assert agent.connections.refused == {}
+        await until(lambda: agent.connections.open == 3)
+
+
+async def test_a_peer_that_begins_no_handshake_makes_room_for_its_own(
+    tiny_repository: Path, under_tls: dict[str, Any]
+) -> None:
+    trusting = under_tls.pop("trusting")
+    limits = {"max_connections": 20, "max_connections_per_peer": 2, "head_timeout_s": 120.0}
+    async with started(tiny_repository, **under_tls, **limits) as agent:
+        for _ in range(2):
+            await connect(agent)
+        await until(lambda: agent.connections.open == 2)
+        await asyncio.sleep(0.5)
+        assert (await ask(await connect(agent, trusting))).status == 200
+        assert agent.connections.ended["room"] == 1
+
+
+async def test_renegotiation_is_refused(tiny_repository: Path, under_tls: dict[str, Any]) -> None:
+    under_tls.pop("trusting")
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    async with started(tiny_repository, **under_tls) as agent:
+        child = await asyncio.create_subprocess_exec(
+            *(program, "s_client", "-tls1_2", "-connect", agent.url.partition("//")[2]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await child.communicate(b"R\n")
+        assert b"RENEGOTIATING" in said
+        assert b"no renegotiation" in said
+        assert b"Cipher is" in said.partition(b"RENEGOTIATING")[0]
+        await until(lambda: agent.connections.open == 0)
+
+
+async def test_who_hangs_up_while_it_asks_is_no_fault_of_ours(
+    tiny_repository: Path, under_tls: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    trusting = under_tls.pop("trusting")
+    async with started(tiny_repository, **under_tls) as agent:
+        for _ in range(30):
+            _, writer = await connect(agent, trusting)
+            writer.write(request("POST", "/v1/streams", b"{}"))
+            await asyncio.sleep(0)
+            writer.transport.abort()
+        await until(lambda: agent.connections.open == 0)
+        assert (await ask(await connect(agent, trusting))).status == 200
+    assert "unexpected error" not in caplog.text
 
 
 async def test_without_descriptors_the_listener_neither_spins_nor_ends(

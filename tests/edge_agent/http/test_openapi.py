@@ -14,7 +14,7 @@ from openapi_spec_validator import validate
 
 from edge_agent.agent import Agent
 from edge_agent.http.openapi import describe
-from hawkvision.contract.schema import Like, Schemas
+from hawkvision.json_schema import Like, Schemas
 from hawkvision.serving.access.files import store_keys
 from hawkvision.serving.access.keyfile import KeyFile
 from hawkvision.serving.access.scopes import Scope

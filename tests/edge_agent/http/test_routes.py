@@ -11,12 +11,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge_agent.agent import Agent
-from edge_agent.http.auth import Guard
-from edge_agent.http.shapes import Shape
 from edge_agent.metrics import AgentMetrics
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.access.scopes import WITHOUT_A_KEY, Scope
 from hawkvision.serving.http.routes import Entrance, Handler, Route, application
+from hawkvision.serving.http.shapes import Shape
 from tests.edge_agent.agents import Reply, exchange, request, started
 from tests.models import coloured_jpeg
 

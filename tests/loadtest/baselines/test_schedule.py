@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hawkvision.errors import Overloaded
+from hawkvision.errors import EngineError, Overloaded
 from loadtest.baselines.choice import choose, make_way, meeting
 from loadtest.baselines.ladder import Variant, useful
-from loadtest.baselines.schedule import Asked, Load, Run, Scheduler
+from loadtest.baselines.schedule import Asked, Load, Refuse, Run, Scheduler
 
 
 def variant(name: str, accuracy: float, ms: float, load_ms: float = 20, mb: float = 10) -> Variant:
@@ -61,6 +61,22 @@ def test_requests_that_need_no_load_go_before_one_while_there_is_time() -> None:
     last = scheduler.next(0.2)
     assert isinstance(last, Run) and last.asked is urgent and last.variant.name == "m"
     assert (scheduler.loads, scheduler.evictions) == (2, 1)
+
+
+def test_a_variant_that_does_not_load_refuses_who_would_use_it_and_others_go_on() -> None:
+    scheduler = Scheduler(LADDER, 100, 1)
+    scheduler.loaded(Load(LADDER[0], ()), 0.0, 0.0)
+    for target in (0.9, 0.9, 0.8):
+        scheduler.offer(Asked(target, 1e3), 0.0)
+    easy = scheduler.next(0.0)
+    assert isinstance(easy, Run) and easy.variant.name == "s"
+    load, why = scheduler.next(0.0), EngineError("no good")
+    assert isinstance(load, Load) and load.variant.name == "m"
+    scheduler.failed(load, why)
+    for _ in range(2):
+        told = scheduler.next(0.0)
+        assert isinstance(told, Refuse) and told.why is why and told.asked.target == 0.9
+    assert scheduler.waiting == 0 and scheduler.loads == 1 and scheduler.resident == ("s",)
 
 
 def test_what_cannot_be_in_time_is_refused_and_what_is_late_dropped() -> None:

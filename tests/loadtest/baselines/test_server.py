@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -70,6 +71,24 @@ async def test_variants_are_loaded_and_evicted_as_targets_ask(ladder: Ladder) ->
             assert (answer.served_by, answer.escalated) == ("edge", False)
             assert switching.stats()["resident"] == resident
     assert (switching.stats()["loads"], switching.stats()["evictions"]) == (2, 1)
+
+
+async def test_a_variant_that_does_not_load_is_an_error_in_words(
+    ladder: Ladder, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"no network")
+    bad = replace(ladder.variants[1], path=tmp_path / "bad.onnx")
+    broken = replace(ladder, variants=(ladder.variants[0], bad))
+    async with serving(Switching(broken, 100.0, 1), broken) as url:
+        path = f"{url}/v1/classify?accuracy=0.85&deadline_ms=60000"
+        async with aiohttp.ClientSession() as session:
+            for _ in range(2):
+                async with session.post(path, data=coloured_jpeg("red")) as reply:
+                    said = (await reply.json())["error"]
+                    assert (reply.status, said["code"]) == (500, "engine")
+                    assert said["message"].startswith("variant m does not load: ")
+        answer = await ask(url, 0.8, coloured_jpeg("red"))
+        assert isinstance(answer, Answer) and answer.label == "red"
 
 
 async def test_an_ensemble_answers_with_all_of_them(ladder: Ladder) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from loadtest.bench.modeless.experiment import (
     RESIDENT,
     SWITCHING,
     SYSTEMS,
+    TRITON,
     Scenario,
     blocks,
     budget_mb,
@@ -23,7 +24,7 @@ from loadtest.bench.modeless.experiment import (
     weights,
 )
 from loadtest.bench.modeless.report import tables, write_report
-from loadtest.bench.modeless.run import _Kept
+from loadtest.bench.modeless.run import ModelessBench, _absent, _Kept
 
 
 def test_the_full_profile_measures_every_system_in_every_repetition() -> None:
@@ -36,6 +37,15 @@ def test_the_full_profile_measures_every_system_in_every_repetition() -> None:
     assert experiment.planned_seconds(made, 3.5) < 30 * 60
     quick = blocks(profile(True, True), {"int8": 1000.0, "fp32": 200.0}, 1)
     assert experiment.planned_seconds(quick, 3.5) < 6 * 60
+
+
+def test_what_is_not_installed_is_left_out_and_told(tmp_path: Path) -> None:
+    made = blocks(profile(True, True), {"int8": 1000.0, "fp32": 200.0}, 1, {TRITON})
+    assert {one.system for one in made} == {*SYSTEMS} - {TRITON}
+    bench = ModelessBench(True, True, tmp_path, tmp_path, 1, tmp_path / "nothing")
+    [(name, why)] = _absent(bench).items()
+    assert name == TRITON and "no Python at" in why and "scripts/setup peers" in why
+    assert _absent(replace(bench, systems=(HAWKVISION,))) == {}
 
 
 def test_budgets_and_mixes() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_type_hints
 
-from hawkvision.contract.schema import Raw
+from hawkvision.json_schema import Raw
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
