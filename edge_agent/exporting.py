@@ -17,9 +17,9 @@ from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
-from edge_agent.http.auth import Guard
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
+from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.shared import Shared
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.trust import vouched

@@ -16,7 +16,7 @@ from edge_agent.fleet.jobs import Jobs
 from edge_agent.local import LocalTask
 from hawkvision.errors import StoreUnavailable
 from hawkvision.tracking.control.audit import AuditSettings
-from hawkvision.tracking.records import AppTarget, ThresholdState
+from hawkvision.tracking.records import AppTarget, Change, ThresholdState
 from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.memory import MemoryStore
 from tests.edge_agent.agents import outcome, prediction
@@ -62,7 +62,7 @@ class Faulty(MemoryStore):
         if not self.healed:
             raise RuntimeError("as scripted")
 
-    async def changes(self) -> AsyncIterator[str]:
+    async def changes(self) -> AsyncIterator[Change]:
         self._check()
         async for what in super().changes():
             yield what
