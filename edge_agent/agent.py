@@ -15,6 +15,7 @@ from edge_agent.chain import Chain
 from edge_agent.classify import Classifier
 from edge_agent.config import EdgeConfig
 from edge_agent.dashboard.dashboard import Dashboard
+from edge_agent.exporting import Exporting
 from edge_agent.fleet.fleet import Membership
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.fleet.probes import GoldenProbes, Labelled
@@ -27,7 +28,7 @@ from edge_agent.http.siblings import Siblings
 from edge_agent.http.streams import StreamRoutes
 from edge_agent.loading import LocalSource, load_tasks
 from edge_agent.local import LocalTask
-from edge_agent.merging import snapshot
+from edge_agent.merging import latest, snapshot
 from edge_agent.metrics import AgentMetrics
 from edge_agent.place import Place
 from edge_agent.settings import (
@@ -160,6 +161,7 @@ class Agent:
         self.connections = Book(connection_limits(config))
         self.entrance = Entrance(self.guard, self.metrics.refused, config.cors_origins)
         self.power = PowerSampler.of_machine()
+        self.exporting = Exporting(self)
         self.dashboard = Dashboard(self, place) if config.dashboard else None
         self.service: InferenceService = EdgeServicer(
             self.classifier, self._control(), self.guard, config.max_batch, self.metrics.refused
@@ -207,11 +209,13 @@ class Agent:
 
     async def _scrape(self) -> bytes:
         """The metrics, of all workers where there are several. Raises StoreUnavailable."""
+        await self.exporting.look()
         if self._place is None or self.siblings is None:
             return await asyncio.to_thread(generate_latest, self.metrics.registry)
         await asyncio.gather(self.siblings.tell(_COUNT), self._push_metrics())
         try:
-            return str(await self._place.calls.call(METRICS_TEXT)).encode()
+            read = latest(self.metrics.registry)
+            return str(await self._place.calls.call(METRICS_TEXT, read)).encode()
         except CallsFailed as error:
             raise StoreUnavailable(f"the workers' metrics: {error}") from error
 

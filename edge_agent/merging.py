@@ -1,5 +1,8 @@
 """The metrics of several workers as those of one service: counters and histograms add up, and keep
-what workers counted that have ended; gauges add up over the living, or are taken as they are."""
+what workers counted that have ended; gauges add up over the living, or are taken as they are.
+
+Those that rest on the store that all share are the scraped worker's, which has just read it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 LATEST = frozenset({"hawkvision_accuracy", "hawkvision_app_accuracy"})
-"""Read from the store that all share, by each worker: what was said last holds."""
+"""Read from the store that all share, by the worker that is scraped."""
 
 LARGEST = frozenset(
     {
@@ -45,16 +48,18 @@ Families = dict[str, _Family]
 
 
 def snapshot(registry: CollectorRegistry) -> list[Any]:
-    """Everything in a registry, as JSON can say it."""
-    return [
-        [
-            family.name,
-            family.type,
-            family.documentation,
-            [[one.name, one.labels, one.value] for one in family.samples],
-        ]
-        for family in registry.collect()
-    ]
+    """Everything in a registry but for `LATEST`, as JSON can say it."""
+    return [_told(family) for family in registry.collect() if family.name not in LATEST]
+
+
+def latest(registry: CollectorRegistry) -> list[Any]:
+    """`LATEST` alone."""
+    return [_told(family) for family in registry.restricted_registry(LATEST).collect()]
+
+
+def _told(family: Metric) -> list[Any]:
+    samples = [[one.name, one.labels, one.value] for one in family.samples]
+    return [family.name, family.type, family.documentation, samples]
 
 
 def _read(told: Iterable[Any]) -> Families:
@@ -79,6 +84,7 @@ class Merged(Collector):
         self._told: dict[int, Families] = {}
         self._of: dict[int, int] = {}
         self._gone: Families = {}
+        self._latest: Families = {}
         self._alive: set[int] = set()
         self._ends: dict[str, int] = {}
 
@@ -109,7 +115,7 @@ class Merged(Collector):
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
         total: Families = {}
-        for families in (self._gone, *self._told.values()):
+        for families in (self._gone, *self._told.values(), self._latest):
             _add(total, families)
         for name, family in total.items():
             metric = Metric(name, family.text, family.kind)
@@ -128,8 +134,9 @@ class Merged(Collector):
             ends.add_metric([cause], count)
         yield ends
 
-    def text(self) -> str:
-        """For Prometheus."""
+    def text(self, read: Iterable[Any] = ()) -> str:
+        """For Prometheus; with what the scraped worker has `read` from the store (`latest`)."""
+        self._latest = _read(read)
         return generate_latest(self.registry).decode()
 
 
@@ -146,9 +153,6 @@ def _add(total: Families, families: Mapping[str, _Family]) -> None:
         into = total.get(name)
         if into is None:
             into = total[name] = _Family(family.kind, family.text)
-        if name in LATEST:
-            into.values = family.values
-            continue
         for key, value in family.values.items():
             old = into.values.get(key)
             if old is None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Protocol
 
 from edge_agent.classify import Classifier
 from edge_agent.dashboard.dashboard import Dashboard
-from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
-from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
@@ -27,10 +24,6 @@ from hawkvision.serving.power_metrics import PowerCollector
 from hawkvision.serving.reloading import Reloader
 from hawkvision.serving.upstreams.metrics import UpstreamCollector
 from hawkvision.serving.version_metrics import VersionCollector
-from hawkvision.tracking.records import CountKey
-from hawkvision.tracking.trust import vouched
-
-_EXPORT_S = 5.0
 
 
 class Parts(Protocol):
@@ -121,28 +114,10 @@ def follow(agent: Parts, name: str, old: LocalTask | None, new: LocalTask | None
 
 def keep_watch(agent: Parts) -> None:
     """Begin what looks at the agent beside its requests."""
-    agent.jobs.repeat("export", partial(export, agent), _EXPORT_S)
     agent.guard.watch(agent.jobs)
     agent.jobs.repeat("memory", memory.GivesBack().look, memory.EVERY_S)
     if agent.dashboard is not None:
         agent.jobs.keep("dashboard", agent.dashboard.run)
-
-
-async def export(agent: Parts) -> None:
-    """Put what the fleet delivered in the last 5 minutes into the gauges."""
-    window = {"5m": WINDOWS["5m"]}
-    for task, local in list(agent.tasks.items()):
-        name = local.counted
-        found = await agent.fleet.delivered(name, lambda _key: True, window)
-        agent.metrics.set_accuracy(task, gauges_of(found))
-        for app in agent.guard.ring.apps:
-            counted = vouched(app)
-            found = await agent.fleet.delivered(name, partial(_of_app, counted), window, counted)
-            agent.metrics.set_accuracy(task, gauges_of(found), app)
-
-
-def _of_app(counted: str, key: CountKey) -> bool:
-    return key.app == counted
 
 
 def show(metrics: AgentMetrics, name: str, local: LocalTask) -> None:

@@ -64,6 +64,7 @@ def agent_room(module: str) -> str:
         "table",
         "updating",
         "watching",
+        "exporting",
         "workers",
     ):
         return "agent"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import secrets
 import time
@@ -42,6 +43,12 @@ _LISTEN_AGAIN_S = 1.0
 _JOBS_END_S = 1.0
 _FLUSH_S = 1.0
 _STORE_CLOSES_S = 1.0
+_SELDOM_S = 5.0
+"""Between two times that apps and the fleet's key are asked for, unless apps are said to change."""
+
+_SPREAD_S = 0.25
+"""Agents that hear of the same change ask the store within so long, each at a time of its own."""
+
 _READ_GAP_S = 0.05
 """Between two times that the same is read from the store; who asks meanwhile shares the next."""
 
@@ -118,7 +125,9 @@ class Fleet:
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
-        self._read: Shared[tuple[str, float], Counts] = Shared(_READ_GAP_S)
+        self._seldom_at = -math.inf
+        self._asks: asyncio.TimerHandle | None = None
+        self._read: Shared[tuple[str, float, float], Counts] = Shared(_READ_GAP_S)
         self._alive: Shared[None, list[AgentInfo]] = Shared(_READ_GAP_S)
 
     # Versions come and go; a task below is one version, under its counted name.
@@ -195,28 +204,41 @@ class Fleet:
         windows: Mapping[str, float] = WINDOWS,
         app: str | None = None,
     ) -> DeliveredWindows:
-        """What was delivered of a task, as far as the store can say now.
+        """What was delivered of a task, as far as the store can say now; see `report`."""
+        return self.report(task, await self.read(task, windows), wanted, app)
+
+    async def read(
+        self, task: str, windows: Mapping[str, float], old_s: float = 0.0
+    ) -> Mapping[str, Counts]:
+        """What was counted in each window, as far as the store can say; it may be so old."""
+        found = {}
+        try:
+            for name, window_s in windows.items():
+                found[name] = await self._counts(task, window_s, old_s)
+        except StoreUnavailable as error:
+            self.delivery.away(error)
+        return found
+
+    def report(
+        self, task: str, read: Mapping[str, Counts], wanted: Wanted, app: str | None = None
+    ) -> DeliveredWindows:
+        """What was `read`, with what is in force.
 
         Thresholds and the share of audits are those of one app as it is counted (see `trust`), or
         all there are and that of anonymous traffic.
         """
-        found = {}
-        try:
-            for name, window_s in windows.items():
-                found[name] = sums_by_target(await self._counts(task, window_s), wanted)
-        except StoreUnavailable as error:
-            self.delivery.away(error)
         return DeliveredWindows(
-            found,
+            {name: sums_by_target(counts, wanted) for name, counts in read.items()},
             self.leading.thresholds(task, app),
             self.audits.share(task, source_of(app or "")),
             self.status(),
         )
 
-    async def _counts(self, task: str, window_s: float) -> Counts:
+    async def _counts(self, task: str, window_s: float, old_s: float) -> Counts:
         """A window as the store counted it, read once for all who ask at the time."""
         return await self._read.get(
-            (task, window_s), lambda: self.store.counts(task, window_s=window_s)
+            (task, window_s, old_s),
+            lambda: self.store.counts(task, window_s=window_s, old_s=old_s),
         )
 
     async def agents(self) -> list[AgentInfo]:
@@ -256,17 +278,27 @@ class Fleet:
             try:
                 await work()
             except StoreUnavailable as error:
+                self._seldom_at = -math.inf  # it may come back with nothing, or with something else
                 self.delivery.away(error)
 
         return noting
 
     async def _refresh(self) -> None:
-        """Take in apps, thresholds and the fleet's key; steer where this agent leads."""
-        await self.read_apps()
-        self.counting.key = await self.store.secret(self.counting.own_key)
+        """Take in thresholds, and now and then apps and the fleet's key; steer where it leads."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._seldom_at:
+            self._seldom_at = math.inf  # apps that change meanwhile are asked for again
+            try:
+                await self.read_apps()
+                self.counting.key = await self.store.secret(self.counting.own_key)
+            except BaseException:
+                self._seldom_at = -math.inf
+                raise
+            self._seldom_at = min(self._seldom_at, now + _SELDOM_S)
         for name in list(self._tasks):
             self.audits.look(name)
-            await self.leading.refresh(name, self._clock())
+            if await self.leading.refresh(name, self._clock()):
+                self._wake.set()
 
     async def _heartbeat(self, url: str, started: float) -> None:
         names = tuple(self._tasks.values())
@@ -274,12 +306,28 @@ class Fleet:
         await self.store.heartbeat(info, _HEARTBEAT_S)
 
     async def _listen(self) -> None:
-        """Refresh at once when another agent changed something; polling covers what is missed."""
-        async for _ in self.store.changes():
-            self._wake.set()
+        """Take in what another agent changed; polling covers what is missed."""
+        async for change in self.store.changes():
+            if change.states:
+                self.leading.heard(change.what, change.states)
+            else:
+                self._ask_soon()
+
+    def _ask_soon(self) -> None:
+        """Refresh soon, with apps, and not when every other agent does."""
+        self._seldom_at = -math.inf
+        if self._asks is None:
+            spread_s = random.uniform(0.0, _SPREAD_S)
+            self._asks = asyncio.get_running_loop().call_later(spread_s, self._ask_now)
+
+    def _ask_now(self) -> None:
+        self._asks = None
+        self._wake.set()
 
     async def close(self) -> None:
         """Stop the jobs, and deliver or journal what was counted; nothing waits without bound."""
+        if self._asks is not None:
+            self._asks.cancel()
         await self.jobs.close(_JOBS_END_S)
         await self.delivery.flush(_FLUSH_S)
         with contextlib.suppress(StoreUnavailable, TimeoutError):

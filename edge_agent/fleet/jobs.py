@@ -31,7 +31,7 @@ class Jobs:
 
     def start(self, name: str, work: Work) -> None:
         """Run `work` once, beside the requests."""
-        self._add(name, self._once(name, work))
+        self._add(name, self.once(name, work))
 
     def repeat(
         self, name: str, work: Work, every_s: float, wake: asyncio.Event | None = None
@@ -48,7 +48,8 @@ class Jobs:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _once(self, name: str, work: Work) -> None:
+    async def once(self, name: str, work: Work) -> None:
+        """Run `work` and wait for it; its failure is noted, and not raised."""
         try:
             await work()
         except Exception as error:
@@ -58,7 +59,7 @@ class Jobs:
 
     async def _forever(self, name: str, work: Work, every_s: float, wake: asyncio.Event) -> None:
         while True:
-            await self._once(name, work)
+            await self.once(name, work)
             await asyncio.sleep(min(every_s, _LEAST_PAUSE_S))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every_s):

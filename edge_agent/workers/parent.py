@@ -125,8 +125,8 @@ class EdgeCrew:
     async def _take_metrics(self, told: Any) -> None:
         self._metrics.take(*told)
 
-    async def _metrics_text(self, _nothing: Any) -> str:
-        return self._metrics.text()
+    async def _metrics_text(self, read: Any) -> str:
+        return self._metrics.text(read)
 
     async def _tasks_changed(self, told: Any) -> None:
         name, serves = told

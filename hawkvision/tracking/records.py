@@ -113,6 +113,15 @@ class ThresholdState:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a store tells: `what` is a task or `apps`; `states` are thresholds that came into force,
+    where they are told with it."""
+
+    what: str
+    states: tuple[ThresholdState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentInfo:
     """An agent as it reports itself."""
 

@@ -56,9 +56,9 @@ async def test_many_readers_are_one_for_the_store(tiny_repository: Path) -> None
         store: Any = agent.fleet.store
         real_counts, real_agents = store.counts, store.agents
 
-        async def counts(task: str, *, window_s: float) -> Any:
-            calls[f"counts {window_s:g}"] += 1
-            return await real_counts(task, window_s=window_s)
+        async def counts(task: str, *, window_s: float, old_s: float = 0.0) -> Any:
+            calls[f"counts {window_s:g} {old_s:g}"] += 1
+            return await real_counts(task, window_s=window_s, old_s=old_s)
 
         async def agents() -> Any:
             calls["agents"] += 1
@@ -69,6 +69,7 @@ async def test_many_readers_are_one_for_the_store(tiny_repository: Path) -> None
         found = await asyncio.gather(*(at_once(agent, 60, path) for path in paths))
         assert {reply.status for replies in found for reply in replies} == {200}
         assert all(number < 30 for number in calls.values()), calls  # not once for each
+        assert calls["counts 300 5"] == 1
 
 
 async def test_work_is_shared_and_its_error_too() -> None:

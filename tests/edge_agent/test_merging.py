@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge_agent.merging import Merged, snapshot
+from edge_agent.merging import Merged, latest, snapshot
 
 
 def worker(answers: int, streams: int = 0, unknown: int = 0, held: int = 0) -> Any:
@@ -23,13 +23,18 @@ def worker(answers: int, streams: int = 0, unknown: int = 0, held: int = 0) -> A
     Gauge("hawkvision_streams", "Open.", registry=registry).set(streams)
     Gauge("hawkvision_stream_datagrams_unknown", "U.", registry=registry).set(unknown)
     Gauge("hawkvision_gateway_breaker_open", "B.", registry=registry).set(held)
-    Gauge("hawkvision_accuracy", "A.", ("what",), registry=registry).labels("x").set(answers)
     return orjson.loads(orjson.dumps(snapshot(registry)))
 
 
-def read(merged: Merged) -> dict[str, float]:
+def accuracy(value: float) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    Gauge("hawkvision_accuracy", "A.", ("what",), registry=registry).labels("x").set(value)
+    return registry
+
+
+def read(merged: Merged, from_store: Any = ()) -> dict[str, float]:
     found: dict[str, float] = {}
-    for family in text_string_to_metric_families(merged.text()):
+    for family in text_string_to_metric_families(merged.text(from_store)):
         for sample in family.samples:
             key = sample.name + "".join(
                 f",{value}" for name, value in sorted(sample.labels.items()) if name != "task"
@@ -50,8 +55,15 @@ def test_each_by_its_sense() -> None:
     assert found["hawkvision_request_seconds_bucket,1.0"] == 5
     assert found["hawkvision_streams"] == 7
     assert found["hawkvision_gateway_breaker_open"] == 1
-    assert found["hawkvision_accuracy,x"] == 3
     assert found["hawkvision_workers"] == 2
+
+
+def test_what_the_store_says_is_the_scraped_worker_s() -> None:
+    merged = Merged()
+    merged.take(0, 100, snapshot(accuracy(0.7)))
+    assert "hawkvision_accuracy,x" not in read(merged)
+    assert read(merged, latest(accuracy(0.9)))["hawkvision_accuracy,x"] == 0.9
+    assert "hawkvision_answers_total" not in read(merged, latest(accuracy(0.9)))
 
 
 def test_of_an_ended_worker_what_it_counted_stays_and_what_it_had_goes() -> None:

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge_agent.agent import Agent
-from edge_agent.watching import export
+from edge_agent.exporting import export
 from hawkvision.errors import HawkVisionError
 from tests.edge_agent.agents import gateway_of, started
 from tests.models import LABELS, coloured_jpeg

@@ -132,6 +132,13 @@ def sample_or_none(service: Service, name: str) -> float | None:
         return None
 
 
+def test_whichever_worker_is_scraped_says_what_the_store_knows(three: Service) -> None:
+    asyncio.run(send(three, 30))
+    until(lambda: requests_of(three) == 30)
+    for _ in range(12):
+        assert sample(three, "hawkvision_accuracy") > 0
+
+
 def test_a_few_long_connections_are_shared_out(three: Service) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(9):

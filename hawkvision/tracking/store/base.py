@@ -9,6 +9,7 @@ from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
     Batch,
+    Change,
     CountKey,
     Fresh,
     ThresholdState,
@@ -37,8 +38,13 @@ class Store(Protocol):
         and to what is fresh; the same `batch_id` again adds nothing."""
         ...
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
-        """Sums over a window that ends now, to the width of a bucket."""
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
+        """Sums over a window that ends now, to the width of a bucket.
+
+        With `old_s`, what another reader found so long ago at most will do.
+        """
         ...
 
     async def since(self, task: str, cursor: str | None) -> Fresh:
@@ -70,8 +76,10 @@ class Store(Protocol):
         """Thresholds in force by target."""
         ...
 
-    def changes(self) -> AsyncIterator[str]:
-        """Yields a task's name or `apps` when thresholds or apps changed, as it happens.
+    def changes(self) -> AsyncIterator[Change]:
+        """Yields when thresholds of a task or apps changed, as it happens.
+
+        A store may tell the new thresholds too, so that nobody needs to ask.
 
         Raises StoreUnavailable when the connection is lost, and may miss what happens until it is
         called again.

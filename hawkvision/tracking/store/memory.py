@@ -11,6 +11,7 @@ from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
     Batch,
+    Change,
     CountKey,
     Fresh,
     ThresholdState,
@@ -57,7 +58,7 @@ class MemoryStore:
         self._claimed: dict[str, float] = {}
         self._notes: dict[str, tuple[dict[str, str], float]] = {}
         self._secret: bytes | None = None
-        self._listeners: set[asyncio.Queue[str]] = set()
+        self._listeners: set[asyncio.Queue[Change]] = set()
 
     async def add(self, batch: Batch, age_s: float = 0.0) -> None:
         """See `Store.add`."""
@@ -79,7 +80,9 @@ class MemoryStore:
         for bucket in [one for one in self._buckets if now - one[2] >= kept[one[1]]]:
             del self._buckets[bucket]
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
         """See `Store.counts`; requests are answered between one bucket and the next."""
         resolution = finest(window_s)
         total: dict[CountKey, dict[str, float]] = {}
@@ -98,12 +101,12 @@ class MemoryStore:
         if target.app not in self._apps and len(self._apps) >= self._most_apps:
             raise no_room_for(target.app, self._most_apps)
         self._apps[target.app] = target
-        self._tell("apps")
+        self._tell(Change("apps"))
 
     async def delete_app(self, app: str) -> bool:
         """See `Store.delete_app`."""
         known = self._apps.pop(app, None) is not None
-        self._tell("apps")
+        self._tell(Change("apps"))
         return known
 
     async def apps(self) -> list[AppTarget]:
@@ -115,15 +118,15 @@ class MemoryStore:
         if fence < self._fences.get(task, 0):
             raise StaleFence(f"lead {fence} of {task} has passed to another agent")
         self._thresholds.setdefault(task, {}).update({state.target: state for state in states})
-        self._tell(task)
+        self._tell(Change(task, tuple(states)))
 
     async def thresholds(self, task: str) -> dict[str, ThresholdState]:
         """See `Store.thresholds`."""
         return dict(self._thresholds.get(task, {}))
 
-    async def changes(self) -> AsyncIterator[str]:
+    async def changes(self) -> AsyncIterator[Change]:
         """See `Store.changes`."""
-        queue: asyncio.Queue[str] = asyncio.Queue(1000)
+        queue: asyncio.Queue[Change] = asyncio.Queue(1000)
         self._listeners.add(queue)
         try:
             while True:
@@ -131,7 +134,7 @@ class MemoryStore:
         finally:
             self._listeners.discard(queue)
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: Change) -> None:
         for queue in self._listeners:
             if not queue.full():
                 queue.put_nowait(what)

@@ -19,6 +19,7 @@ from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
     Batch,
+    Change,
     CountKey,
     Fresh,
     ThresholdState,
@@ -38,7 +39,7 @@ class StoreService:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._readers: dict[str, AsyncIterator[str]] = {}
+        self._readers: dict[str, AsyncIterator[Change]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         """By name."""
@@ -66,8 +67,8 @@ class StoreService:
     async def _add(self, batch_id: str, time_s: float, rows: Any, age_s: float) -> None:
         await self._store.add(Batch(batch_id, time_s, _counts(rows)), age_s)
 
-    async def _counts(self, task: str, window_s: float) -> Any:
-        return _rows(await self._store.counts(task, window_s=window_s))
+    async def _counts(self, task: str, window_s: float, old_s: float) -> Any:
+        return _rows(await self._store.counts(task, window_s=window_s, old_s=old_s))
 
     async def _since(self, task: str, cursor: str | None) -> Any:
         fresh = await self._store.since(task, cursor)
@@ -85,14 +86,15 @@ class StoreService:
     async def _thresholds(self, task: str) -> Any:
         return [asdict(one) for one in (await self._store.thresholds(task)).values()]
 
-    async def _change(self, reader: str) -> str | None:
+    async def _change(self, reader: str) -> Any:
         """The next change for a reader; None where it is not known any more."""
         changes = self._readers.get(reader)
         if changes is None:
             changes = self._readers[reader] = self._store.changes()
             if len(self._readers) > _MOST_READERS:
                 await self._end(next(iter(self._readers)))
-        return await anext(changes, None)
+        change = await anext(changes, None)
+        return None if change is None else asdict(change)
 
     async def _end(self, reader: str) -> None:
         """A reader wants no more, or has died and left."""
@@ -156,9 +158,11 @@ class ServedStore:
         age_s = age_s if isfinite(age_s) else -1.0  # as an age that no clock can have
         await self._ask("add", batch.batch_id, batch.time_s, _rows(batch.counts), age_s)
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
         """See `Store.counts`."""
-        return _counts(await self._ask("counts", task, window_s))
+        return _counts(await self._ask("counts", task, window_s, old_s))
 
     async def since(self, task: str, cursor: str | None) -> Fresh:
         """See `Store.since`."""
@@ -186,12 +190,12 @@ class ServedStore:
         states = [threshold_state(one) for one in await self._ask("thresholds", task)]
         return {state.target: state for state in states}
 
-    async def changes(self) -> AsyncIterator[str]:
+    async def changes(self) -> AsyncIterator[Change]:
         """See `Store.changes`."""
         reader = secrets.token_hex(8)
         try:
             while (change := await self._ask("change", reader, patient=True)) is not None:
-                yield str(change)
+                yield Change(change["what"], tuple(map(threshold_state, change["states"])))
         finally:
             with contextlib.suppress(StoreUnavailable):
                 await self._ask("end", reader)

@@ -55,7 +55,11 @@ def compare(real: dict[str, Any], plan: Simulation, seeds: int) -> dict[str, Any
         known=real["gateways"],
         phases=(Phase(real["seconds"], 0.0),),
         agent=replace(
-            plan.agent, link_s=_LINK_S, max_escalations=_ESCALATIONS, store_s=_store_s(real)
+            plan.agent,
+            link_s=_LINK_S,
+            max_escalations=_ESCALATIONS,
+            store_s=_store_s(real),
+            scrape_s=0.0,
         ),
         outage=None,
     )

@@ -57,6 +57,9 @@ def _numbers(text: str, count: int | None, name: str) -> tuple[float, ...]:
 @click.option("--outage", type=click.FloatRange(0), default=2.0, help="Minutes without Redis.")
 @click.option("--within", type=POSITIVE, default=0.05, help="Of a threshold: it has arrived.")
 @click.option("--interval", type=POSITIVE, default=0.5, help="--tracking-interval of agents, s.")
+@click.option(
+    "--scrape", type=click.FloatRange(0), default=15.0, help="Seconds between an agent's; 0: never."
+)
 @click.option("--link-ms", type=click.FloatRange(0), default=20.0, help="To a gateway and back.")
 @click.option("--threads", type=click.IntRange(1), default=2, help="A gateway's.")
 @click.option("--batching", is_flag=True, help="Calls share batches, one at a time.")
@@ -168,7 +171,11 @@ def _plan(options: dict[str, Any]) -> Simulation:
         ),
         drift=options["drift"],
         costs=costs,
-        agent=AgentSettings(link_s=options["link_ms"] / 1e3, every_s=options["interval"]),
+        agent=AgentSettings(
+            link_s=options["link_ms"] / 1e3,
+            every_s=options["interval"],
+            scrape_s=options["scrape"],
+        ),
         seed=options["seed"],
     )
 

@@ -11,6 +11,7 @@ import random
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.exporting import OLD_S
 from edge_agent.fleet.leading import Leading
 from hawkvision.cascade import Accuracy, AccuracyTarget, CascadePolicy
 from hawkvision.errors import StoreUnavailable
@@ -32,15 +33,15 @@ BEAT_EVERY_S = _HEARTBEAT_S / 3 + _LEAST_PAUSE_S
 """Between the end of one heartbeat and the begin of the next."""
 
 _QUIET_S = 5.0
-_EXPORT_S = 5.0
 _WINDOW_S = 300.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-_ROUND_TRIPS = 4
-"""Of a refresh: apps, secret, lead, thresholds."""
+_SELDOM_S = 5.0
+_SELDOM_TRIPS = 2
+"""Of a refresh that asks for apps and the fleet's key too."""
 
-_LEADS_TRIPS = 6
-"""Of who leads: what is fresh, and thresholds once more; publishing is a seventh."""
+_LEADS_TRIPS = 4
+"""Of who leads: the lead, what is fresh, thresholds twice; publishing is a fifth."""
 
 _FLUSH_S = 60.0
 """At the end; longer than agents have, for the simulation's books to be closed."""
@@ -76,21 +77,22 @@ class Jobs:
         self.table = np.array([[target.threshold for target in self._targets]])
         self._every_s, agents = plan.agent.every_s, plan.agents
         self._refresh_at = seed.random(agents) * (self._every_s + _LEAST_PAUSE_S)
-        self._refreshed = np.zeros(agents)
         self._deliver_at = seed.random(agents) * self._every_s
         self._beat_every_s = BEAT_EVERY_S + plan.agent.store_s
         self._beat_at = seed.random(agents) * self._beat_every_s
-        self._export_every_s = _EXPORT_S + _LEAST_PAUSE_S + plan.agent.store_s
-        self._export_at = seed.random(agents) * self._export_every_s
+        self._scrape_at = seed.random(agents) * plan.agent.scrape_s
+        self._kept_until = 0.0
+        self._kept = _NOTHING
         self._pause_s = np.full(agents, _FIRST_PAUSE_S)
         self.away = np.zeros(agents, np.bool_)
         self._heard = 0.0
         self._leaders: dict[int, Leading] = {}
         info = AgentInfo("0" * 12, "http://127.0.0.1:40000", (plan.task,), 1.7e9 + 0.1, 1.7e9 + 0.2)
         self._beat = store.costs.heartbeat(info)
-        self._poll = store.costs.apps + store.costs.secret + store.costs.no_lead
+        self._seldom_at = np.zeros(agents)
+        self._led = np.zeros(agents, np.bool_)
         store.on_publish = self._published
-        self._published_at: float | None = None
+        self._told_at: float | None = None
         self._knew_clock = np.zeros(agents, np.bool_)
 
     def run(self, until: float) -> None:
@@ -98,7 +100,8 @@ class Jobs:
         self._refreshes(until)
         self._deliveries(until)
         self._beats(until)
-        self._exports(until)
+        if self._plan.agent.scrape_s > 0:
+            self._scrapes(until)
         self._listen(until)
         self._timeline.now = until
 
@@ -110,7 +113,7 @@ class Jobs:
         times = self._refresh_at[due]
         out = np.array([self._store.out(one) for one in times], np.bool_)
         if out.any():
-            self.away[due[out]] = True
+            self._away(due[out])
             self._refresh_at[due[out]] = times[out] + self._every_s + _LEAST_PAUSE_S
         due, times = due[~out], times[~out]
         if not len(due):
@@ -122,14 +125,11 @@ class Jobs:
             others = np.arange(len(due)) != leader
             due, times = due[others], times[others]
         self._follow(due, times)
-        if self._published_at is not None:
-            self._wake(self._published_at)
-            self._published_at = None
 
     def _who_leads(self, due: Integers, times: Floats) -> int | None:
         """The place among those due of who has the lead, or takes it as the first that may."""
         holder, until = self._store.leader(self._task)
-        for place in np.flatnonzero(times >= until):
+        for place in np.flatnonzero((times >= until) & ~self._led[due]):
             return int(place)
         mine = due == int(holder) if holder else np.zeros(len(due), np.bool_)
         return int(mine.argmax()) if mine.any() else None
@@ -142,21 +142,40 @@ class Jobs:
             leading = Leading(policies, self._store, str(agent), control=True)
             self._leaders[agent] = leading
         store, costs = self._store, self._store.costs
+        seldom = time_s >= self._seldom_at[agent]
+        on = False
         try:
-            store.serve(costs.apps + costs.secret)
+            if seldom:
+                store.serve(costs.apps + costs.secret)
+                self._seldom_at[agent] = time_s + _SELDOM_S
             self._members.look([agent] if self._members.seen[agent] else [])
-            at_once(leading.refresh(self._task, time_s))
+            on = at_once(leading.refresh(self._task, time_s))
             done = store.serve(_NOTHING)
         except StoreUnavailable:
-            self.away[agent] = True
+            self._away(np.array([agent]))
             done = time_s + self._store.timeout_s
         row = np.array([self._in_force(leading, target) for target in self._targets])
         if not np.array_equal(row, self.table[-1]):
             self.table = np.vstack([self.table, row])
             self._record.thresholds.append((time_s, row))
         self._members.version[agent] = len(self.table) - 1
-        trips = _LEADS_TRIPS + (self._published_at is not None)
+        trips = _LEADS_TRIPS + (self._told_at is not None) + _SELDOM_TRIPS * seldom
+        if self._told_at is not None:
+            told_at = self._told_at + trips * self._plan.agent.store_s
+            self._timeline.at(told_at, self._tell, len(self.table) - 1)
+            self._told_at = None
         self._next(np.array([agent]), np.array([done]), trips)
+        if on:
+            self._refresh_at[agent] -= self._every_s
+
+    def _tell(self, version: int) -> None:
+        """Everybody hears which thresholds are in force."""
+        known = self._members.version
+        np.maximum(known, version, out=known)
+
+    def _away(self, agents: Integers) -> None:
+        self.away[agents] = True
+        self._seldom_at[agents] = 0.0
 
     def _in_force(self, leading: Leading, target: AccuracyTarget) -> float:
         return leading.in_force(self._task, target, "").threshold
@@ -165,29 +184,29 @@ class Jobs:
         if not len(due):
             return
         members = self._members
-        cost = self._poll + self._store.reading
-        done = self._store.serve_many(times, cost)
+        costs, reading = self._store.costs, self._store.reading
+        seldom = times >= self._seldom_at[due]
+        asks = ~self._led[due]
+        self._led[due] = asks
+        self._seldom_at[due] = np.where(seldom, times + _SELDOM_S, self._seldom_at[due])
+        more = costs.apps + costs.secret
+        kinds = [reading, reading + more, reading + costs.no_lead, reading + costs.no_lead + more]
+        done = self._store.serve_mixed(times, kinds, seldom + 2 * asks)
         late = np.isnan(done)
         done = np.where(late, times + self._store.timeout_s, done)
         read = due[~late]
-        self.away[due[late]] = True
+        self._away(due[late])
         members.version[read] = len(self.table) - 1
         members.look(read[members.seen[read] > 0].tolist())
-        self._next(due, done)
+        self._next(due, done, 1 + asks + _SELDOM_TRIPS * seldom)
 
-    def _next(self, agents: Integers, done: Floats, trips: int = _ROUND_TRIPS) -> None:
+    def _next(self, agents: Integers, done: Floats, trips: Integers | int) -> None:
         done = done + trips * self._plan.agent.store_s
-        self._refreshed[agents] = done
         self._refresh_at[agents] = done + _LEAST_PAUSE_S + self._every_s
 
-    def _published(self) -> None:
+    def _published(self, told_at: float) -> None:
         self._heard = self._timeline.now
-        self._published_at = self._heard + _LEADS_TRIPS * self._plan.agent.store_s
-
-    def _wake(self, time_s: float) -> None:
-        """Who hears of a change refreshes at once, or as soon as it may again."""
-        told = np.maximum(time_s + self._plan.agent.store_s / 2, self._refreshed + _LEAST_PAUSE_S)
-        self._refresh_at = np.minimum(self._refresh_at, told)
+        self._told_at = told_at
 
     # Counts on their way to the store.
 
@@ -278,14 +297,18 @@ class Jobs:
         self._beat_at[due] += self._beat_every_s
         self._serve_if_there(times, self._beat)
 
-    def _exports(self, until: float) -> None:
-        """Each agent reads the last five minutes for its gauges."""
-        due = np.flatnonzero(self._export_at < until)
-        times = np.sort(self._export_at[due])
-        self._export_at[due] += self._export_every_s
-        if len(due):
+    def _scrapes(self, until: float) -> None:
+        """A scraped agent reads the last five minutes, unless another has just done so."""
+        due = np.flatnonzero(self._scrape_at < until)
+        times = np.sort(self._scrape_at[due])
+        self._scrape_at[due] += self._plan.agent.scrape_s
+        if len(times) and times[0] >= self._kept_until and not self._store.out(times[0]):
             self._timeline.now = until
-            self._serve_if_there(times, self._store.window(_WINDOW_S))
+            first, self._kept = self._store.window_of_all(_WINDOW_S)
+            self._store.serve_many(times[:1], first)
+            self._kept_until = times[0] + OLD_S
+            times = times[1:]
+        self._serve_if_there(times, self._kept)
 
     def _serve_if_there(self, times: Floats, cost: Cost) -> None:
         there = np.array([not self._store.out(one) for one in times], np.bool_)

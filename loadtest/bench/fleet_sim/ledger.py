@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from edge_agent.exporting import OLD_S
 from hawkvision.tracking.records import (
     AgentInfo,
     Batch,
@@ -26,11 +27,13 @@ from hawkvision.tracking.store.bound import FORGOTTEN_S, MOST_KEYS, bounded
 from hawkvision.tracking.store.buckets import RESOLUTIONS, places
 from hawkvision.tracking.store.fresh import PAGES
 from hawkvision.tracking.store.redis import scripts
+from hawkvision.tracking.store.redis.changes import told
 
 _PREFIX = "hawkvision"
 _KEPT_S = RESOLUTIONS[-1].kept_s + 3600
 _EPOCH = "0" * 16
 _STAMP = "1700000000.000000"
+_WINDOW_S = 300
 _NIL = 5
 _OK = 5
 _INTEGER = 4
@@ -121,8 +124,8 @@ class Costs:
             request("SET", secret, b"0" * 32, "NX") + request("GET", secret),
             _NIL + _bulk(32),
         )
-        now = request("EVAL", scripts.NOW, 1, self._key("fresh"))
-        self.now = Cost({"eval": 1, "time": 1}, 1, now, _bulk(len(_STAMP)))
+        now = request("EVALSHA", scripts.NOW.digest, 1, self._key("fresh"))
+        self.now = Cost({"evalsha": 1, "time": 1}, 1, now, _bulk(len(_STAMP)))
         self.no_lead = self._lead({}, _NIL)
         self.renew_lead = self._lead({"get": 1, "set": 1, "expire": 2}, _bulk(1))
         self.take_lead = self._lead({"incr": 1, "set": 1, "expire": 2}, _INTEGER)
@@ -135,7 +138,6 @@ class Costs:
             4 + _bulk(9) + _bulk(len(channel)) + _INTEGER,
         )
         self.ping = Cost({"ping": 1}, 1, request("PING"), request("pong", ""))
-        self.pushed = request("message", channel, task)
         self._add_in, self._lives = self._adding()
 
     def _key(self, *parts: object) -> str:
@@ -143,8 +145,8 @@ class Costs:
 
     def _lead(self, more: Mapping[str, int], out: int) -> Cost:
         keys = [self._key(name) for name in ("lead", "fence", "thresholds")]
-        sent = request("EVAL", scripts.LEAD, 3, *keys, "0" * 12, 3000, _KEPT_S)
-        commands = Counter({"eval": 1, "get": 1})
+        sent = request("EVALSHA", scripts.LEAD.digest, 3, *keys, "0" * 12, 3000, _KEPT_S)
+        commands = Counter({"evalsha": 1, "get": 1})
         commands.update(more)
         return Cost(commands, 1, sent, out)
 
@@ -162,17 +164,22 @@ class Costs:
         return Cost({"hgetall": 1}, 1, sent, request(*parts))
 
     def put(self, states: Sequence[ThresholdState], fence: int) -> Cost:
-        """Publishing some; what listeners are told comes on top (`pushed`)."""
+        """Publishing some; what listeners are told comes on top."""
         fields = [part for state in states for part in (state.target, to_json(state))]
         keys = [self._key("fence"), self._key("thresholds")]
-        sent = request("EVAL", scripts.PUT, 2, *keys, fence, self._channel, self.name, *fields)
-        return Cost({"eval": 1, "get": 1, "hset": len(states), "publish": 1}, 1, sent, _INTEGER)
+        said = told(self.name, states)
+        sent = request("EVALSHA", scripts.PUT.digest, 2, *keys, fence, self._channel, said, *fields)
+        return Cost({"evalsha": 1, "get": 1, "hset": len(states), "publish": 1}, 1, sent, _INTEGER)
+
+    def pushed(self, states: Sequence[ThresholdState]) -> int:
+        """Bytes to each listener of a publication."""
+        return request("message", self._channel, told(self.name, states))
 
     def _adding(self) -> tuple[int, int]:
         """Bytes of `add` that are always the same, but for lives; and those of lives."""
         keys = [self._key("batch", "0" * 24), self._key("keys"), self._key("keys", "vouched")]
         keys += self._pages()
-        fixed = ["EVAL", scripts.ADD, 3 + 1 + PAGES, *keys, _STAMP, 5.0, _KEPT_S]
+        fixed = ["EVALSHA", scripts.ADD.digest, 3 + 1 + PAGES, *keys, _STAMP, 5.0, _KEPT_S]
         fixed += [MOST_KEYS, FORGOTTEN_S, _EPOCH]
         fixed += [prefix_of(other(self.name, with_key=one)) for one in (False, True)]
         # The number of parts has two digits with or without what comes for each bucket.
@@ -195,7 +202,7 @@ class Costs:
             rows.append([prefix_of(key), int(bounded(key)), flat])
         kept = places(age_s, now)
         commands = {
-            "eval": 1,
+            "evalsha": 1,
             "time": 1,
             "set": 1,
             "zscore": keys,
@@ -215,11 +222,13 @@ class Costs:
 
     def since(self, fresh: Counts, *, behind: bool, turned: bool) -> Cost:
         """Reading what is fresh, all on one page."""
-        sent = request("EVAL", scripts.SINCE, 1 + PAGES, *self._pages(), _EPOCH, 1, _EPOCH, _KEPT_S)
+        sent = request(
+            "EVALSHA", scripts.SINCE.digest, 1 + PAGES, *self._pages(), _EPOCH, 1, _EPOCH, _KEPT_S
+        )
         out = 4 + _bulk(len(_EPOCH)) + 2 * _INTEGER
         hashed = hash_of(fresh)
         commands = {
-            "eval": 1,
+            "evalsha": 1,
             "hget": 2,
             "expire": 1 + PAGES,
             "exists": int(not behind),
@@ -232,10 +241,25 @@ class Costs:
     def read(self, buckets: int, found: Sequence[Hash]) -> Cost:
         """Reading a window of so many buckets, of which those `found` hold anything."""
         keys = [self._key("count", RESOLUTIONS[0].width_s, int(1.7e9))] * buckets
-        sent = request("EVAL", scripts.READ, buckets, *keys, 1, 8000)
+        sent = request("EVALSHA", scripts.READ.digest, buckets, *keys, 1, 8000)
         out = 4 + _bulk(len(_STAMP)) + _INTEGER + sum(one.reply for one in found)
-        commands = {"eval": 1, "time": 1, "hgetall": buckets}
+        commands = {"evalsha": 1, "time": 1, "hgetall": buckets}
         return Cost(commands, 1, sent, out, sum(one.fields for one in found))
+
+    def ask_kept(self, reply: int) -> Cost:
+        """Asking for a window that another reader found, of `reply` bytes; 0 for none."""
+        sent = request("GET", self._key("recent", _WINDOW_S))
+        return Cost({"get": 1}, 1, sent, reply or _NIL)
+
+    def keep(self, found: Counts) -> tuple[Cost, int]:
+        """Keeping a window for others; and the bytes of a reply that holds it."""
+        flat: list[str | float] = []
+        for key, sums in found.items():
+            for name, amount in sums.items():
+                flat += [f'{prefix_of(key)}"{name}"]', float(amount)]
+        text = orjson.dumps(flat)
+        sent = request("SET", self._key("recent", _WINDOW_S), text, "PX", int(OLD_S * 1e3))
+        return Cost({"set": 1}, 1, sent, _OK), _bulk(len(text))
 
 
 class Hash(NamedTuple):

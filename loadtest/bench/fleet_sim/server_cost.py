@@ -144,7 +144,7 @@ async def _used(url: str, stores: Sequence[RedisStore], call: Call, times: int) 
 
 def _sent(used: RedisUse) -> float:
     """Commands that came over a connection: all that no script runs."""
-    evals, gets = used.commands.get("eval", 0.0), used.commands.get("get", 0.0)
+    evals, gets = used.commands.get("evalsha", 0.0), used.commands.get("get", 0.0)
     if "hincrbyfloat" in used.commands or "time" in used.commands:
         return evals
     return evals + 2 * (gets - evals) + used.commands["hgetall"]

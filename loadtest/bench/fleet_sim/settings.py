@@ -43,7 +43,8 @@ class Phase:
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
     """As `edge_agent.config` has them, with its defaults; `edge_s` is what the edge's part takes,
-    `link_s` the way to a gateway and back, `store_s` that to the store."""
+    `link_s` the way to a gateway and back, `store_s` that to the store; each is scraped every
+    `scrape_s`, or never (0)."""
 
     edge_s: float = 0.001
     link_s: float = 0.02
@@ -53,6 +54,7 @@ class AgentSettings:
     max_escalations: int = 128
     audit_share: float = 0.03
     every_s: float = 0.5
+    scrape_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

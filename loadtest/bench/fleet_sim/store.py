@@ -21,6 +21,7 @@ from loadtest.bench.fleet_sim.ledger import Cost, Costs, Hash, Ledger, hash_of
 from loadtest.bench.fleet_sim.timeline import Timeline, at_once
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 _EPOCH_S = 1.0e6
 _AGES_S = 10.0
 
@@ -60,7 +61,7 @@ class SimulatedRedis(MemoryStore):
         self.timeouts = 0
         self.publications = 0
         self.answers = 0.0
-        self.on_publish: Callable[[], None] = lambda: None
+        self.on_publish: Callable[[float], None] = lambda _: None
         self._server = server
         self._timeline = timeline
         self._listeners_told = listeners
@@ -103,13 +104,19 @@ class SimulatedRedis(MemoryStore):
 
         The work is done even for those who have given up.
         """
-        took = self._server.of(cost)
-        self.ledger.note(cost, len(times))
-        self.busy_s += took * len(times)
-        before = took * np.arange(len(times))
+        return self.serve_mixed(times, [cost], np.zeros(len(times), np.int64))
+
+    def serve_mixed(self, times: Floats, costs: Sequence[Cost], which: Integers) -> Floats:
+        """As `serve_many`, with the place of each one's cost among `costs`, int64 [N]."""
+        if not len(times):
+            return times
+        for place, cost in enumerate(costs):
+            self.ledger.note(cost, int((which == place).sum()))
+        took = np.array([self._server.of(cost) for cost in costs])[which]
+        self.busy_s += float(took.sum())
+        before = np.cumsum(took) - took
         begins = before + np.maximum.accumulate(np.maximum(times, self._free_at) - before)
-        if len(times):
-            self._free_at = float(begins[-1]) + took
+        self._free_at = float(begins[-1] + took[-1])
         late = begins - times > self._server.timeout_s
         self.calls += len(times)
         self.timeouts += int(late.sum())
@@ -154,7 +161,9 @@ class SimulatedRedis(MemoryStore):
         """All that was ever added, however long ago; once it is settled."""
         return self._everything
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
         """See `Store.counts`."""
         self.settle()
         return await super().counts(task, window_s=window_s)
@@ -193,6 +202,16 @@ class SimulatedRedis(MemoryStore):
             found.append(self._closed[start])
         return self.costs.read(len(starts), found)
 
+    def window_of_all(self, window_s: float) -> tuple[Cost, Cost]:
+        """What a shared read of a window costs who finds none, and those who find it."""
+        self.settle()
+        resolution, found = finest(window_s), dict[CountKey, dict[str, float]]()
+        for start in resolution.span(window_s, self._clock()):
+            key = (self.costs.name, resolution.width_s, start)
+            merge(found, self._buckets.get(key, {}))
+        keep, reply = self.costs.keep(found)
+        return self.costs.ask_kept(0) + self.window(window_s) + keep, self.costs.ask_kept(reply)
+
     # Thresholds and who leads.
 
     @property
@@ -214,16 +233,16 @@ class SimulatedRedis(MemoryStore):
         await super().put_thresholds(task, states, fence)
         self._reading = None
         self.serve(self.costs.put(states, fence))
-        self._tell_listeners()
+        self._tell_listeners(self.costs.pushed(states))
 
-    def _tell_listeners(self) -> None:
+    def _tell_listeners(self, size: int) -> None:
         told = self._listeners_told
         self.publications += 1
-        self.ledger.bytes_out += told * self.costs.pushed
+        self.ledger.bytes_out += told * size
         took = told * self._server.told_s
         self.busy_s += took
         self._free_at = max(self._free_at, self._timeline.now) + took
-        self.on_publish()
+        self.on_publish(self._free_at)
 
     async def take_lead(self, task: str, agent_id: str, ttl_s: float) -> int | None:
         """See `Store.take_lead`."""

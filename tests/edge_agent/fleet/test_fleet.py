@@ -14,8 +14,9 @@ import pytest
 from edge_agent.fleet.fleet import Fleet, FleetSettings
 from edge_agent.fleet.jobs import Jobs
 from edge_agent.local import LocalTask
+from hawkvision.errors import StoreUnavailable
 from hawkvision.tracking.control.audit import AuditSettings
-from hawkvision.tracking.records import AppTarget
+from hawkvision.tracking.records import AppTarget, Change, ThresholdState
 from hawkvision.tracking.store.journal import Journal
 from hawkvision.tracking.store.memory import MemoryStore
 from tests.edge_agent.agents import outcome, prediction
@@ -61,7 +62,7 @@ class Faulty(MemoryStore):
         if not self.healed:
             raise RuntimeError("as scripted")
 
-    async def changes(self) -> AsyncIterator[str]:
+    async def changes(self) -> AsyncIterator[Change]:
         self._check()
         async for what in super().changes():
             yield what
@@ -132,3 +133,53 @@ async def test_feedback_counts_once_with_the_store_s_word(local: LocalTask) -> N
         assert other is not None
         await fleet.store.claim("tiny@1", str(other.number), 60)  # another agent had it
         assert not await fleet.feed_back(other, 0)
+
+
+class Asked(MemoryStore):
+    """Counts what is asked now and then; may be away."""
+
+    apps_read = 0
+    away = False
+
+    async def apps(self) -> list[AppTarget]:
+        if self.away:
+            raise StoreUnavailable("away")
+        self.apps_read += 1
+        return await super().apps()
+
+    async def thresholds(self, task: str) -> dict[str, ThresholdState]:
+        if self.away:
+            raise StoreUnavailable("away")
+        return await super().thresholds(task)
+
+
+async def listened(store: MemoryStore) -> None:
+    await until(lambda: len(store._listeners) == 1)
+
+
+async def test_thresholds_come_into_force_as_they_are_told(local: LocalTask) -> None:
+    store = Asked(time.time)
+    async with begun(local, store, [], control=False) as fleet:
+        await listened(store)
+        await until(lambda: store.apps_read == 1)
+        store.away = True
+        told = ThresholdState("0.8", 0.75, "steering", 1, time.time())
+        await store.put_thresholds("tiny@1", [told], 1)
+        await until(lambda: fleet.leading.thresholds("tiny@1") == {"0.8": told})
+
+
+async def test_apps_are_asked_for_when_they_change_and_after_an_absence(local: LocalTask) -> None:
+    store = Asked(time.time)
+    async with begun(local, store, []) as fleet:
+        await listened(store)
+        await until(lambda: store.apps_read == 1)
+        await asyncio.sleep(20 * EVERY_S)
+        assert store.apps_read == 1
+        await store.put_app(AppTarget("gate", "tiny", "0.8"))
+        await until(lambda: "gate" in fleet.apps)
+        read = store.apps_read
+        store.away = True
+        await until(lambda: not fleet.status().available)
+        store.away = False
+        store._secret = b"another, of a store that began anew"
+        await until(lambda: store.apps_read > read and fleet.counting.key == store._secret)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from edge_agent.fleet.leading import Leading
@@ -55,7 +57,7 @@ async def test_a_threshold_is_raised_but_never_lowered_nor_for_a_frozen_app(
     assert await in_force(local, *states, app="gate") == threshold
 
 
-async def drift(store: MemoryStore, batch_id: str) -> None:
+async def drift(store: MemoryStore, batch_id: str, wrong: float = 0.5, sure: float = 0.6) -> None:
     """Traffic whose edge is sure of itself and wrong half of the time."""
     counters = Counters()
     key = CountKey("tiny", "", "0.8")
@@ -66,11 +68,11 @@ async def drift(store: MemoryStore, batch_id: str) -> None:
             served_by="edge",
             degraded=None,
             loss_level=0.0,
-            edge_confidence=0.6,
-            answer_confidence=0.6,
+            edge_confidence=sure,
+            answer_confidence=sure,
         )
         counts.compared(
-            counters.add, "tiny", edge_confidence=0.6, edge_error=0.5, dc_error=0.0, weight=1.0
+            counters.add, "tiny", edge_confidence=sure, edge_error=wrong, dc_error=0.0, weight=1.0
         )
     batch = counters.take(NOW)
     assert batch is not None
@@ -114,3 +116,88 @@ async def test_while_the_store_is_away_the_thresholds_in_force_stay(local: Local
     with pytest.raises(StoreUnavailable):
         await follower.refresh("tiny", NOW)
     assert follower.in_force("tiny", CERTIFIED, "").threshold == 0.7
+
+
+class Told(MemoryStore):
+    """Counts what is asked, and publications."""
+
+    asked = 0
+    puts = 0
+
+    async def take_lead(self, task: str, agent_id: str, ttl_s: float) -> int | None:
+        self.asked += 1
+        return await super().take_lead(task, agent_id, ttl_s)
+
+    async def put_thresholds(self, task: str, states: Sequence[ThresholdState], fence: int) -> None:
+        self.puts += 1
+        await super().put_thresholds(task, states, fence)
+
+
+async def test_what_is_told_is_in_force_without_asking(local: LocalTask) -> None:
+    follower = leading(local, MemoryStore(lambda: NOW), control=False)
+    follower.heard("tiny", [state("0.8", 0.7)])
+    assert follower.in_force("tiny", CERTIFIED, "").threshold == 0.7
+    follower.heard("tiny", [state("0.9", 0.9)])
+    assert follower.in_force("tiny", CERTIFIED, "").threshold == 0.7
+    follower.heard("another", [state("0.8", 0.9)])
+    assert follower.thresholds("another") == {}
+
+
+async def test_what_is_told_while_the_store_is_read_is_newer(local: LocalTask) -> None:
+    class Slow(MemoryStore):
+        async def thresholds(self, task: str) -> dict[str, ThresholdState]:
+            found = await super().thresholds(task)
+            follower.heard("tiny", [state("0.8", 0.8)])
+            return found
+
+    store = Slow(lambda: NOW)
+    follower = leading(local, store, control=False)
+    await store.put_thresholds("tiny", [state("0.8", 0.7), state("0.9", 0.9)], 1)
+    await follower.refresh("tiny", NOW)
+    assert follower.in_force("tiny", CERTIFIED, "").threshold == 0.8
+    assert set(follower.thresholds("tiny")) == {"0.8", "0.9"}
+
+
+async def test_small_moves_are_published_together_and_large_ones_at_once(
+    local: LocalTask,
+) -> None:
+    store = Told(lambda: NOW)
+    leader = leading(local, store)
+    await leader.refresh("tiny", NOW)
+    await drift(store, "0", wrong=0.0)
+    assert not await leader.refresh("tiny", NOW)  # what is certified holds
+    assert store.puts == 1
+    for number in range(1, 20):
+        now = NOW + 0.01 * number
+        await drift(store, str(number), sure=0.95)
+        await leader.refresh("tiny", now)
+    assert store.puts == 1  # within the gap, however much moved
+    assert await leader.refresh("tiny", NOW + 0.3)  # a rise: to be steered on at once
+    assert store.puts == 2
+    assert not await leader.refresh("tiny", NOW + 0.6)
+    assert store.puts == 2
+
+
+async def test_who_follows_asks_for_the_lead_every_second_time(local: LocalTask) -> None:
+    store = Told(lambda: NOW)
+    leader, follower = leading(local, store, "a"), leading(local, store, "b")
+    await leader.refresh("tiny", NOW)
+    store.asked = 0
+    for _ in range(6):
+        await follower.refresh("tiny", NOW)
+    assert store.asked == 3
+    for _ in range(6):
+        await leader.refresh("tiny", NOW)
+    assert store.asked == 9
+
+
+async def test_a_lead_that_is_free_is_taken_by_the_second_time(local: LocalTask) -> None:
+    now = NOW
+    store = Told(lambda: now)
+    leader, follower = leading(local, store, "a"), leading(local, store, "b")
+    await leader.refresh("tiny", NOW)
+    await follower.refresh("tiny", NOW)
+    now += 4.0
+    for _ in range(2):
+        await follower.refresh("tiny", NOW)
+    assert await store.take_lead("tiny", "a", 3.0) is None

@@ -13,7 +13,7 @@ from hawkvision.tracking import counts
 from hawkvision.tracking.records import AgentInfo, Batch, CountKey, ThresholdState
 from hawkvision.tracking.store.base import Store
 from hawkvision.tracking.store.memory import MemoryStore
-from hawkvision.tracking.store.redis import RedisStore
+from hawkvision.tracking.store.redis import RedisStore, scripts
 from loadtest.bench.fleet.redis_use import RedisUse
 from loadtest.bench.fleet_sim.ledger import Cost, Ledger
 from loadtest.bench.fleet_sim.store import Server, SimulatedRedis
@@ -102,6 +102,14 @@ def _look(redis: RedisServer) -> RedisUse:
     return found
 
 
+def _knows_scripts(redis: RedisServer) -> None:
+    """As a server does that agents have asked before."""
+    with redis.client() as client:
+        for one in vars(scripts).values():
+            if isinstance(one, scripts.Script):
+                client.script_load(one)
+
+
 def _begin(redis: RedisServer) -> tuple[RedisUse, RedisUse]:
     """What was done until now, and what a look costs: its answer counts after it."""
     first = _look(redis)
@@ -123,6 +131,7 @@ async def test_its_commands_are_a_real_server_s_one_by_one(redis: RedisServer) -
     real = RedisStore.open(redis.url, timeout_s=5.0)
     simulated = SimulatedRedis(Timeline(), _TASK, _IDLE, listeners=0)
     try:
+        _knows_scripts(redis)
         await real.apps()  # the connection's own commands come before
         begun = _begin(redis)
         seen = await _use(real)
@@ -145,6 +154,7 @@ async def test_a_window_costs_what_a_real_server_says(redis: RedisServer) -> Non
         for number, batch in enumerate(_batches(60)):
             await real.add(batch, number * 4.0)
             simulated.deliver(batch, number * 4.0)
+        _knows_scripts(redis)
         begun = _begin(redis)
         await real.counts(_TASK, window_s=300.0)
         used = _without_looking(redis, *begun)
@@ -154,6 +164,27 @@ async def test_a_window_costs_what_a_real_server_says(redis: RedisServer) -> Non
     assert dict(cost.commands) == used.commands
     assert cost.bytes_in == pytest.approx(used.bytes_in, rel=0.03)
     assert cost.bytes_out == pytest.approx(used.bytes_out, rel=0.05)
+
+
+async def test_a_window_that_all_share_costs_what_a_real_server_says(redis: RedisServer) -> None:
+    real = RedisStore.open(redis.url, timeout_s=5.0)
+    simulated = SimulatedRedis(Timeline(), _TASK, _IDLE, listeners=0)
+    used = []
+    try:
+        for number, batch in enumerate(_batches(60)):
+            await real.add(batch, number * 4.0)
+            simulated.deliver(batch, number * 4.0)
+        _knows_scripts(redis)
+        for _ in range(2):
+            begun = _begin(redis)
+            await real.counts(_TASK, window_s=300.0, old_s=60.0)
+            used.append(_without_looking(redis, *begun))
+    finally:
+        await real.close()
+    for cost, one in zip(simulated.window_of_all(300.0), used, strict=True):
+        assert dict(cost.commands) == one.commands
+        assert cost.bytes_in == pytest.approx(one.bytes_in, rel=0.03)
+        assert cost.bytes_out == pytest.approx(one.bytes_out, rel=0.05)
 
 
 async def test_it_holds_what_the_memory_store_holds() -> None:

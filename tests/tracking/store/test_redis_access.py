@@ -69,7 +69,7 @@ async def works(store: RedisStore) -> None:
 
 async def _hear(store: RedisStore) -> str:
     async for change in store.changes():
-        return change
+        return change.what
     return ""
 
 

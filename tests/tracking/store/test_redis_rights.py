@@ -18,6 +18,7 @@ from tests.tracking.store.test_redis_access import KEY, USER, least_rights, with
 
 RIGHTS = [word[1:] for word in least_rights().split() if word.startswith("+")]
 ELSEWHERE = {
+    "evalsha": "without it scripts are sent whole",
     "ping": "said when nothing was heard for long",
     "select": "said where a database is named",
     "cluster|slots": "said to clusters",
@@ -51,6 +52,7 @@ async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
 def without(server: RedisServer, right: str) -> Iterator[redis.Redis]:
     with server.client() as client:
         client.execute_command("ACL", "LOG", "RESET")
+        client.script_flush()  # a script that is known needs no right to be sent
         client.execute_command("ACL", "SETUSER", USER, f"-{right}")
         try:
             yield client
@@ -76,6 +78,7 @@ async def refusals(store: RedisStore) -> list[str]:
     await tried(store.since("signs", None))
     await tried(store.add(Batch("first", 0.0, {KEY: ONE})))
     await tried(store.counts("signs", window_s=300))
+    await tried(store.counts("signs", window_s=300, old_s=5))
     fence = await tried(store.take_lead("signs", "a", 60)) or 1
     state = ThresholdState("0.9", 0.5, "steering", fence, 0.0)
     await tried(store.put_thresholds("signs", [state], fence))
@@ -115,6 +118,37 @@ async def test_no_count_is_lost_or_counted_twice_over_a_right_that_comes_later(
                 await store.add(batch)
     await store.add(batch)
     assert await store.counts("signs", window_s=300) == {KEY: ONE}
+
+
+def calls_of(client: redis.Redis, command: str) -> int:
+    found: Any = client.info("commandstats")
+    return int(found.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
+
+async def test_a_script_is_sent_once_and_then_named(server: RedisServer, store: RedisStore) -> None:
+    with server.client() as client:
+        client.script_flush()
+        await store.since("signs", None)
+        client.config_resetstat()
+        for number in range(5):
+            await store.add(Batch(str(number), 0.0, {KEY: ONE}))
+        assert calls_of(client, "eval") == 2  # for the time, and to add
+        client.script_flush()  # as a server that was restarted, or a replica
+        for number in range(5, 10):
+            await store.add(Batch(str(number), 0.0, {KEY: ONE}))
+        assert calls_of(client, "eval") == 3
+    assert await store.counts("signs", window_s=300) == {KEY: {"answers/edge/0": 10.0}}
+
+
+async def test_who_may_not_name_scripts_sends_them_whole(
+    server: RedisServer, store: RedisStore
+) -> None:
+    with without(server, "evalsha") as client:
+        for number in range(5):
+            await store.add(Batch(str(number), 0.0, {KEY: ONE}))
+        log: Any = client.acl_log()
+        assert sum(row["count"] for row in log) == 1  # it was tried once
+    assert await store.counts("signs", window_s=300) == {KEY: {"answers/edge/0": 5.0}}
 
 
 async def test_a_user_that_is_refused_is_told_apart_from_a_store_that_is_away(

@@ -16,6 +16,7 @@ from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
     Batch,
+    Change,
     CountKey,
     ThresholdState,
     other,
@@ -265,10 +266,31 @@ async def test_one_leads_and_a_former_leader_is_refused(store: Store) -> None:
     assert await store.take_lead("other", "c", 0.5) is not None
 
 
+async def test_a_shared_window_says_what_was_counted(store: Store) -> None:
+    """To the last bit, for who reads it first and for who comes after."""
+    key = CountKey("signs", 'a"b/é', "0.9")
+    for number in range(5):
+        await store.add(Batch(str(number), NOW, {key: {"answers/edge/0": 1.0, "k": 0.1}}))
+    fresh = await store.counts("signs", window_s=300)
+    assert fresh[key]["answers/edge/0"] == 5
+    for _ in range(2):
+        assert await store.counts("signs", window_s=300, old_s=60.0) == fresh
+    other = await store.counts("signs", window_s=3600, old_s=60.0)
+    assert other == fresh
+    assert await store.counts("empty", window_s=300, old_s=60.0) == {}
+
+
+async def test_a_shared_window_is_never_older_than_it_may_be(store: Store) -> None:
+    assert await store.counts("signs", window_s=300, old_s=0.2) == {}
+    await store.add(Batch("b", NOW, {CountKey("signs", "", "0.9"): {"k": 1.0}}))
+    await asyncio.sleep(0.3)
+    assert await store.counts("signs", window_s=300, old_s=0.2) != {}
+
+
 @asynccontextmanager
-async def listening(store: Store) -> AsyncIterator[list[str]]:
+async def listening(store: Store) -> AsyncIterator[list[Change]]:
     """What is heard, from when something was heard at all."""
-    heard: list[str] = []
+    heard: list[Change] = []
 
     async def listen() -> None:
         async for change in store.changes():
@@ -290,13 +312,15 @@ async def test_changes_are_told_as_they_happen(store: Store) -> None:
     async with listening(store) as heard:
         fence = await store.take_lead("signs", "a", 60)
         assert fence is not None
-        await store.put_thresholds("signs", [ThresholdState("0.9", 0.5, "x", fence, NOW)], fence)
+        state = ThresholdState("0.9", 0.5, "x", fence, NOW)
+        await store.put_thresholds("signs", [state], fence)
         await store.put_app(AppTarget("gate", "signs", "0.9"))
         await store.delete_app("gate")
         end = time.monotonic() + 20
         while len(heard) < 3 and time.monotonic() < end:
             await asyncio.sleep(0.01)
-        assert heard == ["signs", "apps", "apps"]
+        assert [change.what for change in heard] == ["signs", "apps", "apps"]
+        assert heard[0].states in ((), (state,))
 
 
 async def test_thresholds_that_were_refused_are_not_told(store: Store) -> None:
@@ -309,9 +333,9 @@ async def test_thresholds_that_were_refused_are_not_told(store: Store) -> None:
         await store.put_thresholds("signs", [], second)
         await store.put_app(AppTarget("last", "signs", "0.9"))
         end = time.monotonic() + 20
-        while "apps" not in heard and time.monotonic() < end:
+        while len(heard) < 2 and time.monotonic() < end:
             await asyncio.sleep(0.01)
-        assert heard == ["signs", "apps"]
+        assert heard == [Change("signs"), Change("apps")]
 
 
 async def test_agents_are_known_while_they_are_alive(store: Store) -> None:

@@ -6,7 +6,20 @@ Python, 5 µs each, while the agent answers nobody. Source: redis.io, "Redis pro
 
 from __future__ import annotations
 
+import hashlib
+from functools import cached_property
+
 from hawkvision.tracking.store.fresh import PAGES
+
+
+class Script(str):
+    """A script's text, which a server that has run it once knows by its digest."""
+
+    @cached_property
+    def digest(self) -> str:
+        """As EVALSHA wants it."""
+        return hashlib.sha1(self.encode(), usedforsecurity=False).hexdigest()
+
 
 _CLOCK = """
 local time = redis.call('TIME')
@@ -14,7 +27,7 @@ local now = time[1] + time[2] / 1e6
 local stamp = time[1] .. '.' .. string.format('%06d', time[2])
 """
 
-NOW = f"{_CLOCK} return stamp"
+NOW = Script(f"{_CLOCK} return stamp")
 """KEYS: any of the task. Answers the server's time, seconds as text."""
 
 _MAY_ADD = """
@@ -33,7 +46,8 @@ end
 """
 """Before anything is written: the mark of a batch without its counts would lose them."""
 
-ADD = f"""
+ADD = Script(
+    f"""
 {_CLOCK}
 {_MAY_ADD}
 if math.abs(now - ARGV[1]) > tonumber(ARGV[2]) then return {{0, stamp}} end
@@ -75,6 +89,7 @@ end
 for index = 2, #KEYS do redis.call('EXPIRE', KEYS[index], ARGV[8 + index]) end
 return {{1, stamp}}
 """
+)
 """KEYS: the batch's mark, admitted keys without and with an app's key, what is fresh, its pages,
 buckets.
 
@@ -85,7 +100,8 @@ else 1 or 2 for whose room it takes, [name, amount, …]], …], and the lives o
 mark. Answers [1, the server's time], or 0 where the time is off too far; then nothing has happened.
 """
 
-SINCE = f"""
+SINCE = Script(
+    f"""
 local page = tonumber(redis.call('HGET', KEYS[1], 'page') or '0')
 local function turn()
   if redis.call('EXISTS', KEYS[2 + page % {PAGES}]) == 0 then return end
@@ -111,13 +127,15 @@ for index = first, page - 1 do
 end
 return answer
 """
+)
 """KEYS: what is fresh, its pages. ARGV: the cursor's epoch and page, a name for a new epoch, lives.
 
 Answers the epoch, the page to ask for the next time, 1 for a baseline, and pages as
 [field, amount, …]. The rules are those of `fresh.Pages`.
 """
 
-READ = f"""
+READ = Script(
+    f"""
 {_CLOCK}
 local answer, room = {{stamp, 0}}, tonumber(ARGV[2])
 for index = tonumber(ARGV[1]), #KEYS do
@@ -131,13 +149,15 @@ for index = tonumber(ARGV[1]), #KEYS do
 end
 return answer
 """
+)
 """KEYS: buckets. ARGV: the first one to read, and after how many fields to stop.
 
 Answers the server's time, the bucket to go on with (0 for none), and buckets as
 [field, amount, …].
 """
 
-LEAD = """
+LEAD = Script(
+    """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] then return false end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -146,21 +166,25 @@ redis.call('EXPIRE', KEYS[2], ARGV[3])
 redis.call('EXPIRE', KEYS[3], ARGV[3])
 return fence
 """
+)
 """KEYS: who leads, the fence, thresholds. ARGV: the agent, for how many ms, and for how many
 seconds the others stay when nobody leads any more. Answers the fence, or nothing."""
 
-PUT_APP = """
+PUT_APP = Script(
+    """
 local stored = redis.call('HGETALL', KEYS[1])
 if not redis.call('HGET', KEYS[1], ARGV[1]) and #stored / 2 >= tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return 1
 """
+)
 """KEYS: apps. ARGV: an app, its target, how many apps there may be. Answers 0 for no room.
 
 All are read to be counted: HLEN is not among the rights that operators were told to give.
 """
 
-PUT_NOTE = """
+PUT_NOTE = Script(
+    """
 if not redis.call('HGET', KEYS[1], ARGV[1]) then
   if tonumber(redis.call('GET', KEYS[2]) or '0') >= tonumber(ARGV[3]) then return 0 end
   redis.call('INCR', KEYS[2])
@@ -169,13 +193,16 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 for index = 1, 2 do redis.call('EXPIRE', KEYS[index], ARGV[4]) end
 return 1
 """
+)
 """KEYS: a subject's notes, and how many there are. ARGV: an agent, what it says, how many agents
 may, for how long. Answers 0 for no room."""
 
-PUT = """
+PUT = Script(
+    """
 if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0 end
 for field = 4, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[field], ARGV[field + 1]) end
 redis.call('PUBLISH', ARGV[2], ARGV[3])
 return 1
 """
+)
 """KEYS: the fence, thresholds. ARGV: the fence, a channel and what to say there, fields."""

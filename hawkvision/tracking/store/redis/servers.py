@@ -23,6 +23,8 @@ from redis.exceptions import (
     ConnectionError,
     MasterDownError,
     MovedError,
+    NoPermissionError,
+    NoScriptError,
     ReadOnlyError,
     RedisError,
     ResponseError,
@@ -34,6 +36,7 @@ from hawkvision.tracking.store.redis.address import Node, RedisAddress
 from hawkvision.tracking.store.redis.calls import Calls
 from hawkvision.tracking.store.redis.rights import HINT, refusal
 from hawkvision.tracking.store.redis.routes import Cluster, OneServer, Route, WatchedServer
+from hawkvision.tracking.store.redis.scripts import Script
 
 Command = Sequence[Any]
 Client = Any
@@ -59,6 +62,9 @@ _CODES: dict[str, type[RedisError]] = {
     "MOVED": MovedError,
     "TRYAGAIN": TryAgainError,
 }
+_EVALSHA = "'evalsha'"
+"""In what a server says whose user may not name scripts by their digests."""
+
 _AT_ONCE = 64
 _HOPS = 4
 _QUIET_S = 5.0
@@ -78,6 +84,7 @@ class Servers:
         self._ailing: set[Node] = set()
         self._failures: Counter[Node] = Counter()
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._whole = False
         self._route = self._route_to(address)
 
     def _route_to(self, address: RedisAddress) -> Route:
@@ -90,6 +97,7 @@ class Servers:
     def renew(self, address: RedisAddress) -> None:
         """Connect anew, as other files say; the same servers. Calls under way end as they began."""
         self._address = address
+        self._whole = False
         clients = list(self._clients.values())
         self._clients.clear()
         for client in clients:
@@ -132,6 +140,20 @@ class Servers:
         raise TimeoutError("the cluster's nodes send us round and round")
 
     async def _send(self, node: Node, commands: Sequence[Command]) -> list[Any]:
+        """A script goes by its digest, and whole where that did nothing."""
+        if self._whole or not any(isinstance(part, Script) for one in commands for part in one):
+            return await self._exchange(node, commands)
+        try:
+            return await self._exchange(node, [_by_digest(one) for one in commands])
+        except NoScriptError:
+            return await self._exchange(node, commands)
+        except NoPermissionError as error:
+            if _EVALSHA not in str(error):
+                raise
+            self._whole = True
+            return await self._exchange(node, commands)
+
+    async def _exchange(self, node: Node, commands: Sequence[Command]) -> list[Any]:
         pipeline = self._client(node).pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
@@ -245,6 +267,12 @@ class Servers:
         await self._calls.close(_CLOSE_S)
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             await self._calls.run(_close_all(clients), _CLOSE_S)
+
+
+def _by_digest(command: Command) -> Command:
+    if command[0] == "EVAL" and isinstance(command[1], Script):
+        return ("EVALSHA", command[1].digest, *command[2:])
+    return command
 
 
 def _known(error: Exception) -> Exception:

@@ -23,6 +23,7 @@ from hawkvision.tracking.records import (
     AgentInfo,
     AppTarget,
     Batch,
+    Change,
     CountKey,
     Fresh,
     ThresholdState,
@@ -45,6 +46,7 @@ from hawkvision.tracking.store.bound import (
 from hawkvision.tracking.store.buckets import RESOLUTIONS, finest, places
 from hawkvision.tracking.store.fresh import PAGES
 from hawkvision.tracking.store.redis import scripts
+from hawkvision.tracking.store.redis.changes import heard, told
 from hawkvision.tracking.store.redis.files import StoreFiles
 from hawkvision.tracking.trust import is_vouched
 
@@ -113,7 +115,9 @@ class RedisStore:
     def _of(self, task: str, *parts: object) -> str:
         return self._key(f"{{{quote(task, safe='')}}}", *parts)
 
-    async def _run(self, script: str, keys: Sequence[str], *arguments: str | float) -> Any:
+    async def _run(
+        self, script: scripts.Script, keys: Sequence[str], *arguments: str | float
+    ) -> Any:
         [answer] = await self._servers.ask(keys[0], ("EVAL", script, len(keys), *keys, *arguments))
         return answer
 
@@ -169,8 +173,26 @@ class RedisStore:
     def _fresh(self, task: str) -> list[str]:
         return [self._of(task, "fresh"), *(self._of(task, "fresh", page) for page in range(PAGES))]
 
-    async def counts(self, task: str, *, window_s: float) -> dict[CountKey, dict[str, float]]:
-        """See `Store.counts`."""
+    async def counts(
+        self, task: str, *, window_s: float, old_s: float = 0.0
+    ) -> dict[CountKey, dict[str, float]]:
+        """See `Store.counts`; what was found is kept for whom it will do."""
+        if old_s <= 0:
+            return _by_key(task, (await self._window(task, window_s)).items())
+        key, total = self._of(task, "recent", round(window_s)), dict[str, float]()
+        [kept] = await self._servers.ask(key, ("GET", key))
+        if kept is None:
+            total = await self._window(task, window_s)
+            flat = [part for field in total.items() for part in field]
+            await self._servers.ask(
+                key, ("SET", key, orjson.dumps(flat), "PX", max(1, int(old_s * 1e3)))
+            )
+        else:
+            _add_up(total, kept)
+        return _by_key(task, total.items())
+
+    async def _window(self, task: str, window_s: float) -> dict[str, float]:
+        """By field."""
         resolution = finest(window_s)
         now = await self._now(task)
         keys = [
@@ -186,7 +208,7 @@ class RedisStore:
             for bucket in buckets:
                 _add_up(total, bucket)
                 await asyncio.sleep(0)  # so that requests are answered meanwhile
-        return _by_key(task, total.items())
+        return total
 
     async def since(self, task: str, cursor: str | None) -> Fresh:
         """See `Store.since`."""
@@ -229,7 +251,8 @@ class RedisStore:
         """See `Store.put_thresholds`."""
         keys = [self._of(task, "fence"), self._of(task, "thresholds")]
         fields = [part for state in states for part in (state.target, to_json(state).decode())]
-        if not await self._run(scripts.PUT, keys, fence, self._key("changes"), task, *fields):
+        said = told(task, states)
+        if not await self._run(scripts.PUT, keys, fence, self._key("changes"), said, *fields):
             raise StaleFence(f"lead {fence} of {task} has passed to another agent")
 
     async def thresholds(self, task: str) -> dict[str, ThresholdState]:
@@ -239,11 +262,11 @@ class RedisStore:
         states = [threshold_state(orjson.loads(value)) for value in found.values()]
         return {state.target: state for state in states}
 
-    async def changes(self) -> AsyncIterator[str]:
+    async def changes(self) -> AsyncIterator[Change]:
         """See `Store.changes`."""
-        async with contextlib.aclosing(self._servers.listen(self._key("changes"))) as heard:
-            async for change in heard:
-                yield change
+        async with contextlib.aclosing(self._servers.listen(self._key("changes"))) as texts:
+            async for change in texts:
+                yield heard(change)
 
     def _say(self, what: str) -> tuple[str, str, str]:
         return ("PUBLISH", self._key("changes"), what)
