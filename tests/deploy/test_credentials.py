@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import stat
 import subprocess
@@ -55,6 +56,14 @@ def test_nothing_that_exists_is_made_again(secrets: Path) -> None:
 def test_a_name_that_is_none_is_refused(secrets: Path, name: str) -> None:
     done = subprocess.run([DEPLOY / "credentials", secrets, name], capture_output=True, text=True)
     assert done.returncode == 1 and "credentials:" in done.stderr
+
+
+def test_redis_user_has_the_rights_that_the_documentation_names(secrets: Path) -> None:
+    page = (DEPLOY.parent / "docs" / "operate.md").read_text()
+    named = re.search(r"user fleet on .*?(-@all[^`]*)```", page, re.DOTALL)
+    assert named is not None
+    line = (secrets / "users.acl").read_text().splitlines()[1]
+    assert line.split("&hawkvision:changes ")[1].split() == named[1].split()
 
 
 def test_redis_takes_the_users(secrets: Path) -> None:
