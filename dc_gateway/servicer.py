@@ -235,9 +235,13 @@ class InferenceServicer(InferenceService):
                 images = [await self._encoded(one, due, claim, call) for one in pictures]
                 del pictures
                 question = Question(images, due, claim, model.start(from_rung))
-                answer = self._submit(model, question)
                 # The call's own time is kept by its door; what the request says, by nobody else.
-                found = await (answer if due >= call.deadline else by_deadline(answer, due))
+                # The future has no name here: it would keep what failed, and this frame, alive.
+                found = await (
+                    self._submit(model, question)
+                    if due >= call.deadline
+                    else by_deadline(self._submit(model, question), due)
+                )
         except (Overloaded, DeadlineExceeded) as error:
             self.refused[error.code, priority.name.lower()] += 1
             raise

@@ -24,6 +24,8 @@ async def by_deadline(answer: Awaitable[T], due: float) -> T:
         raise DeadlineExceeded(
             "no answer within the deadline of the request", hint="Allow it more time."
         ) from error
+    finally:
+        del answer  # a future that failed holds its error, which holds this frame
 
 
 async def in_time(answer: Awaitable[T], until: float, most_s: float) -> T:

@@ -73,7 +73,7 @@ class RedisUse:
             "seconds": seconds,
             "commands_per_s": {name: n / seconds for name, n in sorted(self.commands.items())},
             "usec_per_command": {
-                name: self.usec[name] / n for name, n in sorted(self.commands.items())
+                name: self.usec.get(name, 0.0) / n for name, n in sorted(self.commands.items())
             },
             "bytes_in_per_s": self.bytes_in / seconds,
             "bytes_out_per_s": self.bytes_out / seconds,

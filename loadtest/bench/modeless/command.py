@@ -48,7 +48,8 @@ from loadtest.peers.installed import default_python
     "systems",
     multiple=True,
     type=click.Choice(SYSTEMS),
-    help="One option for each; default: all.",
+    metavar="NAME",
+    help=f"One option for each; default: all. {', '.join(SYSTEMS)}.",
 )
 @click.option("--seed", default=1)
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
