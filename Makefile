@@ -5,6 +5,8 @@ TASK ?= roadsigns
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
+# Tests of services wait for half of their time.
+WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 .PHONY: help demo test check audit format docs bench fpga protos clean
 .DEFAULT_GOAL := help
@@ -39,7 +41,7 @@ docs: .venv-docs/.ready ## The documentation as a site, in build/site/
 
 test: check .venv-pynq/.ready .venv-tensorrt/.ready .venv-deploy/.ready .venv-docs/.ready ## Set up, then static checks and the whole test suite
 	@scripts/servers
-	@$(PYTEST) --dist loadfile --ignore=tests/fpga; rest=$$?; \
+	@$(PYTEST) -n $(WORKERS) --dist loadfile --ignore=tests/fpga; rest=$$?; \
 		$(PYTEST) --dist worksteal tests/fpga && exit $$rest
 
 check: $(VENV)/.dev ## Format, lint, types, links and tables in the documentation
