@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
 # Tests of services wait for half of their time.
-WORKERS := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 7 ] || n=7; expr $$n + 1)
 
 .PHONY: help demo test check audit format docs bench fpga protos clean
 .DEFAULT_GOAL := help
