@@ -25,6 +25,9 @@ from hawkvision.serving.http.routes import Route
 from hawkvision.serving.http.shapes import JSON, Shape, says
 
 PATH = "/openapi.json"
+_EVENTS = "text/event-stream"
+"""Until OpenAPI 3.2 there is no word for a stream's items: a schema would be of the whole."""
+
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _ERROR = Like(
     "Error",
@@ -146,4 +149,9 @@ def _body(said: str, by_media: Any, schemas: Schemas) -> dict[str, Any]:
 
 
 def _content(by_media: Any, schemas: Schemas) -> dict[str, Any]:
-    return {"content": {media: {"schema": schemas.of(kind)} for media, kind in by_media.items()}}
+    return {
+        "content": {
+            media: {} if media == _EVENTS else {"schema": schemas.of(kind)}
+            for media, kind in by_media.items()
+        }
+    }

@@ -240,6 +240,15 @@ async def test_the_memory_of_every_version_comes_back(agent: Agent, repository: 
     assert [one() for one in gone] == [None] * len(gone)
 
 
+@pytest.mark.parametrize("sent", [b"[]", b'{"parameters": false}', b'{"parameters": {"x": 1}}'])
+async def test_a_change_that_asks_for_what_nobody_does_is_refused(
+    agent: Agent, sent: bytes
+) -> None:
+    assert (await post(agent, LOAD, sent)).status == 400
+    assert (await post(agent, UNLOAD, sent)).status == 400
+    assert (await post(agent, CLASSIFY, IMAGE)).status == 200
+
+
 async def test_unload_and_load_again(agent: Agent, repository: Path) -> None:
     assert (await post(agent, UNLOAD)).status == 200  # the last one, too
     assert (await post(agent, UNLOAD)).status == 404

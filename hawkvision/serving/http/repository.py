@@ -95,7 +95,9 @@ class RepositoryRoutes:
         asked = await self._bodies.json(request, empty={})
         if not isinstance(asked, dict):
             raise InvalidRequest("the body is a JSON object, or empty")
-        parameters = asked.get("parameters") or {}
+        parameters = asked.get("parameters")
+        if parameters is None:
+            parameters = {}
         if not isinstance(parameters, dict) or set(parameters) - {"unload_dependents"}:
             raise InvalidRequest(
                 "a task is loaded from the model repository, without parameters",
