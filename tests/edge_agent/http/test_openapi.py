@@ -72,9 +72,9 @@ def check(document: Any, method: str, path: str, reply: Reply) -> None:
         assert reply.body == b""
         return
     media = reply.headers["content-type"].partition(";")[0]
-    schema = described["content"][media]["schema"]
+    found = described["content"][media]
     if media == "application/json":
-        root = {**schema, "components": document["components"]}
+        root = {**found["schema"], "components": document["components"]}
         jsonschema.Draft202012Validator(root).validate(reply.json)
 
 

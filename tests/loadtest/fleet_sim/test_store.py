@@ -163,7 +163,7 @@ async def test_a_window_costs_what_a_real_server_says(redis: RedisServer) -> Non
     cost = simulated.window(300.0)
     assert dict(cost.commands) == used.commands
     assert cost.bytes_in == pytest.approx(used.bytes_in, rel=0.03)
-    assert cost.bytes_out == pytest.approx(used.bytes_out, rel=0.05)
+    assert cost.bytes_out == pytest.approx(used.bytes_out, rel=0.1)
 
 
 async def test_a_window_that_all_share_costs_what_a_real_server_says(redis: RedisServer) -> None:
