@@ -15,6 +15,7 @@ from hawkvision.serving.config_file import read_config
 from hawkvision.serving.image_options import image_options
 from hawkvision.serving.tls_options import PEM, client_options, watch_option
 from hawkvision.serving.trace_options import trace_options
+from hawkvision.serving.update_options import update_options
 from hawkvision.serving.upstreams.groups import parse_groups
 
 _DEFAULT = GatewayConfig()
@@ -78,24 +79,9 @@ def check_upstreams(
     type=click.FloatRange(0, 86_400),
     help="Look for new versions of the tasks every so many seconds; 0: when told to.",
 )
-@click.option(
-    "--updates",
-    default=_DEFAULT.updates,
-    metavar="URL",
-    show_default="none",
-    help="Take new versions from here as they are signed, at once; waves are for agents.",
-)
-@click.option(
-    "--updates-root",
-    default=_DEFAULT.updates_root,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The publisher's root.json: whose signatures are trusted.",
-)
-@click.option(
-    "--updates-every-s",
-    default=_DEFAULT.updates_every_s,
-    type=click.FloatRange(0.1, 86_400),
-    help="Between two looks at --updates.",
+@update_options(
+    _DEFAULT.updates_every_s,
+    "Take new versions from here as they are signed, at once; waves are for agents.",
 )
 @click.option(
     "--keep-versions",
