@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hawkvision.updates.release import Rollout
@@ -124,11 +124,16 @@ def test_evidence_of_harm_only_grows(pairs: list[Pair], old: float, new: float) 
     assert 0 <= later.p_worse <= 1
 
 
+ROUNDED = 1e-9
+"""Sums of logarithms are rounded: losses a bit apart may come out the other way round."""
+
+
 @given(pairs_of)
+@example([Pair(0.75, 0.9999999999999999), Pair(0.6875, 1.0)])
 def test_worse_pairs_never_look_better(pairs: list[Pair]) -> None:
     harsher = [Pair(pair.old, 1.0) for pair in pairs]
-    assert after(harsher).p_worse <= after(pairs).p_worse
-    assert after(harsher).p_unsafe >= after(pairs).p_unsafe
+    assert after(harsher).p_worse <= after(pairs).p_worse * (1 + ROUNDED)
+    assert after(harsher).p_unsafe >= after(pairs).p_unsafe * (1 - ROUNDED)
 
 
 @given(st.floats(allow_nan=True).filter(lambda value: not 0 <= value <= 1))

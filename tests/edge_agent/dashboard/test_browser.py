@@ -45,7 +45,8 @@ async def pair(repository: Path, **settings: Any) -> AsyncIterator[Agent]:
 
 
 def text(selector: str) -> str:
-    return f"document.querySelector({json.dumps(selector)})?.textContent ?? ''"
+    """In parentheses: `??` binds less than what callers compare it by."""
+    return f"(document.querySelector({json.dumps(selector)})?.textContent ?? '')"
 
 
 async def open_page(tab: Browser, agent: Agent, **screen: Any) -> None:
