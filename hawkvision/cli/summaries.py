@@ -15,7 +15,8 @@ _CHAINS_SHOWN = 5
 def chains_table(choice: Choice) -> Table:
     """The best chains, the chosen one first: what each is expected to cost and to reach.
 
-    Escalated is what the first rung hands on at the highest target that was asked for.
+    Escalated is what the first rung hands on at the highest target that was asked for, "up to" the
+    highest that may be certified, and "sure" the chance that all that were asked for will be.
     """
     beaten = sorted(choice.ranking.beaten_by.items())
     table = Table(
@@ -23,7 +24,7 @@ def chains_table(choice: Choice) -> Table:
         caption="; ".join(f"{name} left out, {better} is better" for name, better in beaten),
     )
     table.add_column("rungs")
-    add_numbers(table, "MB at\nthe edge", "ms\nmean", "ms\nP99", "escalated", "highest", "chance")
+    add_numbers(table, "edge\nMB", "mean\nms", "P99\nms", "escalated", "up to", "sure")
     for place, chain in enumerate(choice.ranking.chains[:_CHAINS_SHOWN]):
         table.add_row(
             f"{'*' if place == 0 else ' '}{' > '.join(chain.rungs)}",
