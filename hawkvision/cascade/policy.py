@@ -16,7 +16,10 @@ from hawkvision.errors import TargetUnreachable
 from hawkvision.tasks import Prediction
 
 _CACHED_TARGETS = 4096
-_MOST_BY_DEFAULT = 0.6
+DEFAULTS = tuple(step / 20 for step in range(1, 20))
+"""Targets that come into question where a request names none."""
+
+MOST_BY_DEFAULT = 0.6
 """Escalated, of the requests that name no target."""
 
 
@@ -125,11 +128,11 @@ def default_accuracy(curve: LowerConfidenceCurve, tiers: Sequence[float] = ()) -
 
     Where there is none, the highest target that is certified.
     """
-    offered = tiers or [step / 20 for step in range(1, 20)]
+    offered = tiers or DEFAULTS
     fitting = [
         target
         for target in offered
         if target <= curve.highest_certifiable
-        and curve.escalation_rate[curve.index_for(target)] <= _MOST_BY_DEFAULT
+        and curve.escalation_rate[curve.index_for(target)] <= MOST_BY_DEFAULT
     ]
     return fitting[-1] if fitting else shown.floored(curve.highest_certifiable)

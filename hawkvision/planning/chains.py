@@ -1,10 +1,13 @@
 """Which of several models make the best chain: their answers on a few images in, a ranking out.
 
 The images must certify nothing: what is chosen by looking at them is chosen before any image of the
-certificate is seen, and that holds as it stands, without a correction for the choice. What the
-chain will be certified for is therefore an estimate here: the certificate's own bound, as though as
-many images as will certify were answered as these are. Few images flatter some chain among many;
-so the chance that the estimate comes true counts too. Pure; no model, no clock.
+certificate is seen, and that holds as it stands, without a correction for the choice. So what the
+chain will be certified for, by which thresholds and at what cost, is an estimate here. Few images
+flatter some chain among many, and may make it look as though nothing had to be escalated at all.
+Therefore nothing is read off them directly: `_DRAWS` times, as many images as will certify are
+drawn from a population that these could have come from (a Bayesian bootstrap: Rubin, "The Bayesian
+Bootstrap", Annals of Statistics 9, 1981), the certificate is computed, and costs are taken at its
+thresholds. Pure; no model, no clock, always the same draws.
 
 Chosen is, of the chains that will surely enough be certified for every target, that of the least
 mean time plus `TAIL_SHARE` of the 99th percentile. The mean is what machines have to carry, as
@@ -15,7 +18,6 @@ stays at the edge is worth some milliseconds of computing there, not any number 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -23,17 +25,16 @@ from itertools import combinations, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.calibration.curve import (
-    ESCALATE_ALL,
-    LowerConfidenceCurve,
-    lower_confidence_curve,
-)
+from hawkvision.calibration.curve import default_grid
+from hawkvision.calibration.intervals import clopper_pearson_lower
 from hawkvision.cascade.chain import choose_chain, of_chain
 from hawkvision.cascade.cut import RungCost, best_cut, fitting, slowest_ms
-from hawkvision.cascade.policy import default_accuracy
-from hawkvision.errors import CalibrationError, TargetUnreachable
+from hawkvision.cascade.policy import DEFAULTS, MOST_BY_DEFAULT
+from hawkvision.errors import CalibrationError
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ranks = npt.NDArray[np.intp]
 
 MOST_RUNGS = 3
 MOST_CANDIDATES = 16
@@ -47,6 +48,10 @@ SURE = 0.9
 
 AS_SURE = 0.05
 """Where no chain is that sure, so much less than the surest one's chance is enough."""
+
+_DRAWS = 400
+_SEED = 20240229
+_BEYOND_P99 = 0.01
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Certifying:
-    """The certificate to come: how many images, at what risk; `binary` as in the scores."""
+    """The certificate to come: how many images, at what risk for a target."""
 
     images: int
     delta: float
-    binary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +110,11 @@ class Chain:
     """A chain and what is expected of it.
 
     The agent's own rule holds the first `held` rungs at the edge, in `memory_mb`. `mean_ms` and
-    `p99_ms` are service times over all targets alike, the link included; `slowest_ms` is that of an
-    image that goes through all rungs. `escalated` is what the first rung hands on, by target.
-    `accuracy` is the chain's where the first rung hands on everything, `highest` the target that
-    the certificate is then expected to reach, `chance` how likely it reaches all that are wanted.
+    `p99_ms` are service times over all targets and draws alike, the link included; `slowest_ms` is
+    that of an image that goes through all rungs. `escalated` is what the first rung hands on, by
+    target, the mean of the draws. `accuracy` is the chain's where the first rung hands on
+    everything, `highest` the median of what the certificate then reaches, `chance` the share of
+    draws in which it reaches all that is wanted.
     """
 
     rungs: tuple[str, ...]
@@ -135,7 +140,7 @@ class Chain:
 
     def meets(self, wanted: Wanted) -> bool:
         """Whether it is allowed, and will more likely than not be certified for every target."""
-        return self.allowed(wanted) and self.highest >= max(wanted.targets)
+        return self.allowed(wanted) and self.chance > 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +169,10 @@ def rank(candidates: Sequence[Candidate], wanted: Wanted, certifying: Certifying
         if better:
             beaten_by[one.name] = better[0]
     kept = [one for one in ordered if one.name not in beaten_by]
-    found = [_estimate(chain, wanted, certifying) for chain in _chains(kept)]
+    if not kept:
+        raise CalibrationError("no candidates", hint="Give two or more.")
+    draws = _Draws(len(kept[0].loss), certifying)
+    found = [_estimate(chain, wanted, draws) for chain in _chains(kept)]
     if not found:
         raise CalibrationError(
             f"{kept[0].name} is right as often as any other candidate, at the least cost: "
@@ -193,78 +201,98 @@ def _chains(kept: Sequence[Candidate]) -> Iterator[tuple[Candidate, ...]]:
                 yield chain
 
 
-def _estimate(chain: Sequence[Candidate], wanted: Wanted, certifying: Certifying) -> Chain:
+class _Draws:
+    """Certificates that may come: how often each of the images is drawn, [B,N], and the bounds."""
+
+    def __init__(self, images: int, certifying: Certifying) -> None:
+        rng = np.random.default_rng(_SEED)
+        population = rng.dirichlet(np.ones(images), _DRAWS)
+        self.times = rng.multinomial(certifying.images, population)
+        self._right = np.arange(certifying.images + 1)
+        self._bound = clopper_pearson_lower(self._right, certifying.images, certifying.delta)
+
+    def bounds(self, local: Floats, upper: Floats, order: Ranks, answered: Ranks) -> Doubles:
+        """The running bound on accuracy by draw and threshold, [B,G], as the certificate's.
+
+        `order` [N] is that of falling confidence, `answered` [G] how many of it each threshold
+        leaves to the first rung. That of a share: of losses between 0 and 1 it is lower than the
+        certificate's, if anything.
+        """
+        times = self.times[:, order]
+        gain = np.cumsum(times * (upper - local)[order].astype(np.float64), axis=1)
+        gain = np.concatenate([np.zeros((len(gain), 1)), gain], axis=1)
+        right = (times @ (1 - upper[order].astype(np.float64)))[:, None] + gain[:, answered]
+        return np.minimum.accumulate(np.interp(right, self._right, self._bound), axis=1)
+
+
+def _estimate(chain: Sequence[Candidate], wanted: Wanted, draws: _Draws) -> Chain:
     losses = np.stack([one.loss for one in chain])
     confidence = np.stack([one.confidence for one in chain])
     middle = choose_chain(losses[1:], confidence[1:])
     upper = of_chain(losses[1:], confidence[1:], middle)
-    curve = _curve_to_come(confidence[0], losses[0], upper, certifying)
-    first = [_threshold(curve, target) for target in wanted.targets]
-    default = _threshold(curve, default_accuracy(curve))
-    reached = _reached(confidence, [default, *middle]).mean(axis=1)
+    order = np.argsort(confidence[0], kind="stable")[::-1]
+    falling = confidence[0][order].astype(np.float64)
+    answered = np.searchsorted(-falling, -default_grid(), "right")
+    bounds = draws.bounds(losses[0], upper, order, answered)
+    reached = _reached(confidence[1:, order], middle, answered)
+    by_target = np.stack([_met(bounds, target, reached) for target in wanted.targets])
     memory = [one.memory_mb for one in chain]
     costs = [
         RungCost(one.milliseconds, one.milliseconds, one.memory_mb, float(share))
-        for one, share in zip(chain, reached, strict=True)
+        for one, share in zip(chain, _by_default(bounds, reached), strict=True)
     ]
     most = len(chain) if wanted.memory_mb is None else fitting(memory, wanted.memory_mb)
     held = best_cut(costs, most=most, link_ms=wanted.link_ms, deadline_ms=wanted.deadline_ms)
     ms = np.array([one.milliseconds for one in chain], np.float64)
     if held < len(chain):
         ms[held] += wanted.link_ms  # whatever comes to that rung came over the link
-    came = [_reached(confidence, [threshold, *middle]) for threshold in first]
-    times = ms @ np.concatenate(came, axis=1)
-    highest = curve.highest_certifiable
+    shares = by_target.mean(axis=0)
+    last = int((shares[1:] > _BEYOND_P99).sum())  # the rung where all but one in a hundred end
+    certified = bounds[:, 0]
     return Chain(
         rungs=tuple(one.name for one in chain),
         held=held,
         memory_mb=sum(memory[:held]),
-        mean_ms=float(times.mean()),
-        p99_ms=float(np.quantile(times, 0.99, method="inverted_cdf")),
+        mean_ms=float(ms @ shares),
+        p99_ms=float(ms[: last + 1].sum()),
         slowest_ms=slowest_ms(costs, held, wanted.link_ms),
-        escalated=tuple(float(one[1].mean()) for one in came),
+        escalated=tuple(float(one[1]) for one in by_target),
         accuracy=1 - float(upper.mean(dtype=np.float64)),
-        highest=highest,
-        chance=_chance(highest - max(wanted.targets), upper, certifying.images),
+        highest=float(np.median(certified)),
+        chance=float((certified >= max(wanted.targets)).mean()),
     )
 
 
-def _curve_to_come(
-    confidence: Floats, local: Floats, upper: Floats, certifying: Certifying
-) -> LowerConfidenceCurve:
-    """That of the certificate, were its images answered as these are."""
-    again = np.arange(certifying.images) * len(confidence) // certifying.images
-    return lower_confidence_curve(
-        confidence[again],
-        local[again],
-        upper[again],
-        binary=certifying.binary,
-        delta=certifying.delta,
-    )
+def _met(bounds: Doubles, target: float, reached: Doubles) -> Doubles:
+    """The shares that come to each rung [R] at a target, the mean of all draws.
 
-
-def _chance(lead: float, losses: Floats, images: int) -> float:
-    """That a bound as far above its target as `lead` is still there on other images.
-
-    Normal: the means of these `losses` and of as many as `images` others differ by chance. A
-    variance of 0 is not believed of few images.
+    At the lowest threshold that certifies it; everything escalates where none does.
     """
-    variance = max(float(losses.var(dtype=np.float64)), 1 / len(losses))
-    spread = math.sqrt(variance * (1 / len(losses) + 1 / images))
-    return 0.5 * (1 + math.erf(lead / spread / math.sqrt(2)))
+    place = np.maximum((bounds >= target).sum(axis=1) - 1, 0)
+    return np.asarray(reached[:, place].mean(axis=1))
 
 
-def _threshold(curve: LowerConfidenceCurve, target: float) -> float:
-    """What certifies the target; where nothing does, everything escalates."""
-    try:
-        return curve.threshold_for(target)
-    except TargetUnreachable:
-        return ESCALATE_ALL
+def _by_default(bounds: Doubles, reached: Doubles) -> Doubles:
+    """As `_met`, at the accuracy that a task has by default (`policy.default_accuracy`)."""
+    middle = np.median(bounds, axis=0)
+    offered = [one for one in DEFAULTS if one <= middle[0]]
+    shares = [_met(bounds, one, reached) for one in offered]
+    fit = [one for one in shares if one[1] <= MOST_BY_DEFAULT]
+    return fit[-1] if fit else _met(bounds, float(middle[0]), reached)
 
 
-def _reached(confidence: Floats, thresholds: Sequence[float]) -> npt.NDArray[np.bool_]:
-    """Which images come to which rung [R,N], by the thresholds of all rungs but the last."""
-    here = np.ones(confidence.shape, bool)
-    for place, threshold in enumerate(thresholds):
-        here[place + 1] = here[place] & (confidence[place] < threshold)
-    return here
+def _reached(confidence: Floats, thresholds: Sequence[float], answered: Ranks) -> Doubles:
+    """The shares of images that come to each rung, by threshold of the first one, [R,G].
+
+    `confidence` [R-1,N] is the others', in the order of the first one's falling confidence, of
+    which it answers the first `answered` [G]; `thresholds` are those of the middle rungs.
+    """
+    images = confidence.shape[1]
+    here = np.ones(images, bool)
+    shares = [np.ones(len(answered))]
+    for place in range(len(confidence)):
+        before = np.concatenate([[0], np.cumsum(here)])
+        shares.append((before[-1] - before[answered]) / images)
+        if place < len(thresholds):
+            here &= confidence[place] < thresholds[place]
+    return np.stack(shares)

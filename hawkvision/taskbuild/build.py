@@ -148,12 +148,15 @@ def _build(request: BuildRequest, out: Path, progress: Progress, scratch: Path) 
     answered, choice = _fit(plan.rungs, plan.heads, held, progress), None
     costs: list[Cost] = []
     if request.wanted is not None:
-        costs = _measure([one.rung for one in answered], request.engine, progress)
+        # Twice, one after the other: what else runs here meanwhile only ever adds.
+        every = [one.rung for one in answered]
+        turns = [_measure(every, request.engine, progress) for _ in range(2)]
+        costs = [min(both, key=lambda cost: cost.milliseconds) for both in zip(*turns, strict=True)]
         choice = choose(
             [one.candidate(cost) for one, cost in zip(answered, costs, strict=True)],
             request.wanted,
             len(images),
-            Certifying(len(certifying), request.curve_delta, kind.binary),
+            Certifying(len(certifying), request.curve_delta),
         )
         answered = [answered[place] for place in choice.places]
         costs = [costs[place] for place in choice.places]

@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hawkvision.errors import CalibrationError
@@ -22,7 +22,7 @@ from hawkvision.planning.chains import (
 )
 
 IMAGES = 300
-CERTIFYING = Certifying(600, 0.05, binary=True)
+CERTIFYING = Certifying(600, 0.05)
 
 
 def candidate(
@@ -61,7 +61,7 @@ candidates = st.lists(
         st.integers(0, 5),
     ),
     min_size=2,
-    max_size=6,
+    max_size=4,
 ).map(lambda found: [replace(one, name=f"m{place}") for place, one in enumerate(found)])
 wanted = st.builds(
     Wanted,
@@ -79,6 +79,7 @@ def found(given: Sequence[Candidate], what: Wanted) -> Ranking | None:
         return None
 
 
+@settings(max_examples=25)
 @given(candidates, wanted, st.randoms(use_true_random=False))
 def test_the_order_of_candidates_does_not_matter(
     made: list[Candidate], what: Wanted, random: Random
@@ -88,6 +89,7 @@ def test_the_order_of_candidates_does_not_matter(
     assert found(shuffled, what) == found(made, what)
 
 
+@settings(max_examples=25)
 @given(candidates, wanted, st.integers(0, 5), st.floats(0, 3), st.integers(0, 40))
 def test_one_that_another_beats_never_changes_the_choice(
     made: list[Candidate], what: Wanted, place: int, ms: float, errors: int
@@ -106,6 +108,7 @@ def test_one_that_another_beats_never_changes_the_choice(
         assert "z" in with_it.beaten_by
 
 
+@settings(max_examples=25)
 @given(candidates, wanted)
 def test_what_is_chosen_keeps_to_memory_deadline_and_the_order_of_cost(
     made: list[Candidate], what: Wanted
@@ -123,9 +126,10 @@ def test_what_is_chosen_keeps_to_memory_deadline_and_the_order_of_cost(
         if chain.meets(what):
             assert what.memory_mb is None or chain.memory_mb <= what.memory_mb
             assert chain.slowest_ms <= what.deadline_ms
-            assert chain.highest >= max(what.targets) and chain.chance >= 0.5
+            assert chain.highest >= max(what.targets) and chain.chance > 0.5
 
 
+@settings(max_examples=25)
 @given(candidates, wanted)
 def test_chains_that_meet_what_is_wanted_come_first(made: list[Candidate], what: Wanted) -> None:
     ranking = found(made, what)
@@ -168,14 +172,14 @@ def test_a_bound_that_few_images_flatter_is_not_enough() -> None:
 
 
 def test_more_certifying_images_certify_more() -> None:
-    few, many = (rank(ALL, Wanted((0.9,)), Certifying(n, 0.05, True)) for n in (200, 5000))
+    few, many = (rank(ALL, Wanted((0.9,)), Certifying(n, 0.05)) for n in (200, 5000))
     highest = [{one.rungs: one.highest for one in made.chains} for made in (few, many)]
     assert all(highest[0][rungs] < highest[1][rungs] for rungs in highest[0])
 
 
 def test_losses_between_right_and_wrong_are_ranked_too() -> None:
     soft = [replace(one, loss=one.loss * 0.5) for one in ALL]
-    made = rank(soft, Wanted((0.85,)), Certifying(400, 0.05, binary=False))
+    made = rank(soft, Wanted((0.85,)), Certifying(400, 0.05))
     assert made.chains[0].meets(Wanted((0.85,)))
 
 

@@ -117,7 +117,7 @@ def test_where_no_chain_is_good_enough_it_says_how_high_and_what_helps(
 ) -> None:
     candidates = [made_up("small", 1.0, 0.8), made_up("large", 4.0, 0.97)]
     with pytest.raises(CalibrationError) as refused:
-        choose(candidates, wanted, 200, Certifying(400, 0.05, binary=True))
+        choose(candidates, wanted, 200, Certifying(400, 0.05))
     assert message in refused.value.message and hint in refused.value.hint
 
 
