@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from loadtest.bench.modeless import experiment
-from loadtest.bench.modeless.analysis import STABLE, keeps_up
+from loadtest.bench.modeless.analysis import GAVE_UP, STABLE, keeps_up
 from loadtest.bench.modeless.experiment import HAWKVISION, ONE_RUNG, SWITCHING, SYSTEMS, Scenario
 
 Row = Mapping[str, Any]
@@ -36,10 +36,11 @@ def cells(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 for name in SYSTEMS
                 if (row := _row_of(measured, name, scenario, rate)) is not None
             }
+            ended = _gave_up(measured, SWITCHING, scenario, rate)
             found += [
                 _cell(scenario, rate, name, there)
                 for name in OURS
-                if name in there and SWITCHING in there
+                if name in there and (SWITCHING in there or ended)
             ]
     return found
 
@@ -84,11 +85,20 @@ def _row_of(
     return row
 
 
+def _gave_up(measured: Mapping[_Key, Row], system: str, scenario: Scenario, rate: float) -> bool:
+    """Whether the system was not asked at a rate because a lower one was far too much for it."""
+    there = experiment.condition(system, scenario)
+    return any(
+        key[:2] == (system, there) and key[2] < rate and row["in_time_share"] < GAVE_UP
+        for key, row in measured.items()
+    )
+
+
 def _cell(scenario: Scenario, rate: float, system: str, there: Mapping[str, Row]) -> dict[str, Any]:
-    ours, theirs = there[system], there[SWITCHING]
+    ours, theirs = there[system], there.get(SWITCHING)
     fair = [row for name, row in there.items() if name not in OURS and not row["missed"]]
     best = max(fair, key=lambda row: float(row["goodput"]), default=None)
-    ratio, stable = p99_ratio(ours, theirs)
+    ratio, stable = p99_ratio(ours, theirs) if theirs else (None, False)
     return {
         "system": system,
         "ladder": scenario.ladder,
@@ -98,9 +108,9 @@ def _cell(scenario: Scenario, rate: float, system: str, there: Mapping[str, Row]
         "p99_ratio": ratio,
         "stable": stable,
         "ours_p99_ms": ours["p99_ms"],
-        "switching_p99_ms": theirs["p99_ms"],
+        "switching_p99_ms": theirs["p99_ms"] if theirs else None,
         "ours": _state(ours),
-        "switching": _state(theirs),
+        "switching": _state(theirs) if theirs else "saturated",
         "best": best["name"] if best else None,
         "best_keeps_up": bool(best and keeps_up(best)),
         "goodput_ratio": ours["goodput"] / best["goodput"] if best and best["goodput"] else None,

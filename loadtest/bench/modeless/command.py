@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -124,8 +125,8 @@ def _show(console: Console, result: Mapping[str, Any]) -> None:
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=name)
-    for column in ("system", "rate", "P50", "P99", "right/s", "accuracy", "loads", "MB"):
+    table = Table(title=name, box=SIMPLE_HEAD)
+    for column in ("system", "/s", "P50", "P99", "good/s", "right, %", "loads", "MB"):
         table.add_column(column, no_wrap=True)
     for row in rows:
         accuracy = " ".join(

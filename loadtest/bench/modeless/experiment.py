@@ -53,6 +53,11 @@ class Scenario:
         held = f"room for {self.budget}" if self.budget else "room for all"
         return f"{self.ladder}, link {self.link}, {held}, {self.mix} targets"
 
+    @property
+    def short(self) -> str:
+        """The same for a line of progress."""
+        return f"{self.ladder}, {self.link}, {self.budget or 'all'} held, {self.mix}"
+
 
 @dataclass(frozen=True, slots=True)
 class Block:

@@ -58,7 +58,7 @@ def _good(found: Mapping[str, Cell]) -> str:
 
 
 def _memory(budget: int) -> str:
-    return f"{budget} variants" if budget else "all"
+    return str(budget or "all")
 
 
 def markdown_maps(result: Mapping[str, Any]) -> str:

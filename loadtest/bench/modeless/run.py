@@ -79,8 +79,8 @@ def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict
         spent_s = time.monotonic() - begun
         rest_s = spent_s / share - spent_s
         say(
-            f"[{number}/{len(left)}] {block.system} ({block.scenario.name}), "
-            f"{rest_s / 60:.1f} minutes to go"
+            f"[{number}/{len(left)}] {block.system}, {block.scenario.short}; "
+            f"{rest_s / 60:.0f} min to go"
         )
     records = [record for block in todo for record in kept.done[block.key]]
     return {**_summary(bench, profile, ground, records), "absent": absent}

@@ -178,6 +178,18 @@ def test_tails_are_compared_cell_by_cell() -> None:
     assert at[HAWKVISION, "20 ms", 2, 400]["switching"] == "saturated"
 
 
+def test_who_was_not_asked_any_more_has_ended() -> None:
+    found = [
+        record(HAWKVISION, 100, 10.0, 0),
+        record(HAWKVISION, 400, 10.0, 0),
+        record(SWITCHING, 100, 30.0, 0, answered=0.3),
+    ]
+    made = {cell["rate"]: cell for cell in cells(rows(found)) if cell["budget"] == 2}
+    assert made[400]["switching"] == made[100]["switching"] == "saturated"
+    assert made[400]["p99_ratio"] is None and made[400]["best"] is None
+    assert {cell["rate"] for cell in cells(rows(found[:2]))} == set()
+
+
 def test_who_needs_no_link_is_the_same_on_all_and_who_does_is_not() -> None:
     def links(link_bytes: int) -> set[str]:
         found = [
@@ -260,5 +272,5 @@ def test_the_report_holds_everything(tmp_path: Path) -> None:
     assert f"| {SWITCHING} | 400 | none | none ±" in table
     maps = markdown_maps(result)
     assert maps in table
-    assert "| int8 | 2 variants | 100 |  | 6.0 ± |  |  | 1.00 (model switching) |" in maps
-    assert "| int8 | 2 variants | 400 |  | ends |  |  | 2.00 (model switching) |" in maps
+    assert "| int8 | 2 | 100 |  | 6.0 ± |  |  | 1.00 (model switching) |" in maps
+    assert "| int8 | 2 | 400 |  | ends |  |  | 2.00 (model switching) |" in maps
