@@ -12,11 +12,10 @@ from pathlib import Path
 from loadtest.bench.modeless.report import tables
 
 HEADING = "## Figures\n"
-_EXPLAINED = (
-    "Times in ms, of all requests that were due; “none” is beyond the patience of 3 s or refused. × "
-    "marks a target\nthat the 95 % interval lies below, ± what repetitions do not agree on within "
-    "20 %. A system that answered\nfewer than half in time was not asked at higher rates."
-)
+_EXPLAINED = """\
+Times in ms, of all requests that were due; "none" is beyond the patience of 3 s or refused. × marks a
+target that the 95 % interval lies below, ± what repetitions do not agree on within 20 %. A system that
+answered fewer than half in time was not asked at higher rates."""
 
 
 def with_figures(page: str, result: str) -> str:
