@@ -250,7 +250,7 @@ class WorkerPool:
                     lane.admission.check(items, deadline - now, alone=alone)
                 return
             except Overloaded:
-                dropped = lane.drop_unwanted()
+                dropped = lane.drop_unwanted(now)
                 if not dropped and push and self._fair and not lane.admission.fits(items):
                     lower = lane.drop_lower(claim)
                     dropped = [] if lower is None else [lower]
