@@ -12,13 +12,12 @@ from typing import Protocol
 
 from hawkvision.errors import DeadlineExceeded, Overloaded
 from hawkvision.serving import promises
-from hawkvision.serving.agenda import Agenda
 from hawkvision.serving.admission import Admission, whole_seconds
+from hawkvision.serving.agenda import Agenda
 from hawkvision.serving.batcher import made_way
 from hawkvision.serving.claims import Claim
 from hawkvision.serving.fair_queue import FairQueue
 from hawkvision.serving.job import Job
-
 
 _ALLOWED = attrgetter("allowed_s")
 
@@ -55,6 +54,7 @@ class Lane:
         self.admission = Admission(threads, max_queue)
         self.waiting = line
         self.kept: deque[Job] = deque()
+        self._items_for: dict[int, int] = {}
         self.busy = 0
         self.helpers = threads - 1
         self.alone = False
@@ -90,7 +90,21 @@ class Lane:
     def _give(self, job: Job) -> None:
         self.busy += 1
         self.waiting.append(job)
+        work = id(job.work)  # which the job keeps
+        self._items_for[work] = self._items_for.get(work, 0) + job.items
         self.turns.put(True)
+
+    def items_for(self, work: object) -> int:
+        """Items that wait for a thread to do this work; from any thread, without a lock."""
+        return self._items_for.get(id(work), 0)
+
+    def _left(self, job: Job) -> None:
+        work = id(job.work)
+        rest = self._items_for[work] - job.items
+        if rest:
+            self._items_for[work] = rest
+        else:
+            del self._items_for[work]
 
     def take(self, now: float) -> Job | None:
         """The next job, or None if it was dropped meanwhile."""
@@ -100,8 +114,11 @@ class Lane:
             urgent = self._urgent(self.waiting, now)
             if urgent is not None:
                 self.waiting.remove(urgent)
+                self._left(urgent)
                 return self._begun(urgent)
-        return self._begun(self.waiting.popleft())
+        job = self.waiting.popleft()
+        self._left(job)
+        return self._begun(job)
 
     def _urgent(self, fair: FairQueue[Job], now: float) -> Job | None:
         """Who has to go before the one whose turn it is."""
@@ -179,6 +196,7 @@ class Lane:
 
     def _withdraw(self, job: Job) -> None:
         self.waiting.remove(job)
+        self._left(job)
         self.busy -= 1
         self.admission.withdrawn(job.items)
 

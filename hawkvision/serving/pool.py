@@ -211,10 +211,9 @@ class WorkerPool:
         """Whether it can be handed over; one that is too large here goes to `lane`, if it can."""
         return ran.how == "done" or (ran.how == "too large" and not self._moved(job, lane))
 
-    def waiting_for(self, work: Callable[..., object]) -> int:
-        """Items that wait for a thread to do this work with them."""
-        with self._lock:
-            return sum(job.items for job in self._quick.waiting if job.work == work)
+    def waiting_for(self, work: object) -> int:
+        """Items that wait for a thread to do this work with them; from any thread."""
+        return self._quick.items_for(work)
 
     def _enter(self, lane: Lane, job: Job) -> None:
         """Queue it for threads, or raise Overloaded. Under the lock."""
