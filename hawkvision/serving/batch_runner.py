@@ -25,6 +25,10 @@ def _none() -> int:
     return 0
 
 
+def _nothing(_images: int, _took_s: float) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A call's images, ready for the network, and whom to tell; from any thread, once."""
@@ -46,11 +50,13 @@ class Line:
         run: Callable[[Sequence[Any]], list[Any]],
         batcher: Batcher[Prepared],
         coming: Callable[[], int],
+        ran: Callable[[int, float], None],
     ) -> None:
         self.name = name
         self.run = run
         self.batcher = batcher
         self.coming = coming
+        self.ran = ran
         self.sizes: Counter[int] = Counter()
 
 
@@ -87,9 +93,11 @@ class BatchRunner:
         run: Callable[[Sequence[Any]], list[Any]],
         limits: Limits,
         coming: Callable[[], int] = _none,
+        ran: Callable[[int, float], None] = _nothing,
     ) -> Line:
-        """A place for one more network."""
-        made = Line(name, run, Batcher(limits, self._slots, groups=self._groups), coming)
+        """A place for one more network; `ran` hears of images and the time that they took, with
+        what it took to prepare them, seconds."""
+        made = Line(name, run, Batcher(limits, self._slots, groups=self._groups), coming, ran)
         self._lines[made] = None
         return made
 
@@ -174,6 +182,8 @@ class BatchRunner:
                 self._running -= 1
                 line.batcher.ended(batch, None if fault else took_s, self._clock())
                 picked = self._pick(turned)
+            if fault is None:
+                line.ran(batch.images, took_s + batch.images * self.prepare_s)
             try:
                 _answer(batch, found, fault)
             finally:

@@ -201,7 +201,9 @@ class WorkerPool:
 
     def _note(self, lane: Lane, job: Job, items: int, ran: Ran) -> None:
         """Learn from a job that was done, or weighed too much here. Under the lock."""
-        lane.admission.ended(items, None if ran.how == "too large" else ran.spent_s)
+        lane.admission.ended(items, ran.spent_s if ran.how == "done" else None)
+        if ran.how == "later":
+            lane.admission.away += items  # before or after its batch has run
         if ran.how == "later" or job.pace is None or ran.spent_s is None or job.fault is not None:
             return
         job.pace.learn(ran.spent_s, ran.busy_s, light=job.weight <= LOOP_PIXELS)
@@ -276,12 +278,27 @@ class WorkerPool:
     def hand_over(self, job: Job) -> None:
         """See `Office.hand_over`."""
         with self._lock:
+            self._is_back(job)
             self._give_back(job)
 
     def queue_again(self, job: Job) -> None:
         """See `Office.queue_again`. What was let in once is not refused now."""
         with self._lock:
+            self._is_back(job)
             self._quick.append(job)
+
+    def _is_back(self, job: Job) -> None:
+        """Of work that returned `LATER`: its batch is done with it. Under the lock."""
+        lane = self._large if job.weight > self._quick.most else self._quick
+        lane.admission.away -= job.items
+
+    def batch_ended(self, items: int, busy_s: float) -> None:
+        """Learn what such work takes: so many items were prepared and run on a thread in so long.
+
+        From any thread; of work that returned `LATER`.
+        """
+        with self._lock:
+            self._quick.admission.batch_ended(items, busy_s)
 
     def _moved(self, job: Job, lane: Lane) -> bool:
         """Whether a job that turned out to be large has a place elsewhere. Under the lock."""
