@@ -15,7 +15,9 @@ from loadtest.bench.gateway_load import Agents, Load
 class Full:
     """A server that refuses every call."""
 
-    async def ModelInfer(self, _request: Any, timeout: float) -> None:
+    async def ModelInfer(  # noqa: N802  # the stub's name
+        self, _request: Any, timeout: float
+    ) -> None:
         """Raises AioRpcError."""
         none = grpc.aio.Metadata()
         raise grpc.aio.AioRpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, none, none)
