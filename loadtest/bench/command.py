@@ -42,7 +42,7 @@ command.add_command(plan_command)
 command.add_command(server_command)
 
 
-_CPU = ("CPU ms", "bare CPU of it")
+_CPU = ("CPU ms", "of bare, CPU")
 
 
 @command.command("gateway", context_settings={"show_default": True})
