@@ -111,7 +111,7 @@ class Jobs:
         due = np.flatnonzero(self._refresh_at < until)
         due = due[np.argsort(self._refresh_at[due], kind="stable")]
         times = self._refresh_at[due]
-        out = np.array([self._store.out(one) for one in times], np.bool_)
+        out = self._store.out_at(times)
         if out.any():
             self._away(due[out])
             self._refresh_at[due[out]] = times[out] + self._every_s + _LEAST_PAUSE_S
@@ -311,7 +311,7 @@ class Jobs:
         self._serve_if_there(times, self._kept)
 
     def _serve_if_there(self, times: Floats, cost: Cost) -> None:
-        there = np.array([not self._store.out(one) for one in times], np.bool_)
+        there = ~self._store.out_at(times)
         if there.any():
             self._store.serve_many(times[there], cost)
 

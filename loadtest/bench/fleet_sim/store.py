@@ -22,6 +22,7 @@ from loadtest.bench.fleet_sim.timeline import Timeline, at_once
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 _EPOCH_S = 1.0e6
 _AGES_S = 10.0
 
@@ -87,6 +88,12 @@ class SimulatedRedis(MemoryStore):
         """Whether nobody answers then."""
         return self._outage is not None and self._outage[0] <= time_s < self._outage[1]
 
+    def out_at(self, times: Floats) -> Flags:
+        """As `out`, for many times [N]."""
+        if self._outage is None:
+            return np.zeros(len(times), np.bool_)
+        return np.asarray((self._outage[0] <= times) & (times < self._outage[1]))
+
     def _check(self) -> None:
         if self.out(self._timeline.now):
             raise StoreUnavailable("the simulated Redis is out")
@@ -94,10 +101,16 @@ class SimulatedRedis(MemoryStore):
     def serve(self, cost: Cost) -> float:
         """One call now; when it is answered. Raises StoreUnavailable where that is too late."""
         self._check()
-        [done] = self.serve_many(np.array([self._timeline.now]), cost)
-        if np.isnan(done):
+        now, took = self._timeline.now, self._server.of(cost)
+        self.ledger.note(cost)
+        self.busy_s += took
+        self.calls += 1
+        begin = max(now, self._free_at)
+        self._free_at = begin + took
+        if begin - now > self._server.timeout_s:
+            self.timeouts += 1
             raise StoreUnavailable("the simulated Redis has no time")
-        return float(done)
+        return begin + took
 
     def serve_many(self, times: Floats, cost: Cost) -> Floats:
         """Calls alike at rising times, float64 [N]; when each is answered, NaN where too late.
@@ -127,7 +140,7 @@ class SimulatedRedis(MemoryStore):
     def deliver(self, batch: Batch, age_s: float) -> float:
         """As `add`; when it is answered. Raises StoreUnavailable."""
         self._check()
-        new = {key for key in batch.counts if bounded(key)} - self._seen
+        new = {key for key in batch.counts if key not in self._seen and bounded(key)}
         now = self._clock()
         cost = self.costs.add(batch, age_s, now, len(new), begins=not self._begun)
         done = self.serve(cost)
