@@ -21,7 +21,7 @@ from loadtest.bench.fleet_sim.ledger import Cost
 from loadtest.bench.fleet_sim.members import Members
 from loadtest.bench.fleet_sim.record import Record
 from loadtest.bench.fleet_sim.settings import Simulation
-from loadtest.bench.fleet_sim.store import SimulatedRedis, answers_of
+from loadtest.bench.fleet_sim.store import SimulatedRedis
 from loadtest.bench.fleet_sim.timeline import Timeline, at_once
 
 Floats = npt.NDArray[np.float64]
@@ -259,7 +259,7 @@ class Jobs:
         self.away[agent] = False
         backlog.remove()
         if not backlog:
-            self._record.dropped += sum(answers_of(one.counts) for one in backlog.dropped)
+            self._record.dropped += self._store.missing(backlog.dropped)
             del self._members.backlogs[agent]
         self._timeline.at(done, self._go_on, agent)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -35,6 +35,9 @@ _KEPT_S = RESOLUTIONS[-1].kept_s + 3600
 _EPOCH = "0" * 16
 _STAMP = "1700000000.000000"
 _WINDOW_S = 300
+CLOCK_OFF_S = 5.0
+"""A batch that is older on the server's clock when its turn comes is not added."""
+
 _NIL = 5
 _OK = 5
 _INTEGER = 4
@@ -181,7 +184,7 @@ class Costs:
         """Bytes of `add` that are always the same, but for lives; and those of lives."""
         keys = [self._key("batch", "0" * 24), self._key("keys"), self._key("keys", "vouched")]
         keys += self._pages()
-        fixed = ["EVALSHA", scripts.ADD.digest, 3 + 1 + PAGES, *keys, _STAMP, 5.0, _KEPT_S]
+        fixed = ["EVALSHA", scripts.ADD.digest, 3 + 1 + PAGES, *keys, _STAMP, CLOCK_OFF_S, _KEPT_S]
         fixed += [MOST_KEYS, FORGOTTEN_S, _EPOCH]
         fixed += [prefix_of(other(self.name, with_key=one)) for one in (False, True)]
         # The number of parts has two digits with or without what comes for each bucket.
@@ -225,6 +228,11 @@ class Costs:
         sent = self._add_in + self._lives + _bulk(text)
         sent += sum(self._bucket_in[one] for one, _ in kept)
         return Cost(commands, 1, sent, 4 + _INTEGER + _bulk(len(_STAMP)))
+
+    def not_added(self, cost: Cost, *, again: bool) -> Cost:
+        """Of `add` where nothing is: the batch is there already, or else was too long on its way."""
+        commands = {"evalsha": 1, "time": 1, "set": int(again)}
+        return replace(cost, commands=commands)
 
     def since(self, fresh: Counts, *, behind: bool, turned: bool) -> Cost:
         """Reading what is fresh, all on one page."""

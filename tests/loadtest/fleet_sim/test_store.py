@@ -22,7 +22,7 @@ from hawkvision.tracking.store.memory import MemoryStore
 from hawkvision.tracking.store.redis import RedisStore, scripts
 from loadtest.bench.fleet.redis_use import RedisUse
 from loadtest.bench.fleet_sim.ledger import Cost, Ledger, prefix_of, request
-from loadtest.bench.fleet_sim.store import Server, SimulatedRedis
+from loadtest.bench.fleet_sim.store import Server, SimulatedRedis, answers_of
 from loadtest.bench.fleet_sim.timeline import Timeline
 from tests.loadtest.fleet_sim.conftest import SERVER
 from tests.redis_server import RedisServer
@@ -224,6 +224,59 @@ def test_calls_wait_for_one_another() -> None:
     done = simulated.serve_many(np.array([0.0, 0.0, 0.05, 1.0]), Cost({"get": 1}, 1, 10, 10))
     assert done.tolist() == pytest.approx([0.1, 0.2, 0.3, 1.1])
     assert simulated.busy_s == pytest.approx(0.4)
+
+
+def test_a_batch_without_an_answer_in_time_is_there_and_is_not_counted_again() -> None:
+    timeline = Timeline()
+    simulated = SimulatedRedis(timeline, _TASK, Server(1.0, 0.0, 0.0, 0.0, 0.5), listeners=0)
+    first, second = _batches(2)
+    simulated.deliver(first, 0.0)
+    with pytest.raises(StoreUnavailable):
+        simulated.deliver(second, 0.0)
+    assert simulated.missing([second]) == 0
+    counted, before = simulated.answers, simulated.ledger.copy()
+    timeline.now = 5.0
+    simulated.deliver(second, 5.0)
+    again = simulated.ledger.since(before)
+    assert dict(again.commands) == {"evalsha": 1, "time": 1, "set": 1}
+    assert simulated.answers == counted == answers_of(first.counts) + answers_of(second.counts)
+    simulated.settle()
+    assert answers_of(simulated.everything) == counted
+
+
+def test_a_batch_that_was_too_long_on_its_way_is_not_there() -> None:
+    timeline = Timeline()
+    simulated = SimulatedRedis(timeline, _TASK, Server(6.0, 0.0, 0.0, 0.0, 0.5), listeners=0)
+    first, second = _batches(2)
+    simulated.deliver(first, 0.0)
+    with pytest.raises(StoreUnavailable):
+        simulated.deliver(second, 0.0)
+    assert simulated.missing([second]) == answers_of(second.counts)
+    timeline.now = 20.0
+    simulated.deliver(second, 20.0)
+    assert simulated.answers == answers_of(first.counts) + answers_of(second.counts)
+
+
+async def test_a_batch_that_is_there_costs_what_a_real_server_says(redis: RedisServer) -> None:
+    real = RedisStore.open(redis.url, timeout_s=5.0)
+    costs = SimulatedRedis(Timeline(), _TASK, _IDLE, listeners=0).costs
+    batches = _batches(60)
+    try:
+        _knows_scripts(redis)
+        for batch in batches:
+            await real.add(batch, 0.0)
+        begun = _begin(redis)
+        for batch in batches:
+            await real.add(batch, 0.0)
+        used = _without_looking(redis, *begun)
+    finally:
+        await real.close()
+    ledger = Ledger()
+    for batch in batches:
+        ledger.note(costs.not_added(costs.add(batch, 0.0, 1e6, 0, begins=False), again=True))
+    assert dict(ledger.commands) == used.commands
+    assert ledger.bytes_in == pytest.approx(used.bytes_in, rel=0.03)
+    assert ledger.bytes_out == pytest.approx(used.bytes_out, rel=0.2)
 
 
 def test_calls_one_by_one_are_as_calls_together() -> None:
