@@ -230,7 +230,7 @@ class Costs:
         return Cost(commands, 1, sent, 4 + _INTEGER + _bulk(len(_STAMP)))
 
     def not_added(self, cost: Cost, *, again: bool) -> Cost:
-        """Of `add` where nothing is: the batch is there already, or else was too long on its way."""
+        """Of `add` where nothing is: the batch is there already, or was too long on its way."""
         commands = {"evalsha": 1, "time": 1, "set": int(again)}
         return replace(cost, commands=commands)
 
