@@ -1,17 +1,15 @@
 """What a request takes on this machine: an agent and a gateway are started and asked.
 
-Processor time is what the kernel books for each process (proc(5), `stat`); times are from the
-client's side, one request after the other.
+Processor time is what the kernel books for each process (proc(5), `stat`); times are from when a
+request was sent to when the reply was here, one after the other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import itertools
 import os
 import random
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +22,7 @@ import numpy.typing as npt
 import orjson
 
 from hawkvision.cli.processes import Child, stop_all
+from hawkvision.cli.stamped import StampedConnection, post
 from hawkvision.errors import HawkVisionError
 from hawkvision.planning.costs import (
     EdgeCosts,
@@ -41,7 +40,9 @@ _UP = "relative:0.000001"
 
 _WARM_UP = 30
 _DEADLINE_MS = 20_000
+_PATIENCE_S = 60.0
 _LEAST = 20
+_MOST_UP = 0.5
 _SLOWEST, _FASTEST = 10.0, 2000.0
 """Requests a second that are tried: slower ones cost no more than these, and take long."""
 
@@ -52,9 +53,8 @@ class _Client:
     """One connection, one request at a time."""
 
     def __init__(self, address: str, task: Task) -> None:
-        self._connection = http.client.HTTPConnection(address, timeout=60)
-        self._connection.connect()
-        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host, _, port = address.rpartition(":")
+        self._connection = StampedConnection(host, int(port), _PATIENCE_S)
         self._path = f"/v1/classify?task={quote(task.name)}&deadline_ms={_DEADLINE_MS}"
         self._places = {rung.name: place for place, rung in enumerate(task.rungs)}
 
@@ -63,20 +63,17 @@ class _Client:
 
         Raises HawkVisionError where there is none.
         """
-        start = time.perf_counter()
+        connection = self._connection
         try:
-            self._connection.request("POST", f"{self._path}&accuracy={accuracy}", image)
-            reply = self._connection.getresponse()
-            body = reply.read()
-        except (OSError, http.client.HTTPException) as error:
+            reply = connection.ask(post(f"{self._path}&accuracy={accuracy}", image), image)
+        except OSError as error:
             raise HawkVisionError(f"measuring: the agent does not answer: {error}") from error
-        took_ms = (time.perf_counter() - start) * 1e3
         if reply.status != 200:
-            raise HawkVisionError(f"measuring: the agent says {reply.status}: {body[:200]!r}")
-        answer = orjson.loads(body)
+            raise HawkVisionError(f"measuring: the agent says {reply.status}: {reply.body[:200]!r}")
+        answer = orjson.loads(reply.body)
         if answer["degraded"] is not None:
             raise HawkVisionError(f"measuring: an answer is degraded: {answer['degraded']}")
-        return took_ms, self._places[answer["rung"]]
+        return (reply.came_ns - connection.sent_ns) / 1e6, self._places[answer["rung"]]
 
     def close(self) -> None:
         """Give it back."""
@@ -123,15 +120,25 @@ class Measuring:
     gateway_inside: Inside = list
     seconds: float = 5.0
 
+    @property
+    def up_share(self) -> float:
+        """Of requests whose image goes up, while answers of the edge are measured."""
+        return min(_MOST_UP, self.call_rate / self.rate)
+
 
 @dataclass(frozen=True)
-class _Phase:
-    """Of some requests: CPU of both sides for each, ms, all times, and who answered."""
+class Phase:
+    """Of some requests: CPU of both sides for each, ms, times, and who answered.
+
+    Of the requests `up_share` were there only for others to be measured beside them; `times` and
+    `places` are of the rest.
+    """
 
     edge_ms: float
     gateway_ms: float
     times: npt.NDArray[np.float64]
     places: Counter[int]
+    up_share: float = 0.0
 
 
 def measure(wanted: Measuring, say: Callable[[str], None]) -> tuple[EdgeCosts, GatewayCosts]:
@@ -145,7 +152,7 @@ def measure(wanted: Measuring, say: Callable[[str], None]) -> tuple[EdgeCosts, G
         idle = bench.idle()
         say("answers of the edge")
         local, local_warm = (
-            bench.phase(_LOCAL, bench.count(wanted.rate, 600), wanted.rate),
+            bench.phase(_LOCAL, bench.count(wanted.rate, 600), wanted.rate, wanted.up_share),
             bench.phase(_LOCAL, bench.count(60.0, 600), None),
         )
         say("answers of the data center")
@@ -159,20 +166,21 @@ def measure(wanted: Measuring, say: Callable[[str], None]) -> tuple[EdgeCosts, G
 def costs_of(
     wanted: Measuring,
     idle: tuple[float, float],
-    local: _Phase,
-    local_warm: _Phase,
-    up: _Phase,
-    up_warm: _Phase,
+    local: Phase,
+    local_warm: Phase,
+    up: Phase,
+    up_warm: Phase,
 ) -> tuple[EdgeCosts, GatewayCosts]:
     """Pure. What a call takes is shared out among its parts as `gateway_costs` has them."""
     source = f"measured, {wanted.rate:.3g} requests/s and {wanted.call_rate:.3g} calls/s"
     escalate_ms = max(0.0, up_warm.edge_ms - local_warm.edge_ms)
+    first_ms = max(0.0, local.edge_ms - local.up_share * escalate_ms)
     first = replace(
-        of_times(list(local.times), local.edge_ms), warm=_share(local_warm.edge_ms, local.edge_ms)
+        of_times(list(local.times), first_ms), warm=_share(local_warm.edge_ms, first_ms)
     )
     # An escalated request's first part took longer where the agent had idled longer before it.
     edge_part = max(0.0, up.edge_ms - escalate_ms)
-    before_ms = float(local.times.mean()) * (edge_part / local.edge_ms if local.edge_ms else 1.0)
+    before_ms = float(local.times.mean()) * (edge_part / first_ms if first_ms else 1.0)
     rest = np.sort(np.maximum(up.times - before_ms - escalate_ms, up.gateway_ms / 2))
     known = gateway_costs(wanted.task)
     warm = _share(up_warm.gateway_ms, up.gateway_ms)
@@ -217,20 +225,26 @@ class _Bench:
         edge, gateway = (cpu_s(pid) - one for pid, one in zip(self._pids, before, strict=True))
         return edge / self._seconds, gateway / self._seconds
 
-    def phase(self, accuracy: str, count: int, rate: float | None) -> _Phase:
-        """Requests one after the other: Poisson with a rate, or as fast as they are answered."""
+    def phase(self, accuracy: str, count: int, rate: float | None, up_share: float = 0.0) -> Phase:
+        """Requests one after the other: Poisson with a rate, or as fast as they are answered.
+
+        With `up_share` some escalate, as in traffic: whoever comes after them finds colder caches.
+        """
         before = [cpu_s(pid) for pid in self._pids]
         times: list[float] = []
         places: Counter[int] = Counter()
         for _ in range(count):
-            took_ms, place = self._client.ask(next(self._images), accuracy)
-            times.append(took_ms)
-            places[place] += 1
+            beside = self._rng.random() < up_share
+            took_ms, place = self._client.ask(next(self._images), _UP if beside else accuracy)
+            if not beside:
+                times.append(took_ms)
+                places[place] += 1
             if rate is not None:
                 gap_s = self._rng.expovariate(min(max(rate, _SLOWEST), _FASTEST))
                 time.sleep(max(0.0, gap_s - took_ms / 1e3))
         edge, gateway = (cpu_s(pid) - one for pid, one in zip(self._pids, before, strict=True))
-        return _Phase(1e3 * edge / count, 1e3 * gateway / count, np.array(times), places)
+        share = 1 - len(times) / count
+        return Phase(1e3 * edge / count, 1e3 * gateway / count, np.array(times), places, share)
 
 
 @contextlib.contextmanager

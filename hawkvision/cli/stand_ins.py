@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from hawkvision.errors import DatasetError
 
 IMAGES = 16
 _MOST_PHOTOS = 64
-_QUALITY = 90
-_TRIED = 128
+_BITS = 2.0
+"""Of a pixel in a photo's JPEG, about; decoding takes its time by pixels as well as by bytes."""
+
+_QUALITIES = (5, 95)
 _TRIES = 3
 _SIDES = (8, 4096)
 _PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
@@ -35,8 +38,9 @@ def photos_in(folder: Path) -> list[bytes]:
 def stand_ins(scores: CalibrationScores, seed: int = 1) -> list[bytes]:
     """As many bytes each as the calibration images have, in JPEG.
 
-    Noise whose spectrum falls with the frequency as that of photos does (Field, 1987), as large as
-    it has to be for so many bytes. It says what decoding costs, and no network knows what it shows.
+    Noise whose spectrum falls with the frequency as that of photos does (Field, 1987), with as many
+    pixels as a photo of so many bytes has. It says what decoding costs, and no network knows what
+    it shows.
     """
     rng = np.random.default_rng(seed)
     places = (np.arange(IMAGES) + 0.5) / IMAGES
@@ -45,12 +49,22 @@ def stand_ins(scores: CalibrationScores, seed: int = 1) -> list[bytes]:
 
 def _of(size: float, rng: np.random.Generator) -> bytes:
     """Headers take what they take; the rest grows with the area, nearly."""
-    head, side = len(_encoded(_noise(_SIDES[0], rng))), float(_TRIED)
+    low, high = _QUALITIES
+    head = len(_encoded(_noise(_SIDES[0], rng), low))
+    side = _within(math.sqrt(8 * max(1.0, size - head) / _BITS))
+    pixels = _noise(round(side), rng)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if len(_encoded(pixels, middle)) < size else (low, middle)
     for _ in range(_TRIES):
-        made = _encoded(_noise(round(side), rng))
-        side *= (max(1.0, size - head) / max(1.0, len(made) - head)) ** 0.5
-        side = min(max(side, _SIDES[0]), _SIDES[1])
-    return _encoded(_noise(round(side), rng))
+        made = _encoded(pixels, low)
+        side = _within(side * (max(1.0, size - head) / max(1.0, len(made) - head)) ** 0.5)
+        pixels = _noise(round(side), rng)
+    return _encoded(pixels, low)
+
+
+def _within(side: float) -> float:
+    return min(max(side, _SIDES[0]), _SIDES[1])
 
 
 def _noise(side: int, rng: np.random.Generator) -> Pixels:
@@ -63,5 +77,5 @@ def _noise(side: int, rng: np.random.Generator) -> Pixels:
     return np.ascontiguousarray(np.clip(planes, 0, 255).astype(np.uint8).transpose(1, 2, 0))
 
 
-def _encoded(pixels: Pixels) -> bytes:
-    return bytes(simplejpeg.encode_jpeg(pixels, quality=_QUALITY, colorspace="RGB"))
+def _encoded(pixels: Pixels, quality: int) -> bytes:
+    return bytes(simplejpeg.encode_jpeg(pixels, quality=quality, colorspace="RGB"))

@@ -1,7 +1,8 @@
 """Waiting, by simulation of the costs over Poisson arrivals: from agent to gateway and back.
 
 Station after station, each of which sees all of its arrivals in the order of their times: the
-agent's workers (one a core, requests fall to any), the way up (bytes one after the other), the
+agent's workers (one a core, requests fall to any; each is an event loop, which works in rounds
+where the first rung is quick, see `serving.pool`), the way up (bytes one after the other), the
 gateway (one queue for all its cores). What other agents send to the gateway is one more Poisson
 stream: many streams together come near to one (Palm and Khintchine; Cox and Smith 1954).
 No clock; chance comes from a seed, so the same question has the same answer.
@@ -18,8 +19,10 @@ import numpy.typing as npt
 from hawkvision.planning.asked import Asked
 from hawkvision.planning.costs import EdgeCosts, GatewayCosts, Step
 from hawkvision.planning.demand import REPLY_BYTES, REQUEST_BYTES
-from hawkvision.planning.queues import Served, serve
+from hawkvision.planning.queues import Rounds, Served, serve, serve_rounds
 from hawkvision.planning.traffic import Chain, Target
+from hawkvision.serving.pace import MOST_S
+from hawkvision.serving.pool import ROUND_S
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -90,10 +93,10 @@ def simulate(model: Model, requests: int = REQUESTS, seed: int = 1) -> Outcomes:
         came.chances[0], [(step, came.chained & row[came.images]) for step, row in rows]
     )
     sending = _Work.of(came.chances[1], [(model.edge.escalate, came.up)])
-    at_edge = _at_edge(came, first.and_then(more).and_then(sending))
+    at_edge = _at_edge(came, first, more.and_then(sending))
     waited = at_edge.wait > 0
-    sure = at_edge.wait + first.lasts(waited)
-    chained = sure + more.lasts(waited)
+    sure = at_edge.wait + first.lasts(waited) + at_edge.held
+    chained = sure + at_edge.until_after + more.lasts(waited)
     total = np.where(came.doubtful, chained, sure)
     calls = np.flatnonzero(came.up)
     send_ms = sending.lasts(waited)[calls]
@@ -171,14 +174,19 @@ class _Work:
         return np.divide(self.warm, self.busy, out=np.ones_like(self.busy), where=self.busy > 0)
 
 
-def _at_edge(came: _Requests, work: _Work) -> Served:
-    """Each worker has a queue of its own."""
-    share = work.share
-    wait, kept = np.zeros_like(share), np.zeros_like(share)
+def _at_edge(came: _Requests, first: _Work, after: _Work) -> Rounds:
+    """Each worker has a queue of its own; `after` is what follows the first rung's part."""
+    most = ROUND_S * 1e3 if first.busy.mean() <= MOST_S * 1e3 else 0.0
+    share = first.and_then(after).share
+    wait, busy, held, until_after = (np.zeros_like(share) for _ in range(4))
+    lasts = []
     for worker in range(int(came.workers.max()) + 1):
         mine = came.workers == worker
-        wait[mine], kept[mine] = serve(came.arrivals[mine], work.busy[mine], 1, share[mine])
-    return Served(wait, kept)
+        arrivals, works = came.arrivals[mine], (first.busy[mine], after.busy[mine])
+        one = serve_rounds(arrivals, *works, most, share[mine])
+        wait[mine], busy[mine], held[mine], until_after[mine] = one[:4]
+        lasts.append(one.lasts)
+    return Rounds(wait, busy, held, until_after, np.concatenate(lasts))
 
 
 def _over_link(
@@ -225,18 +233,18 @@ def _at_gateway(model: Model, arrived: Floats, mine: _Work, rng: np.random.Gener
     return Served(wait[:count], kept[:count])
 
 
-def _in_the_way(came: _Requests, at_edge: Served, calls: Places) -> Floats:
-    """What a reply waits for at the agent: the rest of whatever is at work, not for the queue.
+def _in_the_way(came: _Requests, at_edge: Rounds, calls: Places) -> Floats:
+    """What a reply waits for at the agent: the rest of the round at work, not for the queue.
 
-    The event loop takes replies between jobs. A worker is busy for a share of the time, and then
-    with any request, in proportion to how long that takes.
+    The event loop takes replies between rounds. A worker is busy for a share of the time, and then
+    with any round, in proportion to how long that takes.
     """
     if not len(calls):
         return np.zeros(0)
     workers = int(came.workers.max()) + 1
-    total = float(at_edge.busy.sum())
+    total = float(at_edge.lasts.sum())
     share = min(1.0, total / (float(came.arrivals[-1]) * workers))
-    sums = np.cumsum(at_edge.busy) / max(total, 1e-300)
+    sums = np.cumsum(at_edge.lasts) / max(total, 1e-300)
     which = np.searchsorted(sums, came.chances[4][calls])
-    rest = at_edge.busy[np.minimum(which, len(sums) - 1)] * came.chances[1][calls]
+    rest = at_edge.lasts[np.minimum(which, len(sums) - 1)] * came.chances[1][calls]
     return np.where(came.chances[3][calls] < share, rest, 0.0)

@@ -95,10 +95,12 @@ def _udp() -> socket.socket:
 
 
 class Carried:
-    """Bytes that went one way."""
+    """Bytes that went one way, in how many pieces, and how much later than due all of them, s."""
 
     def __init__(self) -> None:
         self.size = 0
+        self.pieces = 0
+        self.late_s = 0.0
 
 
 Waiting = queue.SimpleQueue[tuple[float, bytes]]
@@ -130,6 +132,10 @@ class TcpRelay:
     def carried_up(self) -> int:
         """Bytes that went to `upstream`."""
         return self._up.size
+
+    def late(self) -> tuple[int, float]:
+        """How many pieces there were, and how much later than due they went on together, s."""
+        return self._up.pieces + self._down.pieces, self._up.late_s + self._down.late_s
 
     def cut(self, dark: bool) -> None:
         """Let nothing through, or everything again: TCP then goes on where it stood."""
@@ -192,9 +198,12 @@ class TcpRelay:
         while True:
             due, data = waiting.get()
             time.sleep(max(0.0, due - time.monotonic()))
+            late_s = time.monotonic() - due
             self._clear.wait()
             with self._counting:
                 carried.size += len(data)
+                carried.pieces += 1
+                carried.late_s += late_s
             try:
                 if not data:
                     target.shutdown(socket.SHUT_WR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hawkvision.cli.measuring import Measuring, measure
 from hawkvision.cli.plan import command
 from hawkvision.cli.stand_ins import photos_in, stand_ins
 from hawkvision.errors import DatasetError, HawkVisionError
+from hawkvision.images import decode
 from hawkvision.planning.cost_files import as_json
 from hawkvision.repository import Repository, shipped_repository
 from tests.models import LABELS, build_tiny_repository, coloured_jpeg
@@ -115,6 +117,13 @@ def test_stand_ins_are_about_as_large_as_the_calibration_images() -> None:
         scores: CalibrationScores = Repository(shipped_repository()).open(name).scores()
         sizes = [len(one) for one in stand_ins(scores)]
         assert sum(sizes) / len(sizes) == pytest.approx(scores.image_bytes.mean(), rel=0.2)
+
+
+def test_stand_ins_have_the_pixels_of_photos_of_that_size() -> None:
+    """Of Imagenette's, which are 224 pixels high and wide."""
+    scores = Repository(shipped_repository()).open("imagenette").scores()
+    pixels = [math.prod(decode(one).shape[:2]) for one in stand_ins(scores)]
+    assert sum(pixels) / len(pixels) == pytest.approx(224 * 224, rel=0.3)
 
 
 def test_photos_of_a_folder(tmp_path: Path) -> None:

@@ -28,12 +28,13 @@ _PLAN = {
 def _measured(count: int = 1000, lost: int = 0) -> Measured:
     columns = {
         "status": [200] * (count - lost) + [0] * lost,
-        "ms": list(np.linspace(1.5, 2.5, count)),
-        "late_ms": [0.5] * count,
+        "ms": list(np.linspace(1.0, 2.0, count)),
+        "late_ms": list(np.linspace(0.0, 0.2, count)),
+        "read_ms": [0.25] * (count - lost) + [-1.0] * lost,
         "by": ["dc" if index % 5 == 0 else "edge" for index in range(count)],
         "right": [int(index % 10 != 0) for index in range(count)],
     }
-    return Measured(columns, 2.0, 1.0, 4e6, 100.0)
+    return Measured(columns, 2.0, 1.0, 4e6, 100.0, 0.07)
 
 
 def test_what_is_compared() -> None:
@@ -47,6 +48,14 @@ def test_what_is_compared() -> None:
     assert lines["P50"].measured == pytest.approx(1.5, abs=0.01)
     assert lines["P99"].low <= lines["P99"].measured <= lines["P99"].high  # type: ignore[operator]
     assert lines["P99"].within is False
+
+
+def test_how_late_client_and_link_were_is_told_beside() -> None:
+    found = _measured(lost=20).besides()
+    assert found["sent_late_p50_ms"] == pytest.approx(0.1)
+    assert found["sent_late_p99_ms"] == pytest.approx(0.198)
+    assert found["read_late_p50_ms"] == 0.25 and found["relay_late_ms"] == 0.07
+    assert _measured(lost=1000).besides()["read_late_p50_ms"] == 0.0
 
 
 def test_what_was_not_answered_never_came() -> None:
@@ -89,11 +98,12 @@ def test_a_short_run() -> None:
     data = Path(os.environ["HAWKVISION_DATA"])
     setting = Setting("short", 20.0, 10.0, 20.0, "0.85:1,0.91:1")
     bench = PlanBench("imagenette", shipped_repository(), data, [setting], 2.0, 1, 0.3)
-    before = os.sched_getaffinity(0)
+    before = os.sched_getaffinity(0), os.sched_getscheduler(0)
     result = run_plan_bench(bench, lambda _text: None)
-    assert os.sched_getaffinity(0) == before
+    assert (os.sched_getaffinity(0), os.sched_getscheduler(0)) == before
     (row,) = result["settings"]
     lines = {line["name"]: line for line in row["lines"]}
     assert lines["edge CPU, 1,000"]["measured"] > 0 and lines["up"]["measured"] > 0
     assert lines["P99"]["measured"] > 0
-    json.dumps(row["plan"])
+    assert row["besides"]["relay_late_ms"] > 0
+    json.dumps(row)

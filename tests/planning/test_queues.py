@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hawkvision.planning.queues import serve
+from hawkvision.planning.queues import serve, serve_rounds
 
 Floats = npt.NDArray[np.float64]
 _JOBS = 400_000
@@ -103,3 +103,54 @@ def test_more_servers_never_mean_more_waiting(gaps: Floats, servers: int) -> Non
     few = serve(np.cumsum(gaps), busy, servers)
     many = serve(np.cumsum(gaps), busy, servers + 1)
     assert (many.wait <= few.wait + 1e-9).all()
+
+
+def test_a_round_by_hand() -> None:
+    """Two come while the first one is at work: their answers go out together, then one's sending;
+    the last comes meanwhile."""
+    arrivals, busy = np.array([0.0, 1.0, 1.5, 6.0]), np.array([2.0, 1.0, 2.0, 1.0])
+    found = serve_rounds(arrivals, busy, np.array([0.0, 1.5, 0.0, 0.0]), 10.0)
+    assert found.wait.tolist() == [0.0, 1.0, 1.5, 0.5]
+    assert found.held.tolist() == [0.0, 2.0, 0.0, 0.0]
+    assert found.until_after.tolist() == [0.0, 0.0, 1.5, 0.0]
+    assert found.busy.tolist() == [2.0, 2.5, 2.0, 1.0]
+    assert found.lasts.tolist() == [2.0, 4.5, 1.0]
+
+
+def test_a_round_ends_with_the_job_during_which_its_time_is_over() -> None:
+    found = serve_rounds(np.zeros(5), np.ones(5), np.zeros(5), 2.0)
+    assert found.wait.tolist() == [0, 1, 2, 3, 4]
+    assert found.lasts.tolist() == [2, 2, 1] and found.held.tolist() == [1, 0, 1, 0, 0]
+
+
+def test_only_who_finds_the_loop_idle_is_cold() -> None:
+    arrivals = np.array([0.0, 0.5, 0.6, 9.0])
+    found = serve_rounds(arrivals, np.full(4, 2.0), np.full(4, 1.0), 10.0, np.full(4, 0.5))
+    assert found.busy.tolist() == [3.0, 1.5, 1.5, 3.0]
+
+
+@given(_times, st.integers(1, 4))
+def test_rounds_of_one_are_first_come_first_served(gaps: Floats, scale: int) -> None:
+    arrivals = np.cumsum(gaps)
+    busy = np.random.default_rng(8).exponential(10.0 * scale, len(gaps))
+    share = np.random.default_rng(9).random(len(gaps))
+    plain = serve(arrivals, busy, 1, share)
+    found = serve_rounds(arrivals, busy, np.zeros(len(gaps)), 0.0, share)
+    assert found.wait == pytest.approx(plain.wait, abs=1e-6)
+    assert found.busy == pytest.approx(plain.busy) and not found.held.any()
+
+
+@given(_times, st.integers(1, 4), st.floats(0.0, 60.0))
+def test_rounds_do_all_the_work_and_answer_together(gaps: Floats, scale: int, most: float) -> None:
+    arrivals = np.cumsum(gaps)
+    rng = np.random.default_rng(10)
+    busy, after = rng.exponential(10.0 * scale, len(gaps)), rng.exponential(5.0, len(gaps))
+    alone = serve_rounds(arrivals, busy, after, 0.0)
+    found = serve_rounds(arrivals, busy, after, most)
+    # No work is saved and the loop idles at the same times.
+    assert found.lasts.sum() == pytest.approx(alone.lasts.sum())
+    # Two answers go out together, or at least the later one's work lies between them.
+    out = arrivals + found.wait + busy + found.held
+    gaps_out = np.diff(out)
+    assert ((gaps_out < 1e-6) | (gaps_out > busy[1:] - 1e-6)).all()
+    assert (found.held <= most + 1e-9 + busy.max()).all()

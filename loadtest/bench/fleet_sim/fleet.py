@@ -188,5 +188,5 @@ class SimulatedFleet:
         found = self.store.everything
         record.counted = answers_of(found)
         for backlog in self.members.backlogs.values():
-            record.kept += sum(answers_of(batch.counts) for batch in backlog.all())
-            record.dropped += sum(answers_of(batch.counts) for batch in backlog.dropped)
+            record.kept += self.store.missing(backlog.all())
+            record.dropped += self.store.missing(backlog.dropped)

@@ -21,7 +21,7 @@ from loadtest.bench.fleet_sim.ledger import Cost
 from loadtest.bench.fleet_sim.members import Members
 from loadtest.bench.fleet_sim.record import Record
 from loadtest.bench.fleet_sim.settings import Simulation
-from loadtest.bench.fleet_sim.store import SimulatedRedis, answers_of
+from loadtest.bench.fleet_sim.store import SimulatedRedis
 from loadtest.bench.fleet_sim.timeline import Timeline, at_once
 
 Floats = npt.NDArray[np.float64]
@@ -111,7 +111,7 @@ class Jobs:
         due = np.flatnonzero(self._refresh_at < until)
         due = due[np.argsort(self._refresh_at[due], kind="stable")]
         times = self._refresh_at[due]
-        out = np.array([self._store.out(one) for one in times], np.bool_)
+        out = self._store.out_at(times)
         if out.any():
             self._away(due[out])
             self._refresh_at[due[out]] = times[out] + self._every_s + _LEAST_PAUSE_S
@@ -259,7 +259,7 @@ class Jobs:
         self.away[agent] = False
         backlog.remove()
         if not backlog:
-            self._record.dropped += sum(answers_of(one.counts) for one in backlog.dropped)
+            self._record.dropped += self._store.missing(backlog.dropped)
             del self._members.backlogs[agent]
         self._timeline.at(done, self._go_on, agent)
 
@@ -311,7 +311,7 @@ class Jobs:
         self._serve_if_there(times, self._kept)
 
     def _serve_if_there(self, times: Floats, cost: Cost) -> None:
-        there = np.array([not self._store.out(one) for one in times], np.bool_)
+        there = ~self._store.out_at(times)
         if there.any():
             self._store.serve_many(times[there], cost)
 

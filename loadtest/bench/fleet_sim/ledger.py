@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,7 +25,7 @@ from hawkvision.tracking.records import (
     to_json,
 )
 from hawkvision.tracking.store.bound import FORGOTTEN_S, MOST_KEYS, bounded
-from hawkvision.tracking.store.buckets import RESOLUTIONS, places
+from hawkvision.tracking.store.buckets import RESOLUTIONS, Resolution, places
 from hawkvision.tracking.store.fresh import PAGES
 from hawkvision.tracking.store.redis import scripts
 from hawkvision.tracking.store.redis.changes import told
@@ -34,6 +35,9 @@ _KEPT_S = RESOLUTIONS[-1].kept_s + 3600
 _EPOCH = "0" * 16
 _STAMP = "1700000000.000000"
 _WINDOW_S = 300
+CLOCK_OFF_S = 5.0
+"""A batch that is older on the server's clock when its turn comes is not added."""
+
 _NIL = 5
 _OK = 5
 _INTEGER = 4
@@ -139,6 +143,7 @@ class Costs:
         )
         self.ping = Cost({"ping": 1}, 1, request("PING"), request("pong", ""))
         self._add_in, self._lives = self._adding()
+        self._bucket_in = {one: self._of_bucket(one) for one in RESOLUTIONS}
 
     def _key(self, *parts: object) -> str:
         return ":".join([self._task, *(str(part) for part in parts)])
@@ -179,27 +184,33 @@ class Costs:
         """Bytes of `add` that are always the same, but for lives; and those of lives."""
         keys = [self._key("batch", "0" * 24), self._key("keys"), self._key("keys", "vouched")]
         keys += self._pages()
-        fixed = ["EVALSHA", scripts.ADD.digest, 3 + 1 + PAGES, *keys, _STAMP, 5.0, _KEPT_S]
+        fixed = ["EVALSHA", scripts.ADD.digest, 3 + 1 + PAGES, *keys, _STAMP, CLOCK_OFF_S, _KEPT_S]
         fixed += [MOST_KEYS, FORGOTTEN_S, _EPOCH]
         fixed += [prefix_of(other(self.name, with_key=one)) for one in (False, True)]
         # The number of parts has two digits with or without what comes for each bucket.
         return request(*fixed) + 1, (3 + PAGES) * _bulk(len(str(_KEPT_S)))
+
+    def _of_bucket(self, one: Resolution) -> int:
+        """Bytes of `add` for a bucket: its key, whose time has ten digits, and its life."""
+        return _bulk(len(self._key("count", one.width_s, int(1.7e9)))) + _bulk(len(str(one.kept_s)))
 
     def _pages(self) -> list[str]:
         return [self._key("fresh"), *(self._key("fresh", page) for page in range(PAGES))]
 
     def add(self, batch: Batch, age_s: float, now: float, new_keys: int, begins: bool) -> Cost:
         """A batch of the task; `new_keys` were not counted before, `begins`: it is the first."""
-        rows = []
+        text = 2 + max(0, len(batch.counts) - 1)  # brackets, and commas between the rows
         measures = keys = 0
         for key, sums in batch.counts.items():
-            flat: list[str] = []
+            size, counts_as_key = _row_of(key)
+            finite = 0
             for name, amount in sums.items():
                 if math.isfinite(amount):
-                    flat += [f'"{name}"]', repr(amount)]
-            measures += len(flat) // 2
-            keys += bounded(key)
-            rows.append([prefix_of(key), int(bounded(key)), flat])
+                    finite += 1
+                    size += _name_of(name) + len(repr(amount))
+            text += size + max(0, finite - 1)
+            measures += finite
+            keys += counts_as_key
         kept = places(age_s, now)
         commands = {
             "evalsha": 1,
@@ -214,11 +225,14 @@ class Costs:
             "hincrbyfloat": measures * (1 + len(kept)),
             "expire": 3 + PAGES + len(kept),
         }
-        sent = self._add_in + self._lives + _bulk(len(orjson.dumps(rows)))
-        for one, start in kept:
-            sent += _bulk(len(self._key("count", one.width_s, int(1.7e9 + start))))
-            sent += _bulk(len(str(one.kept_s)))
+        sent = self._add_in + self._lives + _bulk(text)
+        sent += sum(self._bucket_in[one] for one, _ in kept)
         return Cost(commands, 1, sent, 4 + _INTEGER + _bulk(len(_STAMP)))
+
+    def not_added(self, cost: Cost, *, again: bool) -> Cost:
+        """Of `add` where nothing is: the batch is there already, or was too long on its way."""
+        commands = {"evalsha": 1, "time": 1, "set": int(again)}
+        return replace(cost, commands=commands)
 
     def since(self, fresh: Counts, *, behind: bool, turned: bool) -> Cost:
         """Reading what is fresh, all on one page."""
@@ -290,3 +304,16 @@ def _stored(amount: float) -> str:
 def prefix_of(key: CountKey) -> str:
     """How a field of a bucket begins."""
     return f"[{orjson.dumps(key.app).decode()},{orjson.dumps(key.target).decode()},"
+
+
+@lru_cache(maxsize=4096)
+def _row_of(key: CountKey) -> tuple[int, bool]:
+    """Bytes of a key's row in a batch of `add` without measures; whether it is `bounded`."""
+    counted = bounded(key)
+    return len(orjson.dumps([prefix_of(key), int(counted), []])), counted
+
+
+@lru_cache(maxsize=4096)
+def _name_of(name: str) -> int:
+    """Bytes of a measure there, with its commas and quotes, but for the digits of the amount."""
+    return len(orjson.dumps([f'"{name}"]', ""])) - 2

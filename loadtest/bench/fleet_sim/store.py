@@ -6,7 +6,7 @@ say; whoever would wait longer than agents do gets no answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,12 @@ from hawkvision.tracking.records import Batch, CountKey, Counts, Fresh, Threshol
 from hawkvision.tracking.store.bound import bounded
 from hawkvision.tracking.store.buckets import finest
 from hawkvision.tracking.store.memory import MemoryStore
-from loadtest.bench.fleet_sim.ledger import Cost, Costs, Hash, Ledger, hash_of
+from loadtest.bench.fleet_sim.ledger import CLOCK_OFF_S, Cost, Costs, Hash, Ledger, hash_of
 from loadtest.bench.fleet_sim.timeline import Timeline, at_once
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 _EPOCH_S = 1.0e6
 _AGES_S = 10.0
 
@@ -68,6 +69,7 @@ class SimulatedRedis(MemoryStore):
         self._outage = outage
         self._free_at = 0.0
         self._seen: set[CountKey] = set()
+        self._unheard: set[str] = set()
         self._begun = False
         self._page = 0
         self._gathered: dict[int, dict[CountKey, dict[str, float]]] = {}
@@ -87,6 +89,12 @@ class SimulatedRedis(MemoryStore):
         """Whether nobody answers then."""
         return self._outage is not None and self._outage[0] <= time_s < self._outage[1]
 
+    def out_at(self, times: Floats) -> Flags:
+        """As `out`, for many times [N]."""
+        if self._outage is None:
+            return np.zeros(len(times), np.bool_)
+        return np.asarray((self._outage[0] <= times) & (times < self._outage[1]))
+
     def _check(self) -> None:
         if self.out(self._timeline.now):
             raise StoreUnavailable("the simulated Redis is out")
@@ -94,10 +102,16 @@ class SimulatedRedis(MemoryStore):
     def serve(self, cost: Cost) -> float:
         """One call now; when it is answered. Raises StoreUnavailable where that is too late."""
         self._check()
-        [done] = self.serve_many(np.array([self._timeline.now]), cost)
-        if np.isnan(done):
+        now, took = self._timeline.now, self._server.of(cost)
+        self.ledger.note(cost)
+        self.busy_s += took
+        self.calls += 1
+        begin = max(now, self._free_at)
+        self._free_at = begin + took
+        if begin - now > self._server.timeout_s:
+            self.timeouts += 1
             raise StoreUnavailable("the simulated Redis has no time")
-        return float(done)
+        return begin + took
 
     def serve_many(self, times: Floats, cost: Cost) -> Floats:
         """Calls alike at rising times, float64 [N]; when each is answered, NaN where too late.
@@ -125,17 +139,33 @@ class SimulatedRedis(MemoryStore):
     # Counts. Those of many batches are gathered and added together: they are sums.
 
     def deliver(self, batch: Batch, age_s: float) -> float:
-        """As `add`; when it is answered. Raises StoreUnavailable."""
+        """As `add`; when it is answered. Raises StoreUnavailable.
+
+        Who has given up sends the batch again, which is then there; too long on its way it is told
+        to look at the clock, and nothing is added.
+        """
         self._check()
-        new = {key for key in batch.counts if bounded(key)} - self._seen
-        now = self._clock()
-        cost = self.costs.add(batch, age_s, now, len(new), begins=not self._begun)
-        done = self.serve(cost)
+        new = {key for key in batch.counts if key not in self._seen and bounded(key)}
+        cost = self.costs.add(batch, age_s, self._clock(), len(new), begins=not self._begun)
+        too_old = self._free_at - self._timeline.now > CLOCK_OFF_S
+        if too_old or batch.batch_id in self._unheard:
+            done = self.serve(self.costs.not_added(cost, again=not too_old))
+        else:
+            self._take_in(batch, age_s, new)
+            self._unheard.add(batch.batch_id)
+            done = self.serve(cost)
+        self._unheard.discard(batch.batch_id)
+        return done
+
+    def missing(self, batches: Iterable[Batch]) -> float:
+        """Answers in batches that agents keep, without those that are here unheard of."""
+        return sum(answers_of(one.counts) for one in batches if one.batch_id not in self._unheard)
+
+    def _take_in(self, batch: Batch, age_s: float, new: set[CountKey]) -> None:
         self._seen |= new
         self._begin()
         self.answers += answers_of(batch.counts)
         merge(self._gathered.setdefault(int(age_s // _AGES_S), {}), batch.counts)
-        return done
 
     def _begin(self) -> None:
         if not self._begun:

@@ -48,8 +48,11 @@ def command(
 
 
 def _table(setting: dict[str, Any]) -> Table:
+    besides = setting["besides"]
     table = Table(
         "",
+        caption=f"late: client {besides['sent_late_p50_ms']:.2f} ms (P99 "
+        f"{besides['sent_late_p99_ms']:.2f}), link {besides['relay_late_ms']:.2f} ms a packet",
         title=f"{setting['name']}: {setting['rate']:g}/s, {setting['rtt_ms']:g} ms, "
         f"{setting['mbit']:g} Mbit/s, {setting['targets']}",
     )

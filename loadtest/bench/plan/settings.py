@@ -34,13 +34,28 @@ SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A run: its columns (see `loadtest.bench.modeless.client`), and what was used meanwhile."""
+    """A run: its columns (see `loadtest.bench.plan.client`), and what was used meanwhile.
+
+    `relay_late_ms` is how much later than due the link carried a piece, on average.
+    """
 
     columns: Mapping[str, Sequence[Any]]
     edge_cpu_s: float
     gateway_cpu_s: float
     up_bytes: float
     seconds: float
+    relay_late_ms: float = 0.0
+
+    def besides(self) -> dict[str, float]:
+        """What is in no plan, ms: how late the client sent and read, and the link carried."""
+        sent = np.array(self.columns["late_ms"], np.float64)
+        read = np.array(self.columns["read_ms"], np.float64)[np.array(self.columns["status"]) > 0]
+        return {
+            "sent_late_p50_ms": float(np.percentile(sent, 50)),
+            "sent_late_p99_ms": float(np.percentile(sent, 99)),
+            "read_late_p50_ms": float(np.percentile(read, 50)) if len(read) else 0.0,
+            "relay_late_ms": self.relay_late_ms,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +88,7 @@ def compare(plan: Mapping[str, Any], run: Measured) -> list[Line]:
     answered = np.array(run.columns["status"]) == 200
     if not answered.any():
         raise ValueError("no answers to compare with")
-    # A client sends at the timer's pace; a plan's times are from the arrival at the agent.
-    since = np.array(run.columns["ms"], np.float64) - np.array(run.columns["late_ms"])
-    ms = np.sort(np.where(answered, since, np.inf))
+    ms = np.sort(np.where(answered, np.array(run.columns["ms"], np.float64), np.inf))
     due = len(ms)
     up = np.array([by == "dc" for by in run.columns["by"]], bool)[answered]
     low, high = clopper_pearson(int(up.sum()), len(up))

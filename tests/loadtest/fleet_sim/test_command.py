@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,22 @@ def test_it_says_what_each_size_needs(tmp_path: Path) -> None:
         assert row["redis"]["calm"]["sent_per_s"] > 5 * row["agents"]
         assert {one["target"] for one in row["thresholds"]} == {0.8, 0.85, 0.9, 0.95}
     assert plot.read_text().startswith("<svg")
+
+
+def test_a_seed_gives_the_same_figures_in_another_process(tmp_path: Path) -> None:
+    """Across an outage, and whatever the order in which sets and dictionaries are hashed."""
+    found = []
+    for hashes in ("1", "2"):
+        path = tmp_path / f"{hashes}.json"
+        words = [*_QUICK, "--outage", "0.1", "--seed", "5", "--json", str(path)]
+        line = [sys.executable, "-m", "hawkvision.cli", "bench", "fleet-sim", *words]
+        environment = os.environ | {"PYTHONHASHSEED": hashes}
+        subprocess.run(line, env=environment, check=True, capture_output=True)
+        body = json.loads(path.read_text())
+        for row in body["sizes"]:
+            assert row.pop("wall_s") > 0
+        found.append(body)
+    assert found[0] == found[1]
 
 
 def _real(**changes: Any) -> dict[str, Any]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hawkvision.errors import StoreUnavailable
 from hawkvision.tracking import counts
 from hawkvision.tracking.records import AgentInfo, Batch, CountKey, ThresholdState
 from hawkvision.tracking.store.base import Store
+from hawkvision.tracking.store.bound import bounded
 from hawkvision.tracking.store.memory import MemoryStore
 from hawkvision.tracking.store.redis import RedisStore, scripts
 from loadtest.bench.fleet.redis_use import RedisUse
-from loadtest.bench.fleet_sim.ledger import Cost, Ledger
-from loadtest.bench.fleet_sim.store import Server, SimulatedRedis
+from loadtest.bench.fleet_sim.ledger import Cost, Ledger, prefix_of, request
+from loadtest.bench.fleet_sim.store import Server, SimulatedRedis, answers_of
 from loadtest.bench.fleet_sim.timeline import Timeline
 from tests.loadtest.fleet_sim.conftest import SERVER
 from tests.redis_server import RedisServer
@@ -218,6 +224,119 @@ def test_calls_wait_for_one_another() -> None:
     done = simulated.serve_many(np.array([0.0, 0.0, 0.05, 1.0]), Cost({"get": 1}, 1, 10, 10))
     assert done.tolist() == pytest.approx([0.1, 0.2, 0.3, 1.1])
     assert simulated.busy_s == pytest.approx(0.4)
+
+
+def test_a_batch_without_an_answer_in_time_is_there_and_is_not_counted_again() -> None:
+    timeline = Timeline()
+    simulated = SimulatedRedis(timeline, _TASK, Server(1.0, 0.0, 0.0, 0.0, 0.5), listeners=0)
+    first, second = _batches(2)
+    simulated.deliver(first, 0.0)
+    with pytest.raises(StoreUnavailable):
+        simulated.deliver(second, 0.0)
+    assert simulated.missing([second]) == 0
+    counted, before = simulated.answers, simulated.ledger.copy()
+    timeline.now = 5.0
+    simulated.deliver(second, 5.0)
+    again = simulated.ledger.since(before)
+    assert dict(again.commands) == {"evalsha": 1, "time": 1, "set": 1}
+    assert simulated.answers == counted == answers_of(first.counts) + answers_of(second.counts)
+    simulated.settle()
+    assert answers_of(simulated.everything) == counted
+
+
+def test_a_batch_that_was_too_long_on_its_way_is_not_there() -> None:
+    timeline = Timeline()
+    simulated = SimulatedRedis(timeline, _TASK, Server(6.0, 0.0, 0.0, 0.0, 0.5), listeners=0)
+    first, second = _batches(2)
+    simulated.deliver(first, 0.0)
+    with pytest.raises(StoreUnavailable):
+        simulated.deliver(second, 0.0)
+    assert simulated.missing([second]) == answers_of(second.counts)
+    timeline.now = 20.0
+    simulated.deliver(second, 20.0)
+    assert simulated.answers == answers_of(first.counts) + answers_of(second.counts)
+
+
+async def test_a_batch_that_is_there_costs_what_a_real_server_says(redis: RedisServer) -> None:
+    real = RedisStore.open(redis.url, timeout_s=5.0)
+    costs = SimulatedRedis(Timeline(), _TASK, _IDLE, listeners=0).costs
+    batches = _batches(60)
+    try:
+        _knows_scripts(redis)
+        for batch in batches:
+            await real.add(batch, 0.0)
+        begun = _begin(redis)
+        for batch in batches:
+            await real.add(batch, 0.0)
+        used = _without_looking(redis, *begun)
+    finally:
+        await real.close()
+    ledger = Ledger()
+    for batch in batches:
+        ledger.note(costs.not_added(costs.add(batch, 0.0, 1e6, 0, begins=False), again=True))
+    assert dict(ledger.commands) == used.commands
+    assert ledger.bytes_in == pytest.approx(used.bytes_in, rel=0.03)
+    assert ledger.bytes_out == pytest.approx(used.bytes_out, rel=0.2)
+
+
+def test_calls_one_by_one_are_as_calls_together() -> None:
+    times = np.cumsum(np.random.default_rng(6).exponential(0.1, 200))
+    cost = Cost({"evalsha": 1, "get": 3}, 1, 10, 20, 4)
+    server = Server(0.05, 0.01, 0.002, 0.0, 0.25)
+    together = SimulatedRedis(Timeline(), _TASK, server, listeners=0)
+    done = together.serve_many(times, cost)
+    timeline = Timeline()
+    alone = SimulatedRedis(timeline, _TASK, server, listeners=0)
+    for now, wanted in zip(times.tolist(), done.tolist(), strict=True):
+        timeline.now = now
+        if np.isnan(wanted):
+            with pytest.raises(StoreUnavailable):
+                alone.serve(cost)
+        else:
+            assert alone.serve(cost) == pytest.approx(wanted)
+    assert 0 < alone.timeouts == together.timeouts < 200
+    assert alone.calls == together.calls and alone.ledger == together.ledger
+    assert alone.busy_s == pytest.approx(together.busy_s)
+
+
+def test_who_is_out_when_is_the_same_for_one_and_for_many() -> None:
+    times = np.array([0.0, 9.9, 10.0, 19.9, 20.0])
+    for outage in (None, (10.0, 20.0)):
+        simulated = SimulatedRedis(Timeline(), _TASK, SERVER, listeners=0, outage=outage)
+        assert simulated.out_at(times).tolist() == [simulated.out(one) for one in times]
+
+
+@given(
+    st.dictionaries(
+        st.builds(CountKey, st.just(_TASK), st.text(max_size=4), st.sampled_from(["0.9", "", "é"])),
+        st.dictionaries(
+            st.sampled_from(["answers/edge/0", "errors", 'é"']), st.floats(), max_size=3
+        ),
+        max_size=3,
+    ),
+    st.floats(-1.0, 1e5),
+)
+def test_a_batch_s_bytes_are_those_of_its_text(
+    found: dict[CountKey, dict[str, float]], age_s: float
+) -> None:
+    """They are added up from parts; as text it is what a store sends."""
+    costs = SimulatedRedis(Timeline(), _TASK, _IDLE, listeners=0).costs
+    add = partial(costs.add, age_s=age_s, now=1e6, new_keys=0, begins=False)
+    rows = [
+        [
+            prefix_of(key),
+            int(bounded(key)),
+            [
+                part
+                for name, amount in sums.items()
+                if math.isfinite(amount)
+                for part in (f'"{name}"]', repr(amount))
+            ],
+        ]
+        for key, sums in found.items()
+    ]
+    empty = add(Batch("0", 0.0, {})).bytes_in - request("[]")
+    assert add(Batch("0", 0.0, found)).bytes_in - empty == request(orjson.dumps(rows))
 
 
 def test_who_waits_too_long_has_no_answer_but_the_work_is_done() -> None:
