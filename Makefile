@@ -62,7 +62,7 @@ format: $(VENV)/.dev ## Format the code and fix what can be fixed
 
 bench: $(VENV)/.dev ## The headline benchmarks, 30 minutes (QUICK=1: 6); reports in build/bench/
 	@mkdir -p build/bench
-	@$(BIN)/hawkvision bench server --json build/bench/server.json
+	@$(BIN)/hawkvision bench server --rounds 2 --seconds 2 --json build/bench/server.json
 	@if [ -n "$(DATA)$$HAWKVISION_DATA" ]; then \
 		$(BIN)/hawkvision bench modeless $(if $(QUICK),--quick) $(if $(DATA),--data $(DATA)) \
 			--json build/bench/modeless.json; \

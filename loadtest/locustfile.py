@@ -18,7 +18,7 @@ from loadtest import web
 from loadtest.options import add_options
 from loadtest.run import RUN, table
 from loadtest.shapes import Shape
-from loadtest.users import AccuracyUser, CameraUser, OpenLoopUser
+from loadtest.users import PATIENCE_S, AccuracyUser, CameraUser, OpenLoopUser
 
 _USERS = {"closed": AccuracyUser, "open": OpenLoopUser, "stream": CameraUser}
 _STOP_AFTER_S = 1.0
@@ -39,6 +39,8 @@ def _look(environment: Any, **_: Any) -> None:
         sys.exit(1)
     assert RUN.settings is not None
     environment.user_classes = [_USERS[RUN.settings.load]]
+    # Or Locust kills users where they are, and what they have asked is never counted.
+    environment.stop_timeout = environment.stop_timeout or PATIENCE_S
     if RUN.settings.load == "open":
         environment.shape_class = _Steered(environment, None)
     elif RUN.settings.shape is not None:

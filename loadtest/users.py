@@ -16,6 +16,7 @@ from gevent.pool import Pool
 from locust import FastHttpUser, User, between, task
 from locust.exception import StopUser
 from locust.runners import WorkerRunner
+from locust.user.task import LOCUST_STATE_STOPPING
 
 from hawkvision.client.requests import bearer
 from hawkvision.contract.answer import Answer
@@ -27,14 +28,16 @@ from loadtest.traffic import TrafficImage, cycle
 
 _numbers = itertools.count()
 _APART = 37
-_PATIENCE_S = 30.0
+PATIENCE_S = 30.0
+"""How long an answer is waited for, at the end of a run too."""
+_LOOK_S = 0.5
 
 
 class _Asking(FastHttpUser):
     """What users over HTTP share."""
 
     abstract = True
-    network_timeout = _PATIENCE_S
+    network_timeout = PATIENCE_S
 
     def __init__(self, environment: Any) -> None:
         settings = RUN.settings
@@ -111,7 +114,8 @@ class OpenLoopUser(_Asking):
         """Until the user is stopped."""
         begun = time.perf_counter()
         for after, somebody in arrivals(self._shape, _share(self.environment), self._rng):
-            gevent.sleep(max(0.0, begun + after - time.perf_counter()))
+            if not self._wait_until(begun + after):
+                return
             if not somebody:
                 continue
             question = self._plan.ask(next(self._images), self._rng)
@@ -120,9 +124,16 @@ class OpenLoopUser(_Asking):
             else:
                 self._open.spawn(self.ask, question, begun + after)
 
+    def _wait_until(self, moment: float) -> bool:
+        """Wait; False where the user is stopped before."""
+        while (ahead := moment - time.perf_counter()) > _LOOK_S and not stopping(self):
+            gevent.sleep(_LOOK_S)
+        gevent.sleep(max(0.0, ahead))
+        return not stopping(self)
+
     def on_stop(self) -> None:
-        """What is open has a moment to be answered."""
-        self._open.join(timeout=2.0)
+        """What is open has its time to be answered."""
+        self._open.join(timeout=PATIENCE_S)
         self._open.kill()
 
     def _not_sent(self, question: Question) -> None:
@@ -171,7 +182,7 @@ class CameraUser(User):
             text=True,
         )
         assert camera.stdin is not None and camera.stdout is not None
-        while True:
+        while not stopping(self):
             image = next(self._images)
             try:
                 camera.stdin.write(image.data.hex() + "\n")
@@ -204,6 +215,11 @@ class CameraUser(User):
         if self._camera is not None:
             self._camera.kill()
             self._camera.wait()
+
+
+def stopping(user: User) -> bool:
+    """Whether a user that is at work should end."""
+    return bool(user._state == LOCUST_STATE_STOPPING)
 
 
 def _worker(environment: Any) -> int:

@@ -13,7 +13,7 @@ from hawkvision.serving.access.files import store_keys
 from hawkvision.serving.access.keyfile import Key, KeyFile, digest_of, new_key, parse_keys
 from hawkvision.serving.access.scopes import GRANTED
 from hawkvision.tracking.store.access import StoreAccess
-from hawkvision.tracking.store.registry import open_store
+from hawkvision.tracking.store.redis import RedisStore
 from tests.attack.access import Doors
 from tests.attack.deployment import Deployment, deployed
 from tests.attack.runner import Pauses, Runner
@@ -28,8 +28,7 @@ async def signing_key(deployment: Deployment, doors: Doors) -> bytes:
     """What request ids are signed with, as the store has it."""
     pair = doors.edge.certificate, doors.edge.key
     access = StoreAccess(doors.authority.ca, *pair, doors.password)
-    store = open_store(deployment.store, access)
-    assert store is not None
+    store = RedisStore.open(deployment.store, access=access, timeout_s=30.0)
     try:
         return await store.secret(b"none of theirs")
     finally:

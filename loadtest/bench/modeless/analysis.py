@@ -1,4 +1,4 @@
-"""From what clients saw to rows: accuracy, tails, goodput, and which cells can be compared."""
+"""From what clients saw to rows: accuracy, tails and goodput, over all repetitions."""
 
 from __future__ import annotations
 
@@ -9,26 +9,34 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.stats import binom
 
 from hawkvision.calibration.intervals import clopper_pearson
 from loadtest.bench.modeless import experiment
 from loadtest.bench.modeless.experiment import Scenario
 
 STABLE = 0.2
-"""Repetitions whose P99 lie further apart than this share from their median are unstable."""
+"""What differs by more than this share from one repetition to the other is unstable."""
 ANSWERED = 0.99
 """A system keeps up with a rate where it answers so many within the deadline."""
+GAVE_UP = 0.5
+"""One that answers fewer in time is not asked at higher rates."""
+_NEVER = -1.0
+
+Floats = npt.NDArray[np.float64]
 
 
 def measured(columns: Mapping[str, Sequence[Any]], deadline_ms: float, seconds: float) -> Any:
     """One measurement: counts by target, percentiles of all that was due, rates.
 
-    What was not answered counts in the percentiles as if it never came.
+    What was not answered counts in the percentiles as if it never came; in `waited_ms`, which has
+    all of them in order, it is -1.
     """
     ms = np.array(columns["ms"], np.float64)
     right = np.array(columns["right"], bool)
     answered = np.array(columns["status"]) == 200
-    waited = np.where(answered, ms, np.inf)
+    waited = np.sort(np.where(answered, ms, np.inf))
     in_time = answered & (ms <= deadline_ms)
     target = np.array(columns["target"], np.float64)
     by_target = {
@@ -46,20 +54,44 @@ def measured(columns: Mapping[str, Sequence[Any]], deadline_ms: float, seconds: 
         "refused": int((np.array(columns["status"]) == 503).sum()),
         "escalated": int((away & answered).sum()),
         "degraded": int(np.array(columns["degraded"])[answered].sum()),
-        "p50_ms": _percentile(waited, 50),
-        "p95_ms": _percentile(waited, 95),
         "p99_ms": _percentile(waited, 99),
         "goodput": float((in_time & right).sum() / seconds),
         "by_target": by_target,
+        "waited_ms": [_NEVER if math.isinf(one) else round(one, 2) for one in waited.tolist()],
     }
 
 
-def _percentile(waited: np.ndarray[Any, Any], share: float) -> float | None:
+def gave_up(record: Mapping[str, Any]) -> bool:
+    """Whether a measurement says that its system has far more than it can do."""
+    return bool(record["in_time"] < GAVE_UP * record["due"])
+
+
+def _percentile(waited: Floats, share: float) -> float | None:
     """None where it is among those that never came."""
     if not len(waited):
         return None
-    found = float(np.percentile(waited, share, method="higher"))
-    return None if math.isinf(found) else found
+    return _finite(float(np.percentile(waited, share, method="higher")))
+
+
+def _percentile_interval(waited: Floats, share: float) -> list[float | None]:
+    """95 % interval of a percentile of `waited` [N], which rises, by its order statistics.
+
+    Source: David and Nagaraja, Order Statistics (3rd ed.), 7.1. None where it has no end: the
+    upper one takes some 370 requests for P99. It takes requests to be independent, which neighbours
+    in a queue are not.
+    """
+    count = len(waited)
+    low, high = (int(one) for one in binom.ppf([0.025, 0.975], count, share / 100))
+    return [_finite(float(waited[one])) if 0 <= one < count else None for one in (low - 1, high)]
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isinf(value) else value
+
+
+def _pooled(group: Sequence[Mapping[str, Any]]) -> Floats:
+    waited = np.array([one for record in group for one in record["waited_ms"]], np.float64)
+    return np.sort(np.where(waited == _NEVER, np.inf, waited))
 
 
 def rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -79,9 +111,7 @@ def _row(
     accuracy, missed, intervals = _accuracy(group)
     due, answered = sum(one["due"] for one in group), sum(one["answered"] for one in group)
     tails = [one["p99_ms"] for one in group]
-    stable = None not in tails and all(
-        abs(one - median(tails)) <= STABLE * median(tails) for one in tails
-    )
+    waited = _pooled(group)
     return {
         "name": system,
         "rate": rate,
@@ -91,10 +121,12 @@ def _row(
         "budget": scenario.budget,
         "mix": scenario.mix,
         "repetitions": len(group),
-        **{key: _middle(group, key) for key in ("p50_ms", "p95_ms", "p99_ms")},
-        "p99_ms_range": None if None in tails else [min(tails), max(tails)],
-        "stable": stable,
-        "goodput": median(one["goodput"] for one in group),
+        "requests": due,
+        **{f"p{share}_ms": _percentile(waited, share) for share in (50, 95, 99)},
+        "p99_ms_interval": _percentile_interval(waited, 99),
+        "p99_ms_repetitions": tails,
+        "stable": agree(tails),
+        "goodput": sum(one["goodput"] for one in group) / len(group),
         "goodput_range": [
             min(one["goodput"] for one in group),
             max(one["goodput"] for one in group),
@@ -117,9 +149,13 @@ def _row(
     }
 
 
-def _middle(group: Sequence[Mapping[str, Any]], key: str) -> float | None:
-    values = [one[key] for one in group]
-    return None if None in values else float(median(values))
+def agree(values: Sequence[float | None]) -> bool:
+    """Whether all lie within `STABLE` of their median; what has no value agrees with nothing."""
+    known = [one for one in values if one is not None]
+    if len(known) < len(values) or not known:
+        return False
+    middle = median(known)
+    return all(abs(one - middle) <= STABLE * middle for one in known)
 
 
 def _accuracy(
@@ -146,74 +182,3 @@ def _accuracy(
 def keeps_up(row: Mapping[str, Any]) -> bool:
     """Whether the system answers nearly all of a rate within the deadline."""
     return bool(row["in_time_share"] >= ANSWERED)
-
-
-def verdicts(made: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """HawkVision against the others, scenario by scenario.
-
-    `p99`: how many times longer model switching's P99 is, at every rate that it keeps up with.
-    `goodput`: HawkVision's over the best baseline's, at the lowest rate that no baseline keeps up
-    with. Systems that miss a target are not compared.
-    """
-    scenarios: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in made:
-        scenarios[row["scenario"]].append(row)
-    found = []
-    for name, group in scenarios.items():
-        by = {(row["name"], row["rate"]): row for row in group}
-        rates = sorted({row["rate"] for row in group})
-        found.append(
-            {
-                "scenario": name,
-                "p99": _p99_ratios(by, rates),
-                "goodput": _goodput_ratio(by, rates),
-            }
-        )
-    return found
-
-
-def _p99_ratios(
-    by: Mapping[tuple[str, float], Mapping[str, Any]], rates: Sequence[float]
-) -> list[dict[str, Any]]:
-    ratios = []
-    for rate in rates:
-        ours, theirs = by.get((experiment.HAWKVISION, rate)), by.get((experiment.SWITCHING, rate))
-        if ours is None or theirs is None or not keeps_up(theirs):
-            continue
-        if ours["p99_ms"] is None or theirs["p99_ms"] is None:
-            continue
-        ratios.append(
-            {
-                "rate": rate,
-                "ratio": theirs["p99_ms"] / ours["p99_ms"],
-                "stable": bool(ours["stable"] and theirs["stable"]),
-                "missed": [row["name"] for row in (ours, theirs) if row["missed"]],
-            }
-        )
-    return ratios
-
-
-def _goodput_ratio(
-    by: Mapping[tuple[str, float], Mapping[str, Any]], rates: Sequence[float]
-) -> dict[str, Any] | None:
-    others = [
-        name
-        for name in experiment.SYSTEMS
-        if name not in (experiment.HAWKVISION, experiment.ONE_RUNG)
-    ]
-    for rate in rates:
-        ours = by.get((experiment.HAWKVISION, rate))
-        rows = [by[name, rate] for name in others if (name, rate) in by]
-        fair = [row for row in rows if not row["missed"]]
-        if ours is None or not fair or any(keeps_up(row) for row in fair):
-            continue
-        best = max(fair, key=lambda row: row["goodput"])
-        if not best["goodput"]:
-            continue
-        return {
-            "rate": rate,
-            "best": best["name"],
-            "ratio": ours["goodput"] / best["goodput"],
-            "missed": bool(ours["missed"]),
-        }
-    return None

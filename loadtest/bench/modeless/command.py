@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from hawkvision.cli.output import screen, write_json
+from loadtest.bench.modeless.agreement import compare
 from loadtest.bench.modeless.experiment import SYSTEMS
+from loadtest.bench.modeless.maps import markdown_maps
 from loadtest.bench.modeless.report import number, write_report
 from loadtest.bench.modeless.run import ModelessBench, run_modeless_bench
 from loadtest.peers.installed import default_python
@@ -51,6 +55,11 @@ from loadtest.peers.installed import default_python
     metavar="NAME",
     help=f"One option for each; default: all. {', '.join(SYSTEMS)}.",
 )
+@click.option(
+    "--before",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What --json kept of an earlier run: cells that differ from it are marked.",
+)
 @click.option("--seed", default=1)
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
 def command(
@@ -61,6 +70,7 @@ def command(
     report: Path,
     triton: Path,
     systems: tuple[str, ...],
+    before: Path | None,
     seed: int,
     json_file: Path | None,
 ) -> None:
@@ -73,6 +83,9 @@ def command(
     console = screen()
     bench = ModelessBench(quick, fp32, photos, folder, seed, triton, systems or SYSTEMS)
     result = run_modeless_bench(bench, lambda text: console.print(f"… {text}"))
+    if before is not None:
+        agreement = compare(result["map"], _earlier(before))
+        result = {**result, "map": agreement.pop("cells"), "agreement": agreement}
     _show(console, result)
     write_report(result, report)
     console.print(f"report: {report}")
@@ -85,30 +98,35 @@ def _photos() -> Path | None:
     return path if path is not None and path.exists() else None
 
 
+def _earlier(path: Path) -> Sequence[Mapping[str, Any]]:
+    try:
+        cells: Sequence[Mapping[str, Any]] = json.loads(path.read_text())["map"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise click.UsageError(f"{path} is no result of bench modeless: {error}") from error
+    return cells
+
+
 def _show(console: Console, result: Mapping[str, Any]) -> None:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in result["systems"]:
         groups.setdefault(row["scenario"], []).append(row)
     for name, rows in groups.items():
         console.print(_table(name, rows))
+    if result["map"]:
+        console.print(markdown_maps(result), markup=False)
     for one in result["verdicts"]:
-        for ratio in one["p99"]:
-            console.print(
-                f"{one['scenario']}, {ratio['rate']:g}/s: model switching's P99 is "
-                f"{ratio['ratio']:.1f}x HawkVision's"
-                + ("" if ratio["stable"] else " (unstable)")
-                + "".join(f" ({name} misses a target)" for name in ratio["missed"])
-            )
         if (good := one["goodput"]) is not None:
             console.print(
                 f"{one['scenario']}, {good['rate']:g}/s: {good['ratio']:.2f}x the goodput of the "
                 f"best baseline, {good['best']}"
             )
+    if (found := result.get("agreement")) is not None:
+        console.print(f"{found['agree']} of {found['ratios']} ratios agree with the earlier run")
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(title=name)
-    for column in ("system", "rate", "P50", "P99", "right/s", "accuracy", "loads", "MB"):
+    table = Table(title=name, box=SIMPLE_HEAD)
+    for column in ("system", "/s", "P50", "P99", "good/s", "right, %", "loads", "MB"):
         table.add_column(column, no_wrap=True)
     for row in rows:
         accuracy = " ".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 HAWKVISION = "hawkvision"
@@ -19,6 +19,13 @@ ENSEMBLE = "ensemble"
 SYSTEMS = (HAWKVISION, ONE_RUNG, SWITCHING, TRITON, RESIDENT, SMALL, LARGE, REMOTE, ENSEMBLE)
 ACROSS = (HAWKVISION, ONE_RUNG, REMOTE)
 """Those that use the link."""
+BUDGETED = (HAWKVISION, SWITCHING, TRITON)
+"""Those whose memory is bounded."""
+LINKS_MS = (5.0, 20.0, 100.0)
+BUDGETS = (2, 3, 0)
+DARK_S = 10.0
+BETWEEN_S = 0.9
+"""What a rate takes besides: a client starts, and what was begun ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,11 @@ class Scenario:
         held = f"room for {self.budget}" if self.budget else "room for all"
         return f"{self.ladder}, link {self.link}, {held}, {self.mix} targets"
 
+    @property
+    def short(self) -> str:
+        """The same for a line of progress."""
+        return f"{self.ladder}, {self.link}, {self.budget or 'all'} held, {self.mix}"
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -55,7 +67,7 @@ class Block:
     system: str
     repetition: int
     rates: tuple[float, ...]
-    seconds: float
+    seconds: tuple[float, ...]
     seed: int
 
     @property
@@ -75,32 +87,65 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How much is measured: `seconds` at each rate, in `repetitions` interleaved turns."""
+    """How much is measured, in `repetitions` interleaved turns.
+
+    A rate is asked for as long as `requests` take, for at least `least_s` and at most `most_s`.
+    """
 
     name: str
-    seconds: float
     repetitions: int
+    requests: int
+    least_s: float
+    most_s: float
     plan: tuple[Part, ...]
+
+    def seconds(self, rate: float, scenario: Scenario) -> float:
+        """How long a rate is asked for; a link that is dark for a while needs time around it."""
+        if scenario.dark_s:
+            return 1.5 * scenario.dark_s
+        return min(max(self.requests / rate, self.least_s), self.most_s)
+
+
+_SHARES = {"int8": (0.02, 0.1, 0.3, 0.38, 0.48), "fp32": (0.02, 0.07, 0.14, 0.2, 0.28)}
+"""To where each system that meets the targets has enough of it."""
+_FEW = 3
 
 
 def profile(quick: bool, fp32: bool) -> Profile:
-    """The quick profile takes some five minutes on two cores, the full one some thirty."""
-    base, floats = Scenario(), Scenario("fp32")
+    """The quick profile takes some five minutes on two cores, the full one some 25."""
+    ladders = ("int8", "fp32") if fp32 else ("int8",)
     if quick:
-        few = (HAWKVISION, SWITCHING, TRITON, RESIDENT, REMOTE)
-        shares = (0.02, 0.1, 0.3)
-        plan = [Part(base, SYSTEMS, shares)] + ([Part(floats, few, shares[:2])] if fp32 else [])
-        return Profile("quick", 2.5, 2, tuple(plan))
-    three = (0.02, 0.1, 0.4)
-    plan = [Part(base, SYSTEMS, (0.02, 0.06, 0.15, 0.3, 0.6))]
-    if fp32:
-        plan.append(Part(floats, SYSTEMS, three))
-    plan += [Part(Scenario(budget=held), (HAWKVISION, SWITCHING), three) for held in (3, 0)]
-    plan += [Part(Scenario(link_ms=ms), ACROSS, three) for ms in (5.0, 100.0)]
-    plan += [Part(Scenario(dark_s=10.0), ACROSS, three[1:2])]
-    without = tuple(system for system in SYSTEMS if system != TRITON)
-    plan += [Part(Scenario(mix="skewed"), without, three[1:])]
-    return Profile("full", 3.0, 3, tuple(plan))
+        some = (HAWKVISION, SWITCHING, TRITON, RESIDENT, REMOTE)
+        first, *others = ladders
+        plan = [Part(Scenario(first), SYSTEMS, (0.02, 0.1, 0.3))]
+        plan += [Part(Scenario(ladder), some, (0.02, 0.1)) for ladder in others]
+        return Profile("quick", 2, 140, 2.0, 3.0, tuple(plan))
+    plan = []
+    for ladder in ladders:
+        base, shares = Scenario(ladder), _SHARES[ladder]
+        few = shares[:_FEW]
+        plan.append(Part(base, SYSTEMS, shares))
+        plan += [
+            Part(replace(base, budget=held), (HAWKVISION, SWITCHING), few)
+            for held in BUDGETS
+            if held != base.budget
+        ]
+        plan += [
+            Part(replace(base, link_ms=ms), ACROSS, few) for ms in LINKS_MS if ms != base.link_ms
+        ]
+        plan.append(Part(replace(base, dark_s=DARK_S), ACROSS, few[1:2]))
+        plan.append(Part(replace(base, mix="skewed"), (HAWKVISION, SWITCHING, RESIDENT), few[1:]))
+    return Profile("full", 2, 180, 2.0, 4.0, tuple(plan))
+
+
+def condition(system: str, scenario: Scenario) -> Scenario:
+    """The scenario in which a system is measured for another one that is all the same to it."""
+    base = Scenario()
+    if system not in ACROSS:
+        scenario = replace(scenario, link_ms=base.link_ms, dark_s=0.0)
+    if system not in BUDGETED:
+        scenario = replace(scenario, budget=base.budget)
+    return scenario
 
 
 def blocks(
@@ -114,14 +159,7 @@ def blocks(
     made: list[Block] = []
     for repetition in range(profile.repetitions):
         turn = [
-            Block(
-                part.scenario,
-                system,
-                repetition,
-                tuple(_round(share * capacity[part.scenario.ladder]) for share in part.shares),
-                _seconds(profile, part.scenario),
-                seed + repetition,
-            )
+            _block(profile, part, system, repetition, capacity[part.scenario.ladder], seed)
             for part in profile.plan
             for system in part.systems
             if system not in absent
@@ -131,9 +169,12 @@ def blocks(
     return made
 
 
-def _seconds(profile: Profile, scenario: Scenario) -> float:
-    """A link that is dark for a while needs time around it."""
-    return profile.seconds if not scenario.dark_s else 1.5 * scenario.dark_s
+def _block(
+    profile: Profile, part: Part, system: str, repetition: int, capacity: float, seed: int
+) -> Block:
+    rates = tuple(_round(share * capacity) for share in part.shares)
+    seconds = tuple(round(profile.seconds(rate, part.scenario), 1) for rate in rates)
+    return Block(part.scenario, system, repetition, rates, seconds, seed + repetition)
 
 
 def _round(rate: float) -> float:
@@ -156,7 +197,7 @@ def budget_mb(memory: Sequence[float], held: int) -> float:
 
 def planned_seconds(made: Sequence[Block], start_s: float) -> float:
     """About how long the blocks take."""
-    return sum(len(block.rates) * (block.seconds + 0.5) + start_s for block in made)
+    return sum(sum(block.seconds) + BETWEEN_S * len(block.rates) + start_s for block in made)
 
 
 def as_dict(block: Block) -> dict[str, Any]:

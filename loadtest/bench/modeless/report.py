@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.bench.modeless import experiment
+from loadtest.bench.modeless.maps import html_maps, markdown_maps
 
 _COLOURS = {
     experiment.HAWKVISION: "#3b82c4",
@@ -31,7 +32,7 @@ td,th{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;
 td:first-child,th:first-child{text-align:left}.missed{opacity:.55}code{background:var(--shade)}
 """
 _HEAD = (
-    *("system", "rate", "P50", "P95", "P99 ms", "P99 from–to", "right in time /s", "in time"),
+    *("system", "rate", "P50", "P95", "P99 ms", "95 % interval", "right in time /s", "in time"),
     *("accuracy by target", "escalated", "RSS MB", "loads", "s loading", "kB/request"),
     "CPU s/1000",
 )
@@ -42,7 +43,7 @@ def write_report(result: Mapping[str, Any], path: Path) -> None:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in result["systems"]:
         groups.setdefault(row["scenario"], []).append(row)
-    parts = [_opening(result), *_verdicts(result["verdicts"])]
+    parts = [_opening(result), html_maps(result), *_verdicts(result["verdicts"])]
     for number, (name, rows) in enumerate(groups.items()):
         parts += [f"<h2>{html.escape(name)}</h2>", _plot(rows, f"s{number}", result), _table(rows)]
     parts.append(_ladders(result["ladders"]))
@@ -65,7 +66,9 @@ def _opening(result: Mapping[str, Any]) -> str:
         f"{result['deadline_ms']:g} ms to answer. Times are from when a request was due; one "
         "without an answer counts as if it never came. Systems whose 95 % interval of the "
         "delivered accuracy lies below a target are marked × and not compared. Repetitions were "
-        "interleaved; ± marks cells whose P99 differ by more than 20 % between them.</p>"
+        "interleaved; ± marks what differs by more than 20 % between them. Percentiles are of all "
+        "repetitions together. A system that answered fewer than half in time was not asked at "
+        "higher rates.</p>"
         f"<p>{html.escape(machine['processor'])}: the edge has one core, client, link and gateway "
         f"another; {html.escape(machine['system'])}, Python {machine['python']}, "
         f"{result['date']}, seed {result['seed']}. "
@@ -76,26 +79,16 @@ def _opening(result: Mapping[str, Any]) -> str:
 def _verdicts(found: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for one in found:
-        said = [
-            f"P99 of model switching is {ratio['ratio']:.1f}x HawkVision's at {ratio['rate']:g}/s"
-            + _marks(ratio["missed"], ratio["stable"])
-            for ratio in one["p99"]
-        ]
-        if (goodput := one["goodput"]) is not None:
-            said.append(
-                f"goodput is {goodput['ratio']:.2f}x that of {goodput['best']} at "
-                f"{goodput['rate']:g}/s, where no baseline keeps up"
-            )
-        if said:
-            lines.append(
-                f"<li><b>{html.escape(one['scenario'])}</b>: {html.escape('; '.join(said))}."
-            )
-    return ["<h2>HawkVision against the others</h2><ul>", *lines, "</ul>"] if lines else []
-
-
-def _marks(missed: Sequence[str], stable: bool) -> str:
-    said = [f"{name} misses a target" for name in missed] + ([] if stable else ["unstable"])
-    return f" ({', '.join(said)})" if said else ""
+        good = one["goodput"]
+        said = (
+            "a baseline that meets the targets keeps up with every rate"
+            if good is None
+            else f"HawkVision's goodput is {good['ratio']:.2f}x that of {good['best']}, the best "
+            f"baseline, at {good['rate']:g}/s, where none keeps up"
+            + (" (HawkVision misses a target there)" if good["missed"] else "")
+        )
+        lines.append(f"<li><b>{html.escape(one['scenario'])}</b>: {html.escape(said)}.")
+    return ["<h2>Where the best baseline ends</h2><ul>", *lines, "</ul>"] if lines else []
 
 
 def _plot(rows: Sequence[Mapping[str, Any]], name: str, result: Mapping[str, Any]) -> str:
@@ -140,14 +133,12 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    spread = row["p99_ms_range"]
+    low, high = row["p99_ms_interval"]
     return [
         row["name"] + (" ×" if row["missed"] else ""),
         f"{row['rate']:g}",
         *(number(row[key]) for key in ("p50_ms", "p95_ms", "p99_ms")),
-        "–"
-        if spread is None
-        else f"{spread[0]:.0f}–{spread[1]:.0f}{'' if row['stable'] else ' ±'}",
+        f"{number(low, 0)}–{number(high, 0)}{'' if row['stable'] else ' ±'}",
         f"{row['goodput']:.1f}",
         f"{row['in_time_share']:.1%}",
         " ".join(
@@ -190,11 +181,11 @@ def _ladders(ladders: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def tables(result: Mapping[str, Any]) -> str:
-    """The systems as Markdown, a table for each scenario; what the documents hold."""
+    """The map and the systems as Markdown, a table for each scenario; what the documents hold."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in result["systems"]:
         groups.setdefault(row["scenario"], []).append(row)
-    lines: list[str] = []
+    lines = [markdown_maps(result), ""] if result.get("map") else []
     for name, rows in groups.items():
         lines += [f"### {name}", "", "| system | rate | P50 | P99 | right in time/s | accuracy |"
                   " loads | RSS |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip

@@ -21,7 +21,8 @@ from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
 from loadtest.baselines.ladder import Ladder
 from loadtest.bench.modeless import experiment
-from loadtest.bench.modeless.analysis import measured, rows, verdicts
+from loadtest.bench.modeless.analysis import gave_up, measured, rows
+from loadtest.bench.modeless.cells import cells, verdicts
 from loadtest.bench.modeless.experiment import Block, Profile, weights
 from loadtest.bench.modeless.systems import Ground, Running, running
 from loadtest.peers.tritonserver import find
@@ -78,8 +79,8 @@ def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict
         spent_s = time.monotonic() - begun
         rest_s = spent_s / share - spent_s
         say(
-            f"[{number}/{len(left)}] {block.system} ({block.scenario.name}), "
-            f"{rest_s / 60:.1f} minutes to go"
+            f"[{number}/{len(left)}] {block.system}, {block.scenario.short}; "
+            f"{rest_s / 60:.0f} min to go"
         )
     records = [record for block in todo for record in kept.done[block.key]]
     return {**_summary(bench, profile, ground, records), "absent": absent}
@@ -99,11 +100,21 @@ def _absent(bench: ModelessBench) -> dict[str, str]:
 def _measure_block(block: Block, ground: Ground, bench: ModelessBench) -> list[dict[str, Any]]:
     with running(block.system, block.scenario, ground) as system:
         system.meter.take_peak()
-        return [_measure(block, rate, system, ground, bench) for rate in block.rates]
+        records: list[dict[str, Any]] = []
+        for rate, seconds in zip(block.rates, block.seconds, strict=True):
+            records.append(_measure(block, rate, seconds, system, ground, bench))
+            if gave_up(records[-1]):
+                break
+        return records
 
 
 def _measure(
-    block: Block, rate: float, system: Running, ground: Ground, bench: ModelessBench
+    block: Block,
+    rate: float,
+    seconds: float,
+    system: Running,
+    ground: Ground,
+    bench: ModelessBench,
 ) -> dict[str, Any]:
     before = system.stats()
     cpu_s, carried = system.meter.cpu_s(), system.carried()
@@ -114,7 +125,7 @@ def _measure(
         "images": str(bench.folder / "photos"),
         "connections": _CONNECTIONS,
         "rate": rate,
-        "seconds": block.seconds,
+        "seconds": seconds,
         "deadline_ms": DEADLINE_MS,
         "targets": weights(block.scenario.mix, TARGETS),
         "seed": block.seed,
@@ -122,7 +133,7 @@ def _measure(
     line = ground.inside(
         ground.other_cores, [sys.executable, "-m", "loadtest.bench.modeless.client"]
     )
-    dark = _Dark(block.scenario.dark_s, block.seconds, system)
+    dark = _Dark(block.scenario.dark_s, seconds, system)
     done = subprocess.run(line, input=json.dumps(plan), capture_output=True, text=True, check=False)
     dark.end()
     if done.returncode != 0:
@@ -135,7 +146,7 @@ def _measure(
         "scenario": asdict(block.scenario),
         "repetition": block.repetition,
         "rate": rate,
-        **measured(json.loads(done.stdout), DEADLINE_MS, block.seconds),
+        **measured(json.loads(done.stdout), DEADLINE_MS, seconds),
         "rss_mb": system.meter.take_peak() / 1e6,
         "cpu_s": system.meter.cpu_s() - cpu_s,
         "link_bytes": system.carried() - carried,
@@ -283,9 +294,10 @@ def _summary(
     made = rows(records)
     return {
         "systems": made,
+        "map": cells(made),
         "verdicts": verdicts(made),
         "profile": profile.name,
-        "seconds": profile.seconds,
+        "repetitions": profile.repetitions,
         "targets": list(TARGETS),
         "deadline_ms": DEADLINE_MS,
         "ladders": {
