@@ -46,7 +46,7 @@ class BatchedModel:
             own = Limits(min(limits.batch, fits), limits.images, limits.size)
             coming = _coming(pool, self.works[number])
             name = f"{model.task.name}/{rung.name}"
-            self._lines.append(runner.line(name, rung.predict, own, coming))
+            self._lines.append(runner.line(name, rung.predict, own, coming, pool.batch_ended))
             self._sizes.append(rung.geometry.width * rung.geometry.height * 3)
         # Whatever waits in a line holds this, so the lines are empty when nobody does.
         weakref.finalize(self, runner.leave, self._lines).atexit = False

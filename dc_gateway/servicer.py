@@ -251,7 +251,9 @@ class InferenceServicer(InferenceService):
             name, task.version, request_id, outputs, agrees=model.agrees, flavour=task.flavour
         )
         said = self._rungs_of(model, found, from_rung)
-        return replace(reply, parameters={**reply.parameters, **said}), len(found.places)
+        if said:
+            reply = replace(reply, parameters={**reply.parameters, **said})
+        return reply, len(found.places)
 
     async def _encoded(
         self, picture: bytes | Pixels, due: float, claim: Claim, call: Call

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge_agent.answer_series import AnswerSeries, Series
 from edge_agent.outcome import Outcome
 from hawkvision.calibration import shown
 from hawkvision.engines import Measuring
@@ -20,7 +20,6 @@ from hawkvision.rungs import LoadedRung
 from hawkvision.tracking.counts import counted_target
 from hawkvision.tracking.trust import is_vouched
 
-_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _MOST_TARGETS = 100
 _OTHER = "other"
 _Kind = tuple[str, str, str, str | None, bool, int]
@@ -38,17 +37,6 @@ class Totals(NamedTuple):
     refused: int = 0
 
 
-@dataclass(slots=True)
-class _Series:
-    """Answers that are alike: where they are counted, how many, and how many at the last look."""
-
-    answers: Counter
-    seconds: Histogram
-    rungs: Counter
-    count: int = 0
-    looked: int = 0
-
-
 class AgentMetrics:
     """Counters and histograms of one agent, in a registry of their own.
 
@@ -59,26 +47,8 @@ class AgentMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._answers = Counter(
-            "hawkvision_answers",
-            "Answers by task, accuracy target, rung and degradation.",
-            ("task", "target", "served_by", "degraded"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "hawkvision_request_seconds",
-            "Time from the arrival of a request (its head, or a frame's first packet) to its "
-            "answer; receiving the body and asking the data center are part of it.",
-            ("task", "served_by"),
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self._rungs = Counter(
-            "hawkvision_rung_answers",
-            "Answers by task, the rung whose answer it was, and where that ran.",
-            ("task", "rung", "served_by"),
-            registry=self.registry,
-        )
+        self._answers = AnswerSeries()
+        self.registry.register(self._answers)
         self._errors = Counter(
             "hawkvision_errors", "Requests refused, by code.", ("code",), registry=self.registry
         )
@@ -135,7 +105,7 @@ class AgentMetrics:
         self._targets: dict[tuple[str, bool], set[str]] = {}
         self._of_version: dict[str, list[tuple[Gauge, tuple[str, ...]]]] = {}
         self._shown: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-        self._children: dict[_Kind, _Series] = {}
+        self._children: dict[_Kind, Series] = {}
         self._refused = 0
         self._times: deque[float] = deque(maxlen=_MOST_TIMES)
         self._asked: dict[tuple[str, str], None] = {}
@@ -150,16 +120,8 @@ class AgentMetrics:
         if found is None:
             name = target if outcome.target.accuracy.relative else shown.target(float(target))
             labels = (task, self._target(task, name, with_key), served_by, degraded or "")
-            found = _Series(
-                self._answers.labels(*labels),
-                self._seconds.labels(task, served_by),
-                self._rungs.labels(task, outcome.rung, served_by),
-            )
-            self._children[key] = found
-        found.answers.inc()
-        found.seconds.observe(outcome.total_s)
-        found.rungs.inc()
-        found.count += 1
+            found = self._children[key] = self._answers.begin(labels, outcome.rung)
+        found.add(outcome.total_s)
         self._times.append(outcome.total_s)
 
     def totals(self) -> Totals:

@@ -46,10 +46,8 @@ class Outcome(NamedTuple):
     @property
     def prediction(self) -> Any:
         """What is answered, a prediction of the task's kind."""
-        for found in (self.dc, self.best):
-            if found is not None:
-                return found
-        return self.edge.prediction
+        found = self.best if self.dc is None else self.dc
+        return self.edge.prediction if found is None else found
 
     @property
     def served_by(self) -> Side:

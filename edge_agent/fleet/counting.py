@@ -61,6 +61,7 @@ class Counting:
         key = count_key(outcome)
         edge, answer = outcome.edge.prediction, outcome.prediction
         kind = outcome.local.task.kind
+        said = kind.brief(edge)
         counts.answered(
             self._add,
             key,
@@ -77,8 +78,8 @@ class Counting:
                 task=key.task,
                 app=key.app,
                 target=key.target,
-                answer=kind.brief(answer),
-                edge=kind.brief(edge),
+                answer=said if answer is edge else kind.brief(answer),
+                edge=said,
                 escalated=outcome.dc is not None,
                 confidence=edge.confidence,
             ),

@@ -54,6 +54,11 @@ class FastPath:
         self._asks_origins = entrance.origins.any
         self.loop = asyncio.get_running_loop()
 
+    @property
+    def open(self) -> bool:
+        """See `Fast`: until the agent drains."""
+        return not self.entrance.draining
+
     def takes(self, message: Any, payload: StreamReader) -> bool:
         """See `Fast`: an image, or a probe, over HTTP/1.1 on a connection that stays.
 
@@ -79,7 +84,7 @@ class FastPath:
             return False
         return message.version == HttpVersion11 and payload.is_eof() and payload.exception() is None
 
-    def begin(self, connection: Connection, message: Any, payload: StreamReader) -> None:
+    def begin(self, connection: Connection, message: Any, body: bytes) -> None:
         """See `Fast`."""
         if message.method == "GET":
             reply = said(200)
@@ -87,7 +92,7 @@ class FastPath:
                 name_it(reply, RequestId(message.headers))
             connection.says(whole_reply(reply, close=False), close=False)
             return
-        _Call(self, connection, self.bodies.claim()).begin(message, payload)
+        _Call(self, connection, self.bodies.claim()).begin(message, body)
 
 
 class _Call:
@@ -109,7 +114,7 @@ class _Call:
         self._headers: Mapping[str, str] = {}
         self._named: RequestId | None = None
 
-    def begin(self, message: Any, payload: StreamReader) -> None:
+    def begin(self, message: Any, body: bytes) -> None:
         """As `ClassifyRoutes.classify` does, up to the pool."""
         path = self._path
         path.entrance.enter(self)
@@ -127,7 +132,7 @@ class _Call:
             asked = parse_query(message.url.raw_query_string)
             counted = self._counted(caller, asked.app)
             self._request = path.classifier.resolve(asked, arrived, trace, counted)
-            self._image = path.bodies.image(payload, self._claim)
+            self._image = path.bodies.image(body, self._claim)
             path.classifier.begin(self._image, self._request, self)
         except Exception as error:
             self._refuse(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -15,6 +16,11 @@ from hawkvision.errors import TargetUnreachable
 from hawkvision.tasks import Prediction
 
 _CACHED_TARGETS = 4096
+DEFAULTS = tuple(step / 20 for step in range(1, 20))
+"""Targets that come into question where a request names none."""
+
+MOST_BY_DEFAULT = 0.6
+"""Escalated, of the requests that name no target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +121,18 @@ class CascadePolicy:
     def answers_locally(prediction: Prediction, target: AccuracyTarget) -> bool:
         """True where the edge's confidence reaches the threshold."""
         return prediction.confidence >= target.threshold
+
+
+def default_accuracy(curve: LowerConfidenceCurve, tiers: Sequence[float] = ()) -> float:
+    """The highest multiple of 0.05 (or tier) certified with at most 60 % escalation.
+
+    Where there is none, the highest target that is certified.
+    """
+    offered = tiers or DEFAULTS
+    fitting = [
+        target
+        for target in offered
+        if target <= curve.highest_certifiable
+        and curve.escalation_rate[curve.index_for(target)] <= MOST_BY_DEFAULT
+    ]
+    return fitting[-1] if fitting else shown.floored(curve.highest_certifiable)

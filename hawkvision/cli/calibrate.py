@@ -15,11 +15,13 @@ import click
 
 from hawkvision.calibration import shown
 from hawkvision.cli.output import progress_bar, screen, write_json
-from hawkvision.cli.summaries import targets_table
+from hawkvision.cli.summaries import chains_table, targets_table
 from hawkvision.datasets import open_labelled
 from hawkvision.engines import check_onnx_runtime
 from hawkvision.errors import CalibrationError
+from hawkvision.planning.chains import Wanted
 from hawkvision.repository import Repository, Task
+from hawkvision.serving.rung_options import megabytes
 from hawkvision.summary import Summary, summarise_task
 from hawkvision.taskbuild.build import (
     LOSS_LEVELS,
@@ -27,7 +29,6 @@ from hawkvision.taskbuild.build import (
     Built,
     Progress,
     build_task,
-    split_images,
 )
 from hawkvision.taskbuild.flavour import add_flavour
 from hawkvision.taskbuild.sources import ModelSource, parse_source, read_aliases
@@ -49,10 +50,10 @@ it, and is not to be found by trial:
 
 
 def parse_source_option(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
-    """A click callback: `FILE[,key=value…]`, or a tuple of them, to ModelSource."""
+    """A click callback: `FILE[,key=value…]`, or a tuple of them, to ModelSource; None stays."""
     if isinstance(value, tuple):
         return tuple(parse_source(text) for text in value)
-    return parse_source(value)
+    return None if value is None else parse_source(value)
 
 
 def _numbers(_context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
@@ -68,16 +69,31 @@ def _numbers(_context: click.Context, parameter: click.Parameter, text: str | No
 
 
 @click.command("calibrate", context_settings={"show_default": True}, epilog=_KEYS)
-@click.option(
-    "--edge", required=True, callback=parse_source_option, metavar=MODEL, help="The small model."
-)
+@click.option("--edge", callback=parse_source_option, metavar=MODEL, help="The small model.")
 @click.option(
     "--dc",
-    required=True,
     multiple=True,
     callback=parse_source_option,
     metavar=MODEL,
     help="A larger model; give several from small to large for a chain in the data center.",
+)
+@click.option(
+    "--candidate",
+    "candidates",
+    multiple=True,
+    callback=parse_source_option,
+    metavar=MODEL,
+    help="Instead of --edge and --dc, several in any order: the best chain of them is taken.",
+)
+@click.option(
+    "--targets", callback=_numbers, help="With --candidate: what will be asked, e.g. 0.8,0.9."
+)
+@click.option(
+    "--memory", "memory_mb", type=megabytes, metavar="SIZE", show_default="no bound",
+    help="With --candidate: for rungs at the edge, e.g. 80MB.",
+)  # fmt: skip
+@click.option(
+    "--deadline-ms", default=1000.0, type=click.FloatRange(1, 3.6e6), help="With --candidate."
 )
 @click.option(
     "--data",
@@ -104,12 +120,18 @@ def _numbers(_context: click.Context, parameter: click.Parameter, text: str | No
 @click.option("--restrict-to-data", is_flag=True, help="Leave out classes without images.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images.")
 @click.option("--threads", type=click.IntRange(1, 64), default=lambda: os.cpu_count() or 1)
-@click.option("--link-ms", default=20.0, type=click.FloatRange(0), help="Round trip, for reports.")
+@click.option(
+    "--link-ms", default=20.0, type=click.FloatRange(0), help="Round trip, for choice and reports."
+)
 @click.option("--report", type=click.Path(path_type=Path), help="HTML; also kept with the task.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
 def command(
-    edge: ModelSource,
+    edge: ModelSource | None,
     dc: tuple[ModelSource, ...],
+    candidates: tuple[ModelSource, ...],
+    targets: tuple[float, ...],
+    memory_mb: float | None,
+    deadline_ms: float,
     data: Path,
     split: str | None,
     out: Path,
@@ -131,12 +153,15 @@ def command(
 ) -> None:
     """Turn models and labelled images into a task of a model repository.
 
-    Images must be like the traffic to come, and unseen in training.
+    Images must be like the traffic to come, and unseen in training. The models are --edge and --dc,
+    or the best chain out of --candidate.
     """
+    wanted = Wanted(targets, memory_mb, link_ms, deadline_ms) if candidates else None
+    models = _models(edge, dc, candidates, targets, flavour)
     check_onnx_runtime()  # before any image is read
     request = BuildRequest(
         name=name or task_name(data),
-        models=(edge, *dc),
+        models=models,
         images=open_labelled(data, split),
         aliases=read_aliases(aliases) if aliases else {},
         description=description,
@@ -148,15 +173,44 @@ def command(
         restrict_to_data=restrict_to_data,
         limit=limit,
         threads=threads,
+        wanted=wanted,
     )
     built = _build(request, out) if flavour is None else _build_flavour(request, out, flavour)
     for note in built.notes:
         click.echo(f"note: {note}", err=True)
     summary = summarise_task(built.task, built.scores, delta=delta, link_ms=link_ms)
+    if built.choice is not None:
+        screen().print(chains_table(built.choice))
     show(built.task, summary)
     trials = [trial.as_dict() for trial in built.trials]
-    write_json(json_file, {**summary.as_dict(), "notes": list(built.notes), "trials": trials})
+    body = {**summary.as_dict(), "notes": list(built.notes), "trials": trials}
+    if built.choice is not None:
+        body["chains"] = built.choice.as_dict()
+    write_json(json_file, body)
     write_report(built, summary, report, request, data)
+
+
+def _models(
+    edge: ModelSource | None,
+    dc: tuple[ModelSource, ...],
+    candidates: tuple[ModelSource, ...],
+    targets: tuple[float, ...],
+    flavour: str | None,
+) -> tuple[ModelSource, ...]:
+    """Raises click.UsageError unless it is the one way or the other."""
+    if not candidates:
+        if edge is None or not dc:
+            raise click.UsageError("give --edge and --dc, or several --candidate")
+        if targets:
+            raise click.UsageError("--targets goes with --candidate")
+        return edge, *dc
+    if edge is not None or dc:
+        raise click.UsageError("give --edge and --dc, or --candidate, not both")
+    if flavour is not None:
+        raise click.UsageError("a flavour has the rungs of its task: give --edge and --dc")
+    if not targets or targets[0] == 0:
+        raise click.UsageError("--candidate needs --targets, e.g. 0.8,0.9")
+    return candidates
 
 
 def task_name(data: Path) -> str:
@@ -212,15 +266,14 @@ def write_report(
             err=True,
         )
         return
-    files = {
-        rung.name: str(one.path) for rung, one in zip(built.task.rungs, request.models, strict=True)
-    }
+    given = dict(zip(request.names, request.models, strict=True))
+    files = {rung.name: str(given[rung.name].path) for rung in built.task.rungs}
     made = Made(
         datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         shlex.join(["hawkvision", *sys.argv[1:]]),
         {**files, "images": str(data)},
     )
-    _, certifying = split_images(request.images, request.limit)
+    _, certifying = request.split()
     page = render(built.task, built.scores, summary, built.notes, made, certifying)
     of = f".{built.task.flavour}" if built.task.flavour else ""
     for path in (built.task.folder / f"report{of}.html", report):

@@ -23,13 +23,14 @@ from hawkvision.errors import CalibrationError
 from hawkvision.images import decode, fit
 from hawkvision.repository.task import Kind
 from hawkvision.repository.weights import stored_bytes
-from hawkvision.taskbuild.build import readable, split_images
+from hawkvision.taskbuild.build import readable
 from hawkvision.taskbuild.cost import Cost, measure_cost
 from hawkvision.taskbuild.fitting import FittedRung, Fitting, fit_rung
 from hawkvision.taskbuild.planning import plan_task
 from hawkvision.taskbuild.quantization import Answers, Changes, Target, compare, quantize
 from hawkvision.taskbuild.runs import outputs_of
 from hawkvision.taskbuild.sources import ModelSource, read_aliases
+from hawkvision.taskbuild.split import split_images
 from hawkvision.tasks import Outputs
 
 

@@ -7,6 +7,35 @@ from rich.table import Table
 from hawkvision.calibration import shown
 from hawkvision.cli.output import add_numbers
 from hawkvision.summary import Summary
+from hawkvision.taskbuild.choosing import Choice
+
+_CHAINS_SHOWN = 5
+
+
+def chains_table(choice: Choice) -> Table:
+    """The best chains, the chosen one first: what each is expected to cost and to reach.
+
+    Escalated is what the first rung hands on at the highest target that was asked for, "up to" the
+    highest that may be certified, and "sure" the chance that all that were asked for will be.
+    """
+    beaten = sorted(choice.ranking.beaten_by.items())
+    table = Table(
+        title=f"chains, as expected from {choice.fitting_images} images; * chosen",
+        caption="; ".join(f"{name} left out, {better} is better" for name, better in beaten),
+    )
+    table.add_column("rungs")
+    add_numbers(table, "edge\nMB", "mean\nms", "P99\nms", "escalated", "up to", "sure")
+    for place, chain in enumerate(choice.ranking.chains[:_CHAINS_SHOWN]):
+        table.add_row(
+            f"{'*' if place == 0 else ' '}{' > '.join(chain.rungs)}",
+            f"{chain.memory_mb:.1f}",
+            f"{chain.mean_ms:.2f}",
+            f"{chain.p99_ms:.1f}",
+            f"{chain.escalated[-1]:.1%}" if chain.meets(choice.wanted) else "",
+            shown.lower(chain.highest),
+            f"{chain.chance:.0%}",
+        )
+    return table
 
 
 def targets_table(summary: Summary) -> Table:

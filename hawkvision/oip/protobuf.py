@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hawkvision.errors import InvalidRequest
@@ -97,8 +97,10 @@ def say_parameters(into: Any, parameters: Mapping[str, Scalar]) -> None:
             into[name].string_param = value
 
 
-def write_reply(reply: InferReply, request: InferRequest) -> messages.ModelInferResponse:
-    """A reply's message, its tensors raw, in the order in which they were asked for.
+def write_reply(
+    reply: InferReply, wanted: Sequence[WantedOutput] = ()
+) -> messages.ModelInferResponse:
+    """A reply's message, its tensors raw, as `wanted` orders them; all where none is named.
 
     Raises InvalidRequest for one that the reply has not.
     """
@@ -106,7 +108,7 @@ def write_reply(reply: InferReply, request: InferRequest) -> messages.ModelInfer
     said = messages.ModelInferResponse(
         model_name=reply.model, model_version=reply.version, id=reply.id
     )
-    for name in [one.name for one in request.outputs] or list(known):
+    for name in [one.name for one in wanted] or list(known):
         if name not in known:
             raise unknown_output(name, list(known))
         tensor = known[name]

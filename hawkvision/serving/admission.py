@@ -23,7 +23,8 @@ _MOST_RETRY_S = 60
 class Admission:
     """Sans-I/O: counts items, learns what one takes, and knows how long the next would wait.
 
-    At most `max_queue` items wait for `threads`, besides those for which a thread is idle.
+    At most `max_queue` items wait for `threads`, besides those for which a thread is idle. `away`
+    are items that left a thread unfinished, for a batch, which a thread has to run yet.
     """
 
     def __init__(self, threads: int, max_queue: int) -> None:
@@ -33,6 +34,7 @@ class Admission:
         self._running = 0
         self._at_work = 0
         self.waiting = 0
+        self.away = 0
         self.lateness = Lateness()
 
     @property
@@ -58,7 +60,7 @@ class Admission:
     @property
     def rest_s(self) -> float:
         """When those at work make way for the next, seconds from now: they are half done."""
-        return self._at_work / 2 * self.each_s
+        return (self.away + self._at_work / 2) * self.each_s
 
     def slack_s(self, allowed_s: float) -> float:
         """Of the time allowed, what no estimate may use, seconds."""
@@ -74,7 +76,7 @@ class Admission:
     def _wait_s(self, ahead: int, threads: int) -> float:
         if self._running + ahead < threads:
             return 0.0
-        return (ahead + self._at_work / 2) * self.service_s / threads
+        return (ahead + self.away + self._at_work / 2) * self.service_s / threads
 
     def fits(self, items: int) -> bool:
         """Whether there is room for so many more."""
@@ -124,16 +126,19 @@ class Admission:
         self._running += 1
 
     def ended(self, items: int, busy_s: float | None) -> None:
-        """Its thread is done, after `busy_s` of work (None: it was dropped unserved)."""
+        """Its thread is done, after `busy_s` of work (None: that says nothing of such work)."""
         self._at_work -= items
         self._running -= 1
-        if busy_s is None:
-            return
-        each = busy_s / items
-        if self._service_s is None:
-            self._service_s = each
-        else:
-            self._service_s += _LEARN * (each - self._service_s)
+        if busy_s is not None:
+            self._learn(busy_s / items, _LEARN)
+
+    def batch_ended(self, items: int, busy_s: float) -> None:
+        """A thread has prepared so many and run them together, in so long altogether."""
+        self._learn(busy_s / items, 1 - (1 - _LEARN) ** items)
+
+    def _learn(self, each_s: float, weight: float) -> None:
+        before_s = each_s if self._service_s is None else self._service_s
+        self._service_s = before_s + weight * (each_s - before_s)
 
     def withdrawn(self, items: int) -> None:
         """It left the queue before any thread took it."""

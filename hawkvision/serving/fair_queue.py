@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Generic, TypeVar
 
+from hawkvision.serving.agenda import Agenda
 from hawkvision.serving.claims import Claimant, Priority
 
 T = TypeVar("T", bound=Claimant)
@@ -61,21 +62,22 @@ class _Class(Generic[T]):
 class FairQueue(Generic[T]):
     """Sans-I/O. It knows no bound: whoever owns it refuses what is too much.
 
-    What it remembers of clients goes with their turns, so their number does not grow.
+    What it remembers of clients goes with their turns, so their number does not grow. `agenda` is
+    all that waits, by deadline.
     """
 
     def __init__(self) -> None:
         self._classes: dict[tuple[Priority, int], _Class[T]] = {}
         self._turns = count()
-        self._size = 0
+        self.agenda = Agenda[T]()
 
     def __len__(self) -> int:
         """How many pieces of work wait."""
-        return self._size
+        return len(self.agenda.works)
 
     def __iter__(self) -> Iterator[T]:
-        """All that wait, in no order."""
-        return (work for one in self._classes.values() for _, _, work in one.heap)
+        """All that wait, by priority and deadline."""
+        return iter(self.agenda.works)
 
     def append(self, work: T) -> None:
         """Let it wait for its turn."""
@@ -84,7 +86,7 @@ class FairQueue(Generic[T]):
         if found is None:
             found = self._classes[key] = _Class()
         found.push(work, next(self._turns))
-        self._size += 1
+        self.agenda.add(work)
 
     def _next(self) -> tuple[Priority, int]:
         if len(self._classes) == 1:
@@ -95,28 +97,28 @@ class FairQueue(Generic[T]):
 
     def peek(self) -> T:
         """Whose turn is next. Raises IndexError if nothing waits."""
-        if not self._size:
+        if not self.agenda.works:
             raise IndexError("nothing waits")
         return self._classes[self._next()].heap[0][2]
 
     def popleft(self) -> T:
         """Take it. Raises IndexError if nothing waits."""
-        if not self._size:
+        if not self.agenda.works:
             raise IndexError("nothing waits")
         key = self._next()
         work = self._classes[key].pop()
-        self._took(key)
+        self._took(key, work)
         return work
 
     def remove(self, work: T) -> None:
         """Take out what is not wanted any more. Raises ValueError if it does not wait."""
         for key, one in self._classes.items():
             if one.remove(work):
-                self._took(key)
+                self._took(key, work)
                 return
         raise ValueError("it does not wait here")
 
-    def _took(self, key: tuple[Priority, int]) -> None:
-        self._size -= 1
+    def _took(self, key: tuple[Priority, int], work: T) -> None:
+        self.agenda.remove(work)
         if not self._classes[key].heap:
             del self._classes[key]

@@ -168,7 +168,11 @@ class Job:
     @property
     def wanted(self) -> bool:
         """See `Ticket.wanted`."""
-        return not self.future.cancelled() and self.clock() < self.until
+        return not self.is_lost(self.clock())
+
+    def is_lost(self, now: float) -> bool:
+        """Whether it is not wanted any more at that time, by its clock."""
+        return now >= self.until or self.future.cancelled()
 
     def check(self) -> None:
         """See `Ticket.check`."""

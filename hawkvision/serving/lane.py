@@ -7,15 +7,19 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Protocol
 
 from hawkvision.errors import DeadlineExceeded, Overloaded
 from hawkvision.serving import promises
 from hawkvision.serving.admission import Admission, whole_seconds
+from hawkvision.serving.agenda import Agenda
 from hawkvision.serving.batcher import made_way
 from hawkvision.serving.claims import Claim
 from hawkvision.serving.fair_queue import FairQueue
 from hawkvision.serving.job import Job
+
+_ALLOWED = attrgetter("allowed_s")
 
 
 class Line(Protocol):
@@ -50,6 +54,7 @@ class Lane:
         self.admission = Admission(threads, max_queue)
         self.waiting = line
         self.kept: deque[Job] = deque()
+        self._items_for: dict[int, int] = {}
         self.busy = 0
         self.helpers = threads - 1
         self.alone = False
@@ -85,20 +90,43 @@ class Lane:
     def _give(self, job: Job) -> None:
         self.busy += 1
         self.waiting.append(job)
+        work = id(job.work)  # which the job keeps
+        self._items_for[work] = self._items_for.get(work, 0) + job.items
         self.turns.put(True)
+
+    def items_for(self, work: object) -> int:
+        """Items that wait for a thread to do this work; from any thread, without a lock."""
+        return self._items_for.get(id(work), 0)
+
+    def _left(self, job: Job) -> None:
+        work = id(job.work)
+        rest = self._items_for[work] - job.items
+        if rest:
+            self._items_for[work] = rest
+        else:
+            del self._items_for[work]
 
     def take(self, now: float) -> Job | None:
         """The next job, or None if it was dropped meanwhile."""
         if not self.waiting:
             return None
         if isinstance(self.waiting, FairQueue) and len(self.waiting) > 1:
-            fair: FairQueue[Job] = self.waiting
-            free_at = now + self.admission.slack_s(min(job.allowed_s for job in fair))
-            urgent = promises.must_go_first(fair, fair.peek(), free_at, self.admission.each_s)
+            urgent = self._urgent(self.waiting, now)
             if urgent is not None:
-                fair.remove(urgent)
+                self.waiting.remove(urgent)
+                self._left(urgent)
                 return self._begun(urgent)
-        return self._begun(self.waiting.popleft())
+        job = self.waiting.popleft()
+        self._left(job)
+        return self._begun(job)
+
+    def _urgent(self, fair: FairQueue[Job], now: float) -> Job | None:
+        """Who has to go before the one whose turn it is."""
+        agenda, first = fair.agenda, fair.peek()
+        if promises.may_go(agenda, first):
+            return None
+        free_at = now + self.admission.slack_s(min(map(_ALLOWED, agenda.works)))
+        return promises.must_go_first(agenda, first, free_at, self.admission.each_s)
 
     def take_kept(self) -> Job | None:
         """The next job for the event loop, if there is one."""
@@ -116,12 +144,12 @@ class Lane:
         job.needs_s = job.items * self.admission.service_s if job.allowed_s < math.inf else 0.0
         return job
 
-    def drop_unwanted(self) -> list[Job]:
+    def drop_unwanted(self, now: float) -> list[Job]:
         """Make room: what nobody wants need not wait for a thread to find that out."""
-        dropped = [job for job in self.waiting if not job.wanted]
+        dropped = [job for job in self.waiting if job.is_lost(now)]
         for job in dropped:
             self._withdraw(job)
-        for job in [job for job in self.kept if not job.wanted]:
+        for job in [job for job in self.kept if job.is_lost(now)]:
             self.kept.remove(job)
             self.admission.withdrawn(job.items)
             dropped.append(job)
@@ -133,10 +161,10 @@ class Lane:
         return dropped
 
     def lowest(self, claim: Claim) -> Job | None:
-        """The job of the lowest priority, if that is lower than the claim's."""
-        if not self.waiting:
+        """The job of the lowest priority, if that is lower than the claim's; of a `FairQueue`."""
+        if not isinstance(self.waiting, FairQueue) or not self.waiting:
             return None
-        last = max(self.waiting, key=lambda job: (job.claim.priority, job.deadline))
+        last: Job = self.waiting.agenda.works[-1]
         return None if last.claim.priority <= claim.priority else last
 
     def drop_lower(self, claim: Claim) -> Job | None:
@@ -149,12 +177,17 @@ class Lane:
         return last
 
     def check_fair(self, items: int, claim: Claim, deadline: float, now: float) -> None:
-        """Raise Overloaded unless it and those who wait already would all be in time."""
-        own_s = promises.patience(self.waiting, claim, deadline - now)
-        ahead = promises.ahead_of(self.waiting, claim, deadline)
+        """Raise Overloaded unless it and those who wait already would all be in time.
+
+        Of a lane whose line is a `FairQueue`.
+        """
+        assert isinstance(self.waiting, FairQueue)
+        agenda: Agenda[Job] = self.waiting.agenda
+        own_s = promises.patience(agenda, claim, deadline - now)
+        ahead = promises.ahead_of(agenda, claim, deadline)
         self.admission.check(items, own_s, ahead)
         free_at, each_s = now + self.admission.rest_s, self.admission.each_s
-        if promises.makes_late(self.waiting, claim, deadline, items, free_at, each_s):
+        if promises.makes_late(agenda, claim, deadline, items, free_at, each_s):
             raise Overloaded(
                 "another's answer would be late for it",
                 retry_after_s=whole_seconds(self.admission.wait_s),
@@ -163,6 +196,7 @@ class Lane:
 
     def _withdraw(self, job: Job) -> None:
         self.waiting.remove(job)
+        self._left(job)
         self.busy -= 1
         self.admission.withdrawn(job.items)
 

@@ -201,7 +201,9 @@ class WorkerPool:
 
     def _note(self, lane: Lane, job: Job, items: int, ran: Ran) -> None:
         """Learn from a job that was done, or weighed too much here. Under the lock."""
-        lane.admission.ended(items, None if ran.how == "too large" else ran.spent_s)
+        lane.admission.ended(items, ran.spent_s if ran.how == "done" else None)
+        if ran.how == "later":
+            lane.admission.away += items  # before or after its batch has run
         if ran.how == "later" or job.pace is None or ran.spent_s is None or job.fault is not None:
             return
         job.pace.learn(ran.spent_s, ran.busy_s, light=job.weight <= LOOP_PIXELS)
@@ -211,10 +213,9 @@ class WorkerPool:
         """Whether it can be handed over; one that is too large here goes to `lane`, if it can."""
         return ran.how == "done" or (ran.how == "too large" and not self._moved(job, lane))
 
-    def waiting_for(self, work: Callable[..., object]) -> int:
-        """Items that wait for a thread to do this work with them."""
-        with self._lock:
-            return sum(job.items for job in self._quick.waiting if job.work == work)
+    def waiting_for(self, work: object) -> int:
+        """Items that wait for a thread to do this work with them; from any thread."""
+        return self._quick.items_for(work)
 
     def _enter(self, lane: Lane, job: Job) -> None:
         """Queue it for threads, or raise Overloaded. Under the lock."""
@@ -250,7 +251,7 @@ class WorkerPool:
                     lane.admission.check(items, deadline - now, alone=alone)
                 return
             except Overloaded:
-                dropped = lane.drop_unwanted()
+                dropped = lane.drop_unwanted(now)
                 if not dropped and push and self._fair and not lane.admission.fits(items):
                     lower = lane.drop_lower(claim)
                     dropped = [] if lower is None else [lower]
@@ -277,12 +278,27 @@ class WorkerPool:
     def hand_over(self, job: Job) -> None:
         """See `Office.hand_over`."""
         with self._lock:
+            self._is_back(job)
             self._give_back(job)
 
     def queue_again(self, job: Job) -> None:
         """See `Office.queue_again`. What was let in once is not refused now."""
         with self._lock:
+            self._is_back(job)
             self._quick.append(job)
+
+    def _is_back(self, job: Job) -> None:
+        """Of work that returned `LATER`: its batch is done with it. Under the lock."""
+        lane = self._large if job.weight > self._quick.most else self._quick
+        lane.admission.away -= job.items
+
+    def batch_ended(self, items: int, busy_s: float) -> None:
+        """Learn what such work takes: so many items were prepared and run on a thread in so long.
+
+        From any thread; of work that returned `LATER`.
+        """
+        with self._lock:
+            self._quick.admission.batch_ended(items, busy_s)
 
     def _moved(self, job: Job, lane: Lane) -> bool:
         """Whether a job that turned out to be large has a place elsewhere. Under the lock."""

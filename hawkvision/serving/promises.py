@@ -8,9 +8,9 @@ if it can be at all (Jackson, 1955).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TypeVar
 
+from hawkvision.serving.agenda import Agenda
 from hawkvision.serving.claims import Claim, Claimant
 
 T = TypeVar("T", bound=Claimant)
@@ -25,65 +25,59 @@ _KEPT = 0.25
 """So much of it is kept for others where a client has more."""
 
 
-def ahead_of(waiting: Iterable[Claimant], claim: Claim, deadline: float) -> int:
+def ahead_of(agenda: Agenda[T], claim: Claim, deadline: float) -> int:
     """Waiting items that have their turn before: of higher priority, or due no later."""
-    mine = claim.priority
-    return sum(
-        one.items
-        for one in waiting
-        if one.claim.priority < mine or (one.claim.priority == mine and one.deadline <= deadline)
-    )
+    return agenda.before(agenda.behind(claim.priority, deadline))
 
 
 def makes_late(
-    waiting: Iterable[Claimant],
-    claim: Claim,
-    deadline: float,
-    items: int,
-    free_at: float,
-    each_s: float,
+    agenda: Agenda[T], claim: Claim, deadline: float, items: int, free_at: float, each_s: float
 ) -> bool:
     """Whether so many more items, due at `deadline`, make one late that would be in time."""
-    mine = claim.priority
-    equal = [one for one in waiting if one.claim.priority <= mine]
-    later = [one for one in equal if one.claim.priority == mine and one.deadline > deadline]
-    whole_s = (sum(one.items for one in equal) + items) * each_s
-    if not later or free_at + whole_s <= min(one.deadline for one in later):
+    at = agenda.behind(claim.priority, deadline)
+    past = agenda.first(claim.priority + 1)
+    if at == past:
         return False
-    end = free_at + ahead_of(waiting, claim, deadline) * each_s
-    for one in sorted(later, key=lambda one: one.deadline):
+    later = agenda.works[at:past]
+    if free_at + (agenda.before(past) + items) * each_s <= later[0].deadline:
+        return False
+    end = free_at + agenda.before(at) * each_s
+    for one in later:
         end += one.items * each_s
         if end <= one.deadline < end + items * each_s:
             return True
     return False
 
 
-def must_go_first(waiting: Iterable[T], first: T, free_at: float, each_s: float) -> T | None:
+def may_go(agenda: Agenda[T], first: T) -> bool:
+    """Whether nobody of its priority is due before `first`, which waits too."""
+    return agenda.works[agenda.first(first.claim.priority)].deadline >= first.deadline
+
+
+def must_go_first(agenda: Agenda[T], first: T, free_at: float, each_s: float) -> T | None:
     """Who has the turn instead of `first`: whoever is due earliest, if one would be late else.
 
     Only those of the same priority count. None where `first` may go.
     """
-    mine = first.claim.priority
-    others = [one for one in waiting if one is not first and one.claim.priority == mine]
-    if not others:
-        return None
-    end = free_at + first.items * each_s
-    earliest = min(others, key=lambda one: one.deadline)
+    start = agenda.first(first.claim.priority)
+    earliest = agenda.works[start]
     if first.deadline <= earliest.deadline:
         return None
-    if end + sum(one.items for one in others) * each_s <= earliest.deadline:
+    past = agenda.first(first.claim.priority + 1)
+    if free_at + agenda.before(past, start) * each_s <= earliest.deadline:
         return None
-    for one in sorted(others, key=lambda one: one.deadline):
-        end += one.items * each_s
-        if end > one.deadline:
-            return earliest
+    end = free_at + first.items * each_s
+    for one in agenda.works[start:past]:
+        if one is not first:
+            end += one.items * each_s
+            if end > one.deadline:
+                return earliest
     return None
 
 
-def patience(waiting: Iterable[Claimant], claim: Claim, allowed_s: float) -> float:
+def patience(agenda: Agenda[T], claim: Claim, allowed_s: float) -> float:
     """How much of its time a client may wait: less where most of what waits is its own."""
-    own = sum(one.items for one in waiting if one.claim.client == claim.client)
-    most = own > _MODEST * sum(one.items for one in waiting)
     if allowed_s == math.inf:
         return allowed_s
+    most = agenda.items_of(claim.client) > _MODEST * agenda.items
     return allowed_s * _USED * (1 - _KEPT if most else 1)

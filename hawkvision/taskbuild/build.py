@@ -14,37 +14,41 @@ import numpy as np
 
 from hawkvision.calibration import CalibrationScores, Items, shown
 from hawkvision.cascade.chain import choose_chain, of_chain
+from hawkvision.cascade.policy import default_accuracy
 from hawkvision.datasets import LabelledImage, LabelledSet, copies_elsewhere, order, remark_on
 from hawkvision.engines import flavour_of
 from hawkvision.engines.tensorrt import examine as tensorrt
 from hawkvision.errors import CalibrationError, InvalidRequest
 from hawkvision.images import decode
 from hawkvision.lossy.jpeg.damage import lose_packets
+from hawkvision.planning.chains import Candidate, Certifying, Floats, Wanted
 from hawkvision.repository import Rung, Task
 from hawkvision.repository.task import Kind
 from hawkvision.repository.weights import stored_bytes
 from hawkvision.rungs import LoadedRung
+from hawkvision.taskbuild.choosing import Choice, candidate_names, choose
 from hawkvision.taskbuild.cost import Cost, measure_cost
 from hawkvision.taskbuild.fitting import FittedRung, Fitting, RungPlan, fit_rung
 from hawkvision.taskbuild.numerics import make_references, numerics_of, spread_over
 from hawkvision.taskbuild.planning import plan_task
 from hawkvision.taskbuild.runs import LIMITS, Damage, Seen, answer_levels, each
 from hawkvision.taskbuild.sources import ModelSource
+from hawkvision.taskbuild.split import CHOOSE_EVERY, FIT_EVERY, LEAST_IMAGES, split_images
 from hawkvision.taskbuild.trial import Trial
 from hawkvision.taskbuild.version import Draft, write_version
 from hawkvision.tasks import Itemised
 
 LOSS_LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
-LEAST_IMAGES = 100
 FEW_IMAGES = 500
-_FIT_EVERY = 7
-_LEAST_FITTED = 50
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to calibrate. `models` run from small to large, the first at the edge."""
+    """What to calibrate. `models` run from small to large, the first at the edge.
+
+    Where something is `wanted` of the chain they are candidates, in any order.
+    """
 
     name: str
     models: tuple[ModelSource, ...]
@@ -60,6 +64,22 @@ class BuildRequest:
     restrict_to_data: bool = False
     limit: int | None = None
     threads: int = 2
+    wanted: Wanted | None = None
+
+    @property
+    def curve_delta(self) -> float:
+        """The risk of one target: all tiers together have `delta`."""
+        return self.delta / max(1, len(self.tiers))
+
+    @property
+    def names(self) -> list[str]:
+        """Of the models. Raises CalibrationError."""
+        return rung_names(self.models) if self.wanted is None else candidate_names(self.models)
+
+    def split(self) -> tuple[LabelledSet, LabelledSet]:
+        """Fitting images and certifying ones. Raises CalibrationError."""
+        every = FIT_EVERY if self.wanted is None else CHOOSE_EVERY
+        return split_images(self.images, self.limit, every)
 
 
 @dataclass(frozen=True)
@@ -72,29 +92,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Built:
-    """The task as written, its scores, what the user should know, and what was found by trial."""
+    """The task as written, its scores, notes for the user, what was found by trial, and chosen."""
 
     task: Task
     scores: CalibrationScores
     notes: tuple[str, ...]
     trials: tuple[Trial, ...] = ()
-
-
-def split_images(images: LabelledSet, limit: int | None) -> tuple[LabelledSet, LabelledSet]:
-    """Images that fit temperatures and choices, and images that certify; no image is in both.
-
-    Drawn by the hash of the names: one in seven fits, at least 50. Raises CalibrationError where
-    there are fewer than 100 in all.
-    """
-    ranked = order.by_name_and_label(images.members)[:limit]
-    if len(ranked) < LEAST_IMAGES:
-        raise CalibrationError(
-            f"{len(ranked)} labelled images are too few to certify anything",
-            hint=f"At least {LEAST_IMAGES} are needed; about 1,000 is a good start. The rungs must "
-            "not have been trained on them.",
-        )
-    fitted = max(_LEAST_FITTED, len(ranked) // _FIT_EVERY)
-    return images.part(ranked[:fitted]), images.part(ranked[fitted:])
+    choice: Choice | None = None
 
 
 def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
@@ -116,11 +120,10 @@ def build_task(request: BuildRequest, out: Path, progress: Progress) -> Built:
 
 
 def _build(request: BuildRequest, out: Path, progress: Progress, scratch: Path) -> Built:
-    fitting, certifying = split_images(request.images, request.limit)
-    names = rung_names(request.models)
+    fitting, certifying = request.split()
     plan = plan_task(
         request.kind,
-        names,
+        request.names,
         request.models,
         request.images,
         request.aliases,
@@ -142,7 +145,27 @@ def _build(request: BuildRequest, out: Path, progress: Progress, scratch: Path) 
         request.engine,
         request.threads,
     )
-    rungs, chain, trials = _fit(plan.rungs, plan.heads, held, progress, notes)
+    answered, choice = _fit(plan.rungs, plan.heads, held, progress), None
+    costs: list[Cost] = []
+    if request.wanted is not None:
+        # Twice, one after the other: what else runs here meanwhile only ever adds.
+        every = [one.rung for one in answered]
+        turns = [_measure(every, request.engine, progress) for _ in range(2)]
+        costs = [min(both, key=lambda cost: cost.milliseconds) for both in zip(*turns, strict=True)]
+        choice = choose(
+            [one.candidate(cost) for one, cost in zip(answered, costs, strict=True)],
+            request.wanted,
+            len(images),
+            Certifying(len(certifying), request.curve_delta),
+        )
+        answered = [answered[place] for place in choice.places]
+        costs = [costs[place] for place in choice.places]
+    notes += [note for one in answered for note in one.notes]
+    rungs = [one.rung for one in answered]
+    chain = choose_chain(
+        np.stack([one.loss for one in answered[1:]]),
+        np.stack([one.confidence for one in answered[1:]]),
+    )
     loaded = [rung.load(kind, request.engine) for rung in rungs]
     try:
         fitted = {_digest(image) for image in images}
@@ -157,12 +180,10 @@ def _build(request: BuildRequest, out: Path, progress: Progress, scratch: Path) 
     finally:
         for rung in loaded:
             rung.close()
-    progress.stage("measuring cost", len(rungs))
-    costs = []
-    for fitted_rung in rungs:
-        costs.append(measure_cost(fitted_rung.spec, fitted_rung.geometry, request.engine))
-        progress.step()
+    costs = costs or _measure(rungs, request.engine, progress)
     notes += remarks(scores, request.delta)
+    if choice is not None:
+        notes += choice.missed(scores.curve(request.curve_delta).highest_certifiable)
     served = [_rung(*item) for item in zip(rungs, [None, *chain, None], costs, strict=True)]
     draft = Draft(
         request.name,
@@ -170,12 +191,13 @@ def _build(request: BuildRequest, out: Path, progress: Progress, scratch: Path) 
         kind,
         served,
         scores,
-        default_accuracy(scores, request.delta, request.tiers),
+        default_accuracy(scores.curve(request.curve_delta), request.tiers),
         request.tiers,
         references,
         numerics,
     )
-    return Built(write_version(draft, out), scores, tuple(notes), trials)
+    trials = tuple(one.trial for one in answered if one.trial is not None)
+    return Built(write_version(draft, out), scores, tuple(notes), trials, choice)
 
 
 def rung_names(models: Sequence[ModelSource]) -> list[str]:
@@ -209,31 +231,50 @@ def _digest(image: LabelledImage) -> bytes:
     return hashlib.sha256(image.data).digest()
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """A rung as it would be served, and its answers to the fitting images, float32 [N] each."""
+
+    rung: FittedRung
+    loss: Floats
+    confidence: Floats
+    notes: list[str]
+    trial: Trial | None
+
+    def candidate(self, cost: Cost) -> Candidate:
+        """For the choice of a chain."""
+        name, spent = self.rung.name, (cost.milliseconds, cost.memory_mb)
+        return Candidate(name, *spent, self.loss, self.confidence)
+
+
 def _fit(
-    plans: Sequence[RungPlan],
-    heads: Sequence[Any],
-    fitting: Fitting,
-    progress: Progress,
-    notes: list[str],
-) -> tuple[list[FittedRung], list[float], tuple[Trial, ...]]:
-    """The rungs as they are served, the thresholds of the data center's middle ones, and trials."""
+    plans: Sequence[RungPlan], heads: Sequence[Any], fitting: Fitting, progress: Progress
+) -> list[_Answered]:
     progress.stage("fitting", len(plans))
-    rungs, losses, confidence, trials = [], [], [], []
+    answered = []
     for plan, head in zip(plans, heads, strict=True):
-        rung, predictions, found, trial = fit_rung(plan, head, fitting)
-        notes += found
-        trials += [] if trial is None else [trial]
-        rungs.append(rung)
-        losses.append(
-            [
-                fitting.kind.loss(prediction, truth)
-                for prediction, truth in zip(predictions, fitting.truths, strict=True)
-            ]
+        rung, predictions, notes, trial = fit_rung(plan, head, fitting)
+        losses = [
+            fitting.kind.loss(prediction, truth)
+            for prediction, truth in zip(predictions, fitting.truths, strict=True)
+        ]
+        confidence = [prediction.confidence for prediction in predictions]
+        answered.append(
+            _Answered(
+                rung, np.array(losses, np.float32), np.array(confidence, np.float32), notes, trial
+            )
         )
-        confidence.append([prediction.confidence for prediction in predictions])
         progress.step()
-    chain = choose_chain(np.array(losses[1:], np.float32), np.array(confidence[1:], np.float32))
-    return rungs, chain, tuple(trials)
+    return answered
+
+
+def _measure(rungs: Sequence[FittedRung], engine: str, progress: Progress) -> list[Cost]:
+    progress.stage("measuring cost", len(rungs))
+    costs = []
+    for rung in rungs:
+        costs.append(measure_cost(rung.spec, rung.geometry, engine))
+        progress.step()
+    return costs
 
 
 def _certify(
@@ -328,19 +369,6 @@ def remarks(scores: CalibrationScores, delta: float) -> list[str]:
             f"the edge's own accuracy, {edge:.3f}; more images would help"
         )
     return found
-
-
-def default_accuracy(scores: CalibrationScores, delta: float, tiers: Sequence[float]) -> float:
-    """The highest multiple of 0.05 (or tier) certified with at most 60 % escalation."""
-    curve = scores.curve(delta / max(1, len(tiers)))
-    offered = tiers or [step / 20 for step in range(1, 20)]
-    fitting = [
-        target
-        for target in offered
-        if target <= curve.highest_certifiable
-        and curve.escalation_rate[curve.index_for(target)] <= 0.6
-    ]
-    return fitting[-1] if fitting else shown.floored(curve.highest_certifiable)
 
 
 def _rung(rung: FittedRung, threshold: float | None, cost: Cost) -> Rung:

@@ -27,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 RUNGS = ("edge", "dc")
 BINS = 24
 _RANGE = 6.0
+_WIDTH = 2 * _RANGE / BINS
 TASK_WIDE = "*"
 PROBES = "probes"
 """In place of an accuracy target, under which golden probes are counted."""
@@ -39,19 +40,19 @@ Add = Callable[[CountKey, str, float], None]
 
 def bin_width() -> float:
     """Of one bin, in log-odds."""
-    return 2 * _RANGE / BINS
+    return _WIDTH
 
 
 def place_of(confidence: float) -> float:
     """Where a confidence in [0, 1] lies on the scale of bins, 0 … BINS."""
     clipped = min(max(confidence, 1e-6), 1 - 1e-6)
     z = math.log(clipped / (1 - clipped))
-    return min(float(BINS), max(0.0, (z + _RANGE) / bin_width()))
+    return min(float(BINS), max(0.0, (z + _RANGE) / _WIDTH))
 
 
 def confidence_at(place: float) -> float:
     """The confidence at a place on the scale of bins; 0 at its start."""
-    return 0.0 if place <= 0 else 1 / (1 + math.exp(_RANGE - place * bin_width()))
+    return 0.0 if place <= 0 else 1 / (1 + math.exp(_RANGE - place * _WIDTH))
 
 
 def bin_of(confidence: float) -> int:

@@ -1,7 +1,8 @@
 """Decode a batch, run it through ONNX Runtime, and nothing else: what a gateway could reach.
 
-`python -m loadtest.bench.batched_loop TASK IMAGE BATCH THREADS SECONDS` prints `{"rate"}`, images a
-second of that many threads with the task's largest rung.
+`python -m loadtest.bench.batched_loop TASK IMAGE BATCH THREADS SECONDS` prints
+`{"rate", "cpu_ms"}`: images a second, and processor time for each, of that many threads with the
+task's largest rung.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def main() -> None:
 
     work(0, time.perf_counter() + 0.5)
     counts = [0] * threads
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     running = [
         threading.Thread(target=work, args=(index, start + seconds)) for index in range(threads)
     ]
@@ -39,7 +40,9 @@ def main() -> None:
         one.start()
     for one in running:
         one.join()
-    print(json.dumps({"rate": sum(counts) / (time.perf_counter() - start)}))
+    images = sum(counts)
+    cpu_ms = (time.process_time() - used) / images * 1e3
+    print(json.dumps({"rate": images / (time.perf_counter() - start), "cpu_ms": cpu_ms}))
 
 
 if __name__ == "__main__":

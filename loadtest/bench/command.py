@@ -42,6 +42,9 @@ command.add_command(plan_command)
 command.add_command(server_command)
 
 
+_CPU = ("CPU ms", "of bare, CPU")
+
+
 @command.command("gateway", context_settings={"show_default": True})
 @click.option("--task", default="imagenette")
 @click.option("--rounds", type=click.IntRange(1), default=3)
@@ -68,7 +71,7 @@ def gateway(
     """Escalations at the gateway, batching on and off, against the bare batched loop."""
     counts = tuple(int(part) for part in agents.split(","))
     bench = run_gateway_bench(GatewayBench(task, rounds, seconds, counts, deadline_ms, triton))
-    table = Table("agents", "batching", "req/s", "of bare", "p50 ms", "p99 ms", title=task)
+    table = Table("agents", "batching", "req/s", "of bare", "p50 ms", "p99 ms", *_CPU, title=task)
     for cell in bench["cells"]:
         table.add_row(
             str(cell["agents"]),
@@ -77,6 +80,8 @@ def gateway(
             f"{cell['ratio']:.2f}",
             f"{cell['p50_ms']:.1f}",
             f"{cell['p99_ms']:.1f}",
+            f"{cell['cpu_ms']:.2f}",
+            f"{cell['cpu_ratio']:.2f}",
         )
     for row in bench["triton"]:
         ratio = row["rate"] / max(bench["bare_rate"].values())
@@ -87,6 +92,8 @@ def gateway(
             f"{ratio:.2f}",
             f"{row['p50_ms']:.1f}",
             f"{row['p99_ms']:.1f}",
+            f"{row['cpu_ms']:.2f}",
+            f"{row['cpu_ratio']:.2f}",
         )
     rates = ", ".join(f"{rate:.0f} in batches of {n}" for n, rate in bench["bare_rate"].items())
     Console().print(

@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
+
 from hawkvision.cli.processes import Child, stop_all
 from hawkvision.errors import HawkVisionError
 from hawkvision.repository import Repository, shipped_repository
@@ -28,7 +30,7 @@ _BARE_BATCHES = (1, 8, 32)
 _WARM_UP_S = 1.0
 _PATIENT_S = 30.0
 _OVERLOAD = 2.0
-_KEYS = ("rate", "p50_ms", "p99_ms")
+_KEYS = ("rate", "p50_ms", "p99_ms", "cpu_ms")
 _RETRYING = 128
 _RETRY_S = 0.02
 
@@ -70,19 +72,27 @@ class _Machine:
         return found
 
 
+def _cpu_s(server: int) -> float:
+    """Processor time that a server and the processes that it started have used, seconds."""
+    root = psutil.Process(server)
+    times = [one.cpu_times() for one in (root, *root.children(recursive=True))]
+    return float(sum(one.user + one.system for one in times))
+
+
 def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
     """Run it. Raises HawkVisionError where a call failed, or the machine has one core."""
     machine = _Machine()
     version = Repository(shipped_repository()).open(bench.task).version
     threads = len(machine.server)
     options = ["--port", "0", "--task", bench.task, "--threads", str(threads), "--engine"]
-    bare: dict[int, list[float]] = {batch: [] for batch in _BARE_BATCHES}
+    bare: dict[int, list[dict[str, float]]] = {batch: [] for batch in _BARE_BATCHES}
     rows: dict[tuple[bool, int], list[dict[str, Any]]] = {}
     overload: list[dict[str, Any]] = []
     retrying: list[dict[str, Any]] = []
     theirs: dict[int, list[dict[str, Any]]] = {}
     absent = why_absent(bench.triton)
     triton: Triton | None = None
+    servers: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "image.jpg"
         image.write_bytes(bench_image(bench.task))
@@ -92,10 +102,12 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
                 to, bench.task, more.pop("version", version), str(image), agents, seconds, limit_s
             )
             said = json.dumps(asdict(own) | more)
+            used_s = _cpu_s(servers[to])
             found = machine.run(machine.clients, "loadtest.bench.gateway_load", [said])
             if found["failed"]:
                 raise HawkVisionError(f"{found['failed']} calls failed", hint="See its log.")
-            return found
+            used_s = _cpu_s(servers[to]) - used_s
+            return {**found, "cpu_ms": used_s / max(1, found["answered"]) * 1e3}
 
         children = {
             batching: Child(
@@ -108,6 +120,7 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
         }
         try:
             at = {batching: child.wait_ready() for batching, child in children.items()}
+            servers.update({at[key]: child.process.pid for key, child in children.items()})
             if bench.triton is not None and absent is None:
                 triton = start_triton(
                     bench.triton,
@@ -116,6 +129,7 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
                     Path(folder),
                     lambda line: machine.inside(machine.server, line),
                 )
+                servers[triton.grpc] = triton.process.pid
                 load(triton.grpc, bench.agents[-1], _WARM_UP_S, _PATIENT_S, version="")
             for address in at.values():
                 load(address, bench.agents[-1], _WARM_UP_S, _PATIENT_S)
@@ -124,9 +138,7 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
                     numbers = [str(batch), str(threads), str(bench.seconds)]
                     arguments = [bench.task, str(image), *numbers]
                     rates.append(
-                        machine.run(machine.server, "loadtest.bench.batched_loop", arguments)[
-                            "rate"
-                        ]
+                        machine.run(machine.server, "loadtest.bench.batched_loop", arguments)
                     )
                 for agents in bench.agents:
                     for batching, address in at.items():
@@ -153,24 +165,33 @@ def run_gateway_bench(bench: GatewayBench) -> dict[str, Any]:
     found["goodput_retrying"] = min(one["goodput_ratio"] for one in retrying)
     found["triton_absent"] = absent
     found["triton"] = [
-        {"agents": agents, **{key: median(one[key] for one in each) for key in _KEYS}}
+        {"agents": agents, **_medians(each, found["bare_cpu_ms"])}
         for agents, each in theirs.items()
     ]
     return found
 
 
+def _medians(each: list[dict[str, Any]], bare_cpu_ms: dict[str, float]) -> dict[str, float]:
+    found = {key: median(one[key] for one in each) for key in _KEYS}
+    return {**found, "cpu_ratio": min(bare_cpu_ms.values()) / found["cpu_ms"]}
+
+
 def _summary(
     bench: GatewayBench,
-    bare: dict[int, list[float]],
+    bare: dict[int, list[dict[str, float]]],
     rows: dict[tuple[bool, int], list[dict[str, Any]]],
     overload: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    best = max(median(rates) for rates in bare.values())
+    bare_rate, bare_cpu_ms = (
+        {str(batch): median(one[key] for one in each) for batch, each in bare.items()}
+        for key in ("rate", "cpu_ms")
+    )
+    best = max(bare_rate.values())
     cells = [
         {
             "batching": batching,
             "agents": agents,
-            **{key: median(one[key] for one in found) for key in _KEYS},
+            **_medians(found, bare_cpu_ms),
             "ratio": median(one["rate"] for one in found) / best,
         }
         for (batching, agents), found in sorted(rows.items(), reverse=True)
@@ -178,7 +199,8 @@ def _summary(
     return {
         "task": bench.task,
         "deadline_ms": bench.deadline_ms,
-        "bare_rate": {str(batch): median(rates) for batch, rates in bare.items()},
+        "bare_rate": bare_rate,
+        "bare_cpu_ms": bare_cpu_ms,
         "cells": cells,
         "throughput_ratio": max(cell["ratio"] for cell in cells if cell["batching"]),
         "overload": overload,

@@ -82,7 +82,8 @@ class Agents:
             wait_s = self._load.retry_s
             while time.perf_counter() < until:
                 if await self.ask(agent) and wait_s:
-                    await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))
+                    rest_s = max(0.0, until - time.perf_counter())  # else the rate is of the waits
+                    await asyncio.sleep(min(rest_s, wait_s * random.uniform(0.5, 1.5)))
                     wait_s *= 2
                 else:
                     wait_s = self._load.retry_s

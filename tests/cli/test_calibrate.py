@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from hawkvision.cli.main import cli
 from hawkvision.errors import CalibrationError, DatasetError, UnknownTask
-from tests.models import coloured_jpeg
+from tests.models import LABELS, classifier, coloured_jpeg
 from tests.taskbuild.exports import beside
 from tests.taskbuild.strangers import write_large, write_photos, write_small
 
@@ -169,3 +169,57 @@ def test_quantize_writes_int8_and_says_what_changes(stranger: Path, tmp_path: Pa
 def test_a_quantized_or_uint8_network_is_not_quantized_again(stranger: Path) -> None:
     words = ["quantize", f"{stranger}/small.onnx", "--data", str(stranger / "photos")]
     assert isinstance(CliRunner().invoke(cli, words).exception, CalibrationError)
+
+
+def choose(folder: Path, out: Path, *more: str) -> Result:
+    """`calibrate` with three candidates, the largest first."""
+    onnx.save(classifier(3), folder / "tiny.onnx")
+    tiny = f"{folder}/tiny.onnx,labels={folder}/colours.txt,fit=stretch"
+    (folder / "colours.txt").write_text("\n".join(LABELS))
+    words = ["calibrate", "--data", str(folder / "photos"), "--split", "val", "--out", str(out)]
+    words += ["--candidate", f"{folder}/large.onnx,labels={folder}/large.txt"]
+    words += ["--candidate", f"{folder}/small.onnx,labels={folder}/small.txt,fit=stretch"]
+    return CliRunner().invoke(cli, [*words, "--candidate", tiny, "--loss-levels", "0", *more])
+
+
+def test_the_best_chain_of_candidates_becomes_the_task(stranger: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    words = ["--targets", "0.8,0.9", "--memory", "1GB", "--json", str(figures)]
+    done = choose(stranger, tmp_path / "out", *words)
+    assert done.exit_code == 0, done.output
+    body = json.loads(figures.read_text())
+    chains, chosen = body["chains"], body["chains"]["chosen"]
+    assert chosen[-1] == "large" and set(chosen) <= {"tiny", "small", "large"}
+    assert (chains["targets"], chains["memory_mb"]) == ([0.8, 0.9], 1000.0)
+    assert (chains["fitting_images"], chains["certifying_images"]) == (140, 280)
+    assert body["images"] == 280
+    assert chains["ranked"][0]["rungs"] == chosen and chains["ranked"][0]["meets"]
+    assert {one["name"] for one in chains["candidates"]} == {"tiny", "small", "large"}
+    assert f"*{' > '.join(chosen)}" in done.output
+    assert max(len(line) for line in done.output.splitlines() if line[0:1] in "┏┃│└") <= 80
+    folder = tmp_path / "out" / "photos" / "1"
+    assert {path.stem for path in folder.glob("*.onnx")} == set(chosen)
+    assert "report.html" in {path.name for path in folder.iterdir()}
+
+
+def test_targets_that_no_chain_reaches_are_refused(stranger: Path, tmp_path: Path) -> None:
+    refused = choose(stranger, tmp_path / "out", "--targets", "0.999").exception
+    assert isinstance(refused, CalibrationError) and "accuracy 0.999" in refused.message
+    assert "--targets up to" in refused.hint
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--candidate", "a.onnx"], "--candidate needs --targets"),
+        (["--candidate", "a.onnx", "--targets", "0.8", "--edge", "b.onnx"], "not both"),
+        (["--candidate", "a.onnx", "--targets", "0.8", "--flavour", "fast"], "rungs of its task"),
+        (["--edge", "a.onnx"], "--edge and --dc, or several --candidate"),
+        (["--edge", "a.onnx", "--dc", "b.onnx", "--targets", "0.8"], "goes with --candidate"),
+    ],
+)
+def test_rungs_are_given_or_chosen(tmp_path: Path, words: list[str], said: str) -> None:
+    more = ["--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(cli, ["calibrate", *more, *words])
+    assert done.exit_code == 2 and said in done.output

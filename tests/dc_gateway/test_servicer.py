@@ -176,7 +176,7 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_try_again(serve: Se
         waiting.cancel()
     trailing = dict([*(error.trailing_metadata() or ())])
     assert error.code() is Code.RESOURCE_EXHAUSTED
-    assert trailing["retry-after"] == "1"
+    assert (trailing["retry-after"], trailing["grpc-retry-pushback-ms"]) == ("1", "1000")
 
 
 async def test_a_batch_that_the_queue_can_never_hold_is_not_asked_to_retry(serve: Serve) -> None:

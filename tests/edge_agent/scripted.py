@@ -42,7 +42,7 @@ class Scripted(GRPCInferenceServiceServicer):
 def reply_to(request: messages.ModelInferRequest, outputs: Outputs, flavour: str = "") -> Any:
     """A reply of version 1."""
     found = build_reply(request.model_name, "1", request.id, outputs, flavour=flavour)
-    return write_reply(found, parse_request(request))
+    return write_reply(found, parse_request(request).outputs)
 
 
 async def answer(request: messages.ModelInferRequest, _context: Any) -> Any:

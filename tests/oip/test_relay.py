@@ -64,7 +64,7 @@ def replies() -> InferReply:
 
 
 def test_a_reply_comes_back_as_it_was_raw_or_typed() -> None:
-    raw = write_reply(replies(), InferRequest(()))
+    raw = write_reply(replies())
     typed = messages.ModelInferResponse.FromString(raw.SerializeToString())
     del typed.raw_output_contents[:]
     typed.outputs[0].contents.int64_contents.extend([1, -2])
@@ -78,7 +78,7 @@ def test_a_reply_comes_back_as_it_was_raw_or_typed() -> None:
 
 
 def test_a_reply_that_is_none_is_an_error_of_one_kind() -> None:
-    raw = write_reply(replies(), InferRequest(()))
+    raw = write_reply(replies())
     raw.outputs[0].shape[:] = [7]
     with pytest.raises(ValueError):
         reply_of(raw)
@@ -103,7 +103,7 @@ def test_a_tensor_too_large_for_json_is_asked_for_as_binary_data() -> None:
 def test_bfloats_cross_as_bytes_alone() -> None:
     values = np.array([0x3F80], np.uint16)
     reply = InferReply("m", "1", (OutputTensor("b", "BF16", values),))
-    again = reply_of(write_reply(reply, InferRequest(())))
+    again = reply_of(write_reply(reply))
     assert again.outputs[0].values.tobytes() == b"\x80\x3f"
     with pytest.raises(InvalidRequest, match="BF16"):
         write_rest(again, InferRequest(()))

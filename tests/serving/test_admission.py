@@ -119,3 +119,24 @@ def test_what_came_in_goes_out(jobs: list[tuple[int, float]]) -> None:
         admission.ended(items, busy)
     assert admission.pending == admission.waiting == 0
     assert admission.idle and admission.wait_s == 0
+
+
+def test_what_left_its_thread_for_a_batch_is_still_before_the_next() -> None:
+    admission = Admission(1, 8)
+    admission.entered(1)
+    admission.started(1)
+    admission.batch_ended(4, 0.4)
+    assert admission.service_s == pytest.approx(0.1)
+    admission.away += 3
+    assert admission.wait_s == pytest.approx(0.35)  # three, and the half of the one at work
+    assert admission.rest_s == pytest.approx(0.35)
+
+
+def test_a_batch_teaches_as_much_as_its_images_would_one_by_one() -> None:
+    together, single = Admission(1, 8), Admission(1, 8)
+    for admission in (together, single):
+        admission.batch_ended(1, 1.0)
+    together.batch_ended(3, 6.0)
+    for _ in range(3):
+        single.batch_ended(1, 2.0)
+    assert together.service_s == pytest.approx(single.service_s)

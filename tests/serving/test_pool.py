@@ -7,14 +7,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hawkvision.errors import DeadlineExceeded, Overloaded
-from hawkvision.serving.job import Ticket
+from hawkvision.serving.job import LATER, Ticket
 from hawkvision.serving.pool import WorkerPool
 
 
@@ -256,3 +256,34 @@ async def test_threads_for_large_jobs_stand_back(lanes: WorkerPool) -> None:
     found = await lanes.submit(nice, None)
     here = os.getpriority(os.PRIO_PROCESS, 0)
     assert found == (min(19, here + 10) if Path("/proc/self/task").exists() else here)
+
+
+async def test_work_that_is_answered_later_is_counted_until_then(pool: WorkerPool) -> None:
+    tickets: list[Ticket] = []
+
+    def later(_item: Any, ticket: Ticket) -> Any:
+        tickets.append(ticket)
+        return LATER
+
+    held = Held()
+    answer = pool.submit(later, "one", items=2)
+    busy = pool.submit(held, None)  # on the same thread: the one before has left it
+    await asyncio.to_thread(held.started.wait, 60)
+    assert pool._quick.admission.away == 2
+    waits = pool.submit(later, "two", items=3)
+    assert pool.waiting_for(later) == 3 and pool.waiting_for(held) == 0
+    tickets[0].answer("done")
+    assert await answer == "done" and pool._quick.admission.away == 0
+    held.release.set()
+    await busy
+    await asyncio.wait_for(_until(lambda: len(tickets) == 2), 60)
+    assert pool.waiting_for(later) == 0
+    tickets[1].fail(ValueError("no"))
+    with pytest.raises(ValueError, match="no"):
+        await waits
+    assert pool._quick.admission.away == 0
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    while not done():
+        await asyncio.sleep(0.001)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawkvision.serving import promises
+from hawkvision.serving.agenda import Agenda
 from hawkvision.serving.claims import Claim
 from hawkvision.serving.fair_queue import FairQueue
 from hawkvision.serving.lateness import Lateness, came_late
@@ -39,7 +40,7 @@ def test_all_that_are_let_in_are_in_time(
         nonlocal free_at
         while len(queue) and free_at <= until:
             first = queue.peek()
-            one = promises.must_go_first(list(queue), first, free_at, 1.0) or first
+            one = promises.must_go_first(queue.agenda, first, free_at, 1.0) or first
             queue.remove(one)
             free_at += one.items
             assert free_at <= one.deadline
@@ -49,17 +50,16 @@ def test_all_that_are_let_in_are_in_time(
         now += gap
         free_at = max(free_at, now)
         claim, deadline = Claim(client), now + allowed
-        waiting = list(queue)
-        ahead = promises.ahead_of(waiting, claim, deadline)
+        ahead = promises.ahead_of(queue.agenda, claim, deadline)
         if free_at + ahead + items > deadline:
             continue
-        if not promises.makes_late(waiting, claim, deadline, items, free_at, 1.0):
+        if not promises.makes_late(queue.agenda, claim, deadline, items, free_at, 1.0):
             queue.append(Work(claim, items, deadline))
     serve(math.inf)
 
 
 def test_most_of_a_queue_leaves_room_for_others() -> None:
-    waiting = [Work(Claim("greedy"), 1, 9.0)] * 4
+    waiting = Agenda([Work(Claim("greedy"), 1, 9.0) for _ in range(4)])
     modest, greedy = (promises.patience(waiting, Claim(who), 1.0) for who in ("modest", "greedy"))
     assert greedy < modest <= 1.0
     assert promises.patience(waiting, Claim("greedy"), math.inf) == math.inf

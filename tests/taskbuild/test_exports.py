@@ -13,10 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hawkvision.datasets import in_memory
 from hawkvision.errors import CalibrationError, EngineError
-from hawkvision.taskbuild.build import (
-    split_images,
-)
 from hawkvision.taskbuild.sources import parse_source
+from hawkvision.taskbuild.split import split_images
 from tests.models import LABELS, SIDE, classifier
 from tests.taskbuild.bringing import build, fitted, serves, source
 from tests.taskbuild.exports import FLOAT, beside, label_first, located, value, with_outputs

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hawkvision.datasets import in_memory
-from hawkvision.taskbuild.build import readable, split_images
+from hawkvision.taskbuild.build import readable
+from hawkvision.taskbuild.split import split_images
 from hawkvision.taskbuild.trial import compare
 from tests.models import LABELS
 from tests.taskbuild.strangers import photos

@@ -8,7 +8,6 @@ gzip or zlib data does.
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -35,18 +34,22 @@ def is_compressed(raw: bytes) -> bool:
 class Held:
     """Bytes of `quota` that one message holds (`with`) for a peer. Raises Overloaded on entry."""
 
-    __slots__ = ("_at_most", "_peer", "_quota", "_size", "_stack")
+    __slots__ = ("_at_most", "_held", "_peer", "_quota", "_size")
 
     def __init__(self, quota: Quota, peer: Peer, size: int, at_most: int) -> None:
         self._quota = quota
         self._peer = peer
         self._size = size
         self._at_most = at_most
-        self._stack = ExitStack()
+        self._held: list[int] = []
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(self._quota.take(self._peer, self._size))
+        self._hold(self._size)
         return self
+
+    def _hold(self, size: int) -> None:
+        self._quota.hold(self._peer, size)
+        self._held.append(size)
 
     async def inflated(self, raw: bytes) -> bytes:
         """The message itself. What it is inflated to is held beside what was sent.
@@ -65,7 +68,7 @@ class Held:
                         f"a message that inflates to more than {self._at_most} bytes",
                         hint="Send less in each message.",
                     )
-                self._stack.enter_context(self._quota.take(self._peer, len(part)))
+                self._hold(len(part))
                 parts.append(part)
                 await asyncio.sleep(0)
             return b"".join(parts)
@@ -78,4 +81,5 @@ class Held:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        while self._held:
+            self._quota.release(self._peer, self._held.pop())

@@ -86,10 +86,10 @@ class InferenceService(ABC):
         answers = self.begin(request.model_name, request.model_version)
         asked = parse_request(request)
         del request
-        head = replace(asked, inputs=())
+        wanted = asked.outputs
         answer = answers(asked, call)
         del asked  # images are held once, not twice, while they wait
-        return write_reply(await answer, head)
+        return write_reply(await answer, wanted)
 
     @property
     def able(self) -> bool:

@@ -53,6 +53,15 @@ class Status:
     trailing: tuple[tuple[str, str], ...] = ()
 
 
+def _when_again(error: Overloaded) -> tuple[tuple[str, str], ...]:
+    """Seconds as HTTP has them, and the milliseconds that clients with a retry policy keep to.
+
+    Source: gRPC's proposal A6, server pushback.
+    """
+    after_s = error.retry_after_s
+    return ("retry-after", str(after_s)), ("grpc-retry-pushback-ms", str(after_s * 1000))
+
+
 def status_of(error: Exception) -> Status:
     """The status for an error; an unexpected one tells the client nothing of our insides."""
     for kind, code in _CODES:
@@ -60,7 +69,7 @@ def status_of(error: Exception) -> Status:
             text = f"{error.code}: {error.message}"
             details = f"{text}. {error.hint}" if error.hint else text
             if isinstance(error, Overloaded):
-                return Status(code, details, (("retry-after", str(error.retry_after_s)),))
+                return Status(code, details, _when_again(error))
             return Status(code, details)
     return Status(
         grpc.StatusCode.INTERNAL, "internal: the request failed; see the server's own log"

@@ -161,12 +161,12 @@ class BodyReader:
             return images
         return [_not_empty(body)]
 
-    def image(self, content: StreamReader, claim: Claim) -> bytes:
+    def image(self, body: bytes, claim: Claim) -> bytes:
         """The encoded image of a raw body that is here already.
 
         Raises PayloadTooLarge, Overloaded, or InvalidRequest.
         """
-        return _not_empty(_taken(content, self._limits.max_body, claim))
+        return _not_empty(_held(body, self._limits.max_body, claim))
 
     @property
     def max_batch(self) -> int:
@@ -254,7 +254,10 @@ class BodyReader:
 
 
 def _taken(content: StreamReader, most: int, claim: Claim) -> bytes:
-    body = content.read_nowait()
+    return _held(content.read_nowait(), most, claim)
+
+
+def _held(body: bytes, most: int, claim: Claim) -> bytes:
     if len(body) > most:
         raise _too_large(most)
     claim.add(len(body))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -14,6 +13,8 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from hawkvision.errors import BodyTimeout, InvalidRequest
 from hawkvision.serving.http.connections import ConnectionLimits, Seat
+from hawkvision.serving.http.heads import KnownHead
+from hawkvision.serving.http.lines import is_plain
 from hawkvision.serving.http.replies import (
     error_reply,
     fault,
@@ -25,10 +26,9 @@ from hawkvision.serving.http.replies import (
 
 _log = logging.getLogger(__name__)
 _SLICE = 16 * 1024
-_SHORT_LINE = 64
-"""A read of shorter lines than this, on average, is parsed in slices: it may hold tiny chunks."""
+"""In such pieces a read is parsed that may hold tiny chunks, bytes."""
 
-_SAMPLE = 1024
+_HEAD_ENDS = b"\r\n\r\n"
 
 _FREE_OVERHEAD = 16 * 1024
 """A chunked body may take this and twice its content on the wire, bytes."""
@@ -44,8 +44,8 @@ _LEAST_BODY_S = 1.0
 
 
 _INSIDE = (
-    *("_buffer_paused", "_close", "_keepalive_timeout", "_messages", "_next_keepalive_close_time"),
-    *("_parser", "_paused", "_reading_paused", "_waiter"),
+    *("_buffer_paused", "_close", "_force_close", "_keepalive_timeout", "_messages"),
+    *("_next_keepalive_close_time", "_parser", "_paused", "_reading_paused", "_waiter"),
 )
 """What the fast path needs to know of aiohttp's insides, as aiohttp 3.14 has them."""
 
@@ -60,7 +60,12 @@ class Fast(Protocol):
         """Whether this request is for it; the others are aiohttp's."""
         ...
 
-    def begin(self, connection: Connection, message: Any, payload: StreamReader) -> None:
+    @property
+    def open(self) -> bool:
+        """Whether it takes requests now."""
+        ...
+
+    def begin(self, connection: Connection, message: Any, body: bytes) -> None:
         """Answer it, by `Connection.says`."""
         ...
 
@@ -81,7 +86,10 @@ class Connection(web.RequestHandler):
         "_chunked",
         "_deaf",
         "_fast",
+        "_fed",
         "_handshake",
+        "_head",
+        "_known",
         "_line",
         "_quiet_at",
         "_refused",
@@ -107,6 +115,9 @@ class Connection(web.RequestHandler):
         self._refused = refused
         self._fast = fast if FITS else None
         self._taken = False
+        self._known: KnownHead | None = None
+        self._fed = 0  # bytes since the parser was between two requests for certain
+        self._head = 0  # of these, the first head, if it came at once
         self._line: asyncio.Transport | None = None
         self._handshake: asyncio.Task[None] | None = None
         self._busy = False
@@ -144,7 +155,7 @@ class Connection(web.RequestHandler):
             self._begun_at = self._loop.time()
         if self._deaf:
             return
-        if not data or (self._chunked is None and (len(data) <= _SLICE or _is_plain(data))):
+        if not data or (self._chunked is None and (len(data) <= _SLICE or is_plain(data))):
             self._parse(data)
             return
         for start in range(0, len(data), _SLICE):
@@ -159,8 +170,13 @@ class Connection(web.RequestHandler):
 
     def _parse(self, data: bytes) -> None:
         """Let aiohttp read it; a request that the fast path takes aiohttp's loop never hears of."""
-        waiter = None if self._fast is None else self._waiter
-        if self._fast is None or waiter is None or waiter.done():
+        fast, waiter = self._fast, self._waiter
+        if not self._fed:
+            if self._known is not None and self._begins_again(self._known, data):
+                return
+            self._head = data.find(_HEAD_ENDS) + len(_HEAD_ENDS)
+        self._fed += len(data)
+        if fast is None or waiter is None or waiter.done():
             super().data_received(data)
             return
         self._waiter = None  # it is woken below, or sleeps on
@@ -173,15 +189,32 @@ class Connection(web.RequestHandler):
             return
         if len(messages) == 1 and not self._paused and self._parser is not None:
             message, payload = messages[0]
-            if self._fast.takes(message, payload):
+            if fast.takes(message, payload):
                 messages.clear()
                 self._parser.message_consumed()
-                self._taken = self._busy = True
                 self._body = payload
-                self._asked_at = self._loop.time()
-                self._fast.begin(self, message, payload)
+                if self._fed == len(data) == self._head + payload.total_bytes:
+                    self._known = KnownHead.of(data, self._head, message)
+                self._begin(fast, message, payload.read_nowait())
                 return
         waiter.set_result(None)
+
+    def _begins_again(self, known: KnownHead, data: bytes) -> bool:
+        """Whether the fast path takes a request whose head needs no parsing."""
+        fast, waiter = self._fast, self._waiter
+        busy = self._taken or self._messages or waiter is None or waiter.done()
+        ends = self._paused or self._close or self._force_close
+        if busy or ends or fast is None or not fast.open or (body := known.body_of(data)) is None:
+            return False
+        self._fed = self._head = len(data)
+        self._body = EMPTY_PAYLOAD
+        self._begin(fast, known.message, body)
+        return True
+
+    def _begin(self, fast: Fast, message: Any, body: bytes) -> None:
+        self._taken = self._busy = True
+        self._asked_at = self._loop.time()
+        fast.begin(self, message, body)
 
     def says(self, reply: bytes, *, close: bool) -> None:
         """The fast path's answer; the client's next request is waited for, unless it closes."""
@@ -200,6 +233,8 @@ class Connection(web.RequestHandler):
 
     def _ready_again(self) -> None:
         """A request is answered, and its client's next one is waited for."""
+        if self._fed == self._head + self._body.total_bytes and self._body.is_eof():
+            self._fed = 0  # the request's own bytes and no more
         self._busy = False
         self._answered = True
         self._begun_at = None
@@ -363,10 +398,3 @@ class Connection(web.RequestHandler):
         else:
             self.seat.leave()
             line.abort()
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether lines are long, by a sample at a place that a sender cannot foresee."""
-    at = time.monotonic_ns() % len(data)
-    sample = data[at : at + _SAMPLE]
-    return sample.count(b"\n") * _SHORT_LINE < len(sample)

@@ -15,7 +15,12 @@ from hawkvision.errors import DatasetError, EngineError, InvalidRequest
 from hawkvision.tasks.base import ModelOutputs, Outputs, Placement, Plan, TensorSpec
 from hawkvision.tasks.classification.head import ClassificationHead, looks_like_probabilities
 from hawkvision.tasks.classification.labels import check_order, plan_classification
-from hawkvision.tasks.classification.prediction import ClassPrediction, most_probable, softmax
+from hawkvision.tasks.classification.prediction import (
+    ClassPrediction,
+    alone,
+    most_probable,
+    softmax,
+)
 from hawkvision.tasks.classification.temperature import (
     expected_calibration_error,
     fit_temperature,
@@ -88,8 +93,11 @@ class Classification:
         self, outputs: Outputs, head: ClassificationHead, placements: Sequence[Placement] = ()
     ) -> list[ClassPrediction]:
         """See `TaskKind.read`; the first output counts."""
-        probabilities = softmax(self.logits(outputs, head), head.temperature)
-        found = [most_probable(row) for row in probabilities]
+        logits = self.logits(outputs, head)
+        if len(logits) == 1:
+            found = [alone(logits[0], head.temperature)]
+        else:
+            found = [most_probable(row) for row in softmax(logits, head.temperature)]
         for one in found:
             if one.confidence != one.confidence:  # NaN or +inf anywhere makes all of a row NaN
                 raise EngineError(

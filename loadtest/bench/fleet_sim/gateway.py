@@ -137,7 +137,7 @@ class SimulatedGateway:
             try:
                 lane.check_fair(1, job.claim, job.deadline, self._clock())
             except Overloaded:
-                dropped = lane.drop_unwanted()
+                dropped = lane.drop_unwanted(self._clock())
                 if not dropped and not lane.admission.fits(1):
                     lower = lane.drop_lower(job.claim)
                     dropped = [] if lower is None else [lower]

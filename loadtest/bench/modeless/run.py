@@ -23,7 +23,7 @@ from loadtest.baselines.ladder import Ladder
 from loadtest.bench.modeless import experiment
 from loadtest.bench.modeless.analysis import gave_up, measured, rows
 from loadtest.bench.modeless.cells import cells, verdicts
-from loadtest.bench.modeless.experiment import Block, Profile, weights
+from loadtest.bench.modeless.experiment import Block, Profile, Scenario, budget_mb, weights
 from loadtest.bench.modeless.systems import Ground, Running, running
 from loadtest.peers.tritonserver import find
 from models.recipes.held_out import thirds
@@ -199,16 +199,17 @@ class _Kept:
 
 
 def _fingerprint(ground: Ground) -> str:
-    """Changes with the networks: what was measured of others is measured again."""
+    """Changes with the networks and chains: what was measured of others is measured again."""
     digest = hashlib.sha256()
     for folder in ground.ladders.values():
         for path in sorted(folder.glob("*.onnx")):
             digest.update(path.read_bytes())
-    return json.dumps({"ladders": digest.hexdigest()[:16]})
+    chosen = {name: chain["chosen"] for name, chain in ground.chains.items()}
+    return json.dumps({"ladders": digest.hexdigest()[:16], "chains": chosen})
 
 
 def prepare(bench: ModelessBench, say: Callable[[str], None]) -> Ground:
-    """Cores, ladders, photos, and a task of the float ladder. Raises HawkVisionError."""
+    """Cores, ladders, photos, and a task of each ladder. Raises HawkVisionError."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2 or shutil.which("taskset") is None:
         raise HawkVisionError(
@@ -219,19 +220,20 @@ def prepare(bench: ModelessBench, say: Callable[[str], None]) -> Ground:
     calibrating, reporting = thirds(open_labelled(bench.data, "val"))
     _write_photos(bench.folder / "photos", reporting)
     precisions = ["int8", "fp32"] if bench.fp32 else ["int8"]
-    ladders = {}
+    ladders, repositories, chains = {}, {}, {}
     for precision in precisions:
         ladders[precision] = folder = bench.folder / f"ladder-{precision}"
         if not (folder / "ladder.json").exists():
             say(f"writing the {precision} ladder")
             _python("models.recipes.ladder", "--out", str(folder), "--precision", precision)
-    repositories = {"int8": shipped_repository()}
-    if bench.fp32:
-        repositories["fp32"] = bench.folder / "repository-fp32"
-        if not repositories["fp32"].exists():
-            say("calibrating a task of float networks")
-            _calibrate(bench.folder, ladders["fp32"], repositories["fp32"], calibrating)
-    return Ground(ladders, repositories, cores[:1], cores[1:2], bench.triton)
+        repositories[precision] = bench.folder / f"repository-{precision}"
+        told = bench.folder / f"chains-{precision}.json"
+        if not told.exists():
+            say(f"choosing HawkVision's rungs from the {precision} ladder")
+            told.write_text(_calibrate(bench.folder, folder, repositories[precision], calibrating))
+        chains[precision] = json.loads(told.read_text())
+        say(f"{precision}: {' > '.join(chains[precision]['chosen'])}")
+    return Ground(ladders, repositories, cores[:1], cores[1:2], max(TARGETS), bench.triton, chains)
 
 
 def _write_photos(folder: Path, photos: Any) -> None:
@@ -249,8 +251,11 @@ def _write_photos(folder: Path, photos: Any) -> None:
     (folder / "labels.json").write_text(json.dumps(labels))
 
 
-def _calibrate(folder: Path, ladder: Path, out: Path, photos: Any) -> None:
-    """The float networks of the shipped rungs as a task, over the photos that calibrated those."""
+def _calibrate(folder: Path, ladder: Path, out: Path, photos: Any) -> str:
+    """A task of rungs that `calibrate` chooses out of a ladder, and what it says of the choice.
+
+    Over the photos that calibrated the shipped task; memory and link as in most scenarios.
+    """
     task = Repository(shipped_repository()).open(TASK)
     data = folder / "calibrating"
     for number, photo in enumerate(photos):
@@ -261,17 +266,20 @@ def _calibrate(folder: Path, ladder: Path, out: Path, photos: Any) -> None:
     labels.write_text("\n".join(task.labels) + "\n")
     aliases = folder / "aliases.json"
     aliases.write_text(json.dumps({name.replace(" ", "_"): name for name in task.labels}))
-
-    def model(rung: str) -> str:
-        return f"{ladder / f'{rung}.fp32.onnx'},labels={labels},fit=cover,name={rung}"
-
-    middle = [rung.name for rung in task.rungs[1:]]
-    words = ["calibrate", "--edge", model(task.rungs[0].name), "--name", TASK]
-    for name in middle:
-        words += ["--dc", model(name)]
-    words += ["--data", str(data), "--split", "val", "--out", str(out), "--loss-levels", "0"]
-    _python("hawkvision.cli", *words, "--aliases", str(aliases))
+    variants = json.loads((ladder / "ladder.json").read_text())["variants"]
+    usual = Scenario()
+    room = budget_mb([one["memory_mb"] for one in variants], usual.budget)
+    words = ["calibrate", "--name", TASK, "--data", str(data), "--split", "val"]
+    words += ["--aliases", str(aliases), "--out", str(out), "--loss-levels", "0"]
+    words += ["--targets", ",".join(map(str, TARGETS)), "--deadline-ms", str(DEADLINE_MS)]
+    words += ["--memory", f"{room:.0f}MB", "--link-ms", str(usual.link_ms)]
+    for one in variants:
+        name = one["name"].replace("-", "_")
+        words += ["--candidate", f"{ladder / one['file']},labels={labels},fit=cover,name={name}"]
+    figures = folder / "calibrated.json"
+    _python("hawkvision.cli", *words, "--json", str(figures))
     shutil.rmtree(data)
+    return json.dumps(json.loads(figures.read_text())["chains"])
 
 
 def _python(*words: str) -> None:
@@ -304,6 +312,7 @@ def _summary(
             name: json.loads((folder / "ladder.json").read_text())["variants"]
             for name, folder in ground.ladders.items()
         },
+        "chains": ground.chains,
         "machine": {
             "processor": _processor(),
             "cores": len(ground.edge_cores) + len(ground.other_cores),

@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import orjson
 import psutil
 
 from hawkvision.errors import HawkVisionError
+from loadtest.baselines.choice import meeting
 from loadtest.baselines.ladder import Ladder
 from loadtest.bench.modeless import experiment
 from loadtest.bench.modeless.experiment import Scenario, budget_mb
@@ -34,14 +35,17 @@ LINK_BPS = 20e6
 class Ground:
     """Where things lie and which cores they have: `ladders` and `repositories` by precision.
 
-    `triton` is a virtual environment with nvidia-pytriton.
+    `highest` is the highest accuracy that is asked for, `triton` a virtual environment with
+    nvidia-pytriton. `chains` says by precision how HawkVision's rungs were chosen.
     """
 
     ladders: dict[str, Path]
     repositories: dict[str, Path]
     edge_cores: Sequence[int]
     other_cores: Sequence[int]
+    highest: float
     triton: Path | None = None
+    chains: dict[str, Any] = field(default_factory=dict)
 
     def inside(self, cores: Sequence[int], line: list[str]) -> list[str]:
         """A command on these cores."""
@@ -189,6 +193,7 @@ def _words(system: str, scenario: Scenario, ground: Ground, gateway: str) -> lis
     base = ["loadtest.baselines"]
     at = ["--ladder", str(folder), "--threads", "1"]
     variants = ladder.variants
+    large = meeting(variants, ground.highest)[0]  # the cheapest: they are sorted by cost
     return {
         experiment.SWITCHING: [*base, "switching", *at, "--budget-mb", f"{room:.1f}"],
         experiment.TRITON: [
@@ -202,7 +207,7 @@ def _words(system: str, scenario: Scenario, ground: Ground, gateway: str) -> lis
         ],
         experiment.RESIDENT: [*base, "resident", *at],
         experiment.SMALL: [*base, "resident", *at, "--only", variants[0].name],
-        experiment.LARGE: [*base, "resident", *at, "--only", variants[-1].name],
+        experiment.LARGE: [*base, "resident", *at, "--only", large.name],
         experiment.ENSEMBLE: [*base, "ensemble", *at, "--only", ",".join(_members(ladder))],
         experiment.REMOTE: [
             *base,
