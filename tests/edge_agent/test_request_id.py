@@ -75,7 +75,7 @@ both = pytest.mark.parametrize("whole", [True, False], ids=["fast", "aiohttp"])
 async def test_the_usual_answer_has_no_id_and_one_that_is_asked_for_it_has_it(
     tiny_repository: Path, whole: bool, lines: Lines
 ) -> None:
-    async with started(tiny_repository) as agent:
+    async with started(tiny_repository, audit_share=0.0) as agent:
         usual = await classify(agent, CLASSIFY, whole=whole)
         named = await classify(agent, CLASSIFY, MINE, whole=whole)
         traced = await classify(agent, CLASSIFY, TRACED, whole=whole)
