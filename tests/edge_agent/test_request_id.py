@@ -92,7 +92,7 @@ async def test_the_usual_answer_has_no_id_and_one_that_is_asked_for_it_has_it(
 async def test_a_refusal_and_its_line_have_the_same_id(
     tiny_repository: Path, whole: bool, lines: Lines
 ) -> None:
-    async with started(tiny_repository) as agent:
+    async with started(tiny_repository, audit_share=0.0) as agent:
         named = await classify(agent, f"{CLASSIFY}&task=none", MINE, whole=whole)
         made = await classify(agent, f"{CLASSIFY}&task=none", whole=whole)
         hostile = await classify(agent, f"{CLASSIFY}&task=none", "X-Request-ID: {}", whole=whole)
@@ -124,7 +124,7 @@ async def test_the_audit_log_names_who_was_refused(
 async def test_a_fault_of_ours_is_found_by_the_id_that_the_client_has(
     tiny_repository: Path, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    async with started(tiny_repository) as agent:
+    async with started(tiny_repository, audit_share=0.0) as agent:
 
         def fails(*_arguments: object) -> None:
             raise RuntimeError("a fault")
@@ -141,7 +141,7 @@ async def test_a_fault_of_ours_is_found_by_the_id_that_the_client_has(
 async def test_an_answer_that_is_degraded_has_an_id(
     tiny_repository: Path, whole: bool, lines: Lines
 ) -> None:
-    async with started(tiny_repository) as agent:
+    async with started(tiny_repository, audit_share=0.0) as agent:
         reply = await classify(agent, ESCALATES, whole=whole)
     assert reply.json["degraded"] == "dc_unreachable"
     said = about(lines(), reply.headers["x-request-id"])
@@ -149,7 +149,7 @@ async def test_an_answer_that_is_degraded_has_an_id(
 
 
 async def test_unknown_paths_and_probes_say_what_they_were_sent(tiny_repository: Path) -> None:
-    async with started(tiny_repository) as agent:
+    async with started(tiny_repository, audit_share=0.0) as agent:
         for method, path in (
             *(("GET", "/nowhere"), ("PUT", "/v1/classify")),
             *(("GET", "/v2/health/ready"), ("GET", "/v2")),
@@ -211,7 +211,7 @@ async def check_grpc(address: str, lines: Lines) -> None:
 async def test_over_grpc_an_agent_says_it_in_trailing_metadata(
     repository: Path, lines: Lines
 ) -> None:
-    async with started(repository, grpc_port=0) as agent:
+    async with started(repository, grpc_port=0, audit_share=0.0) as agent:
         await check_grpc(f"127.0.0.1:{agent.grpc_port}", lines)
 
 
