@@ -10,6 +10,7 @@ from hawkvision.images import ImageLimits
 from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.repository import shipped_repository
 from hawkvision.serving import exposure
+from hawkvision.serving.grpc.transport import HANDSHAKE_S
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class GatewayConfig:
     max_message_bytes: int | None = None
     max_buffered_bytes: int = 512 * 1024 * 1024
     max_client_share: float = 0.75
-    handshake_timeout_s: float = 10.0
+    handshake_timeout_s: float = HANDSHAKE_S
     receive_timeout_s: float = 10.0
     max_deadline_s: float = 60.0
     min_ping_interval_s: float = 5.0

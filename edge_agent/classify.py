@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import secrets
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,9 +22,12 @@ from hawkvision.contract.answer import Answer, Promise
 from hawkvision.errors import HawkVisionError, UnknownApp, UnknownTask
 from hawkvision.serving.job import Waiter
 from hawkvision.serving.pool import WorkerPool
+from hawkvision.serving.request_id import RequestId, current
 from hawkvision.serving.tracing import Tracing
 from hawkvision.tracking.records import AppTarget
 from hawkvision.tracking.versions import task_of
+
+_log = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
@@ -72,15 +74,9 @@ class Classifier:
         self._chain = chain
         self._metrics = metrics
         self._deadline_ms = deadline_ms
-        self._prefix = secrets.token_hex(6)
-        self._numbers = itertools.count()
         self._statistics: dict[str, TaskStatistics] = {}
         self.heard: Callable[[Outcome, Answer], None] | None = None
         """Told of every answer on its way: to be quick."""
-
-    def new_call_id(self) -> str:
-        """For a call to the gateway: 48 random bits for each start, and a counter."""
-        return f"{self._prefix}-{next(self._numbers):06x}"
 
     def task(self, name: str | None) -> LocalTask:
         """The version that serves of a named task, or of the default one. Raises UnknownTask."""
@@ -114,7 +110,10 @@ class Classifier:
 
     def trace(self, header: str | None, arrived: float) -> Trace | None:
         """What there is to tell, or to hand on, of a request with this `traceparent`."""
-        return trace_of(self._tracing, header, arrived)
+        made = trace_of(self._tracing, header, arrived)
+        if made is not None and (named := current()) is not None:
+            named.trace = made.header
+        return made
 
     def resolve(
         self,
@@ -241,6 +240,8 @@ class Classifier:
             over_link=above.over_link,
             chain_certified=_chain_certified(request, above, loss),
         )
+        if degraded is not None:
+            _log.debug("task %s: an answer is degraded: %s", request.local.task.name, degraded)
         request_id = self.tracking.answered(outcome)
         self._metrics.answered(outcome)
         self.statistics_of(request.local).answered(outcome)
@@ -255,7 +256,8 @@ class Classifier:
         """What the chain above the first rung says of an encoded image by its deadline."""
         task = request.local.task
         header = None if request.trace is None else request.trace.header
-        call = Call(task, image, request.deadline, self.new_call_id(), header)
+        named = current() or RequestId({}, header)
+        call = Call(task, image, request.deadline, named.text, header)
         found = await self._chain.ask(request.local, call)
         if found.over_link:
             self._metrics.sent_up(task.name, len(image))

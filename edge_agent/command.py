@@ -100,6 +100,12 @@ def _origins(
     _DEFAULT.updates_every_s,
     "Take new versions from here, in waves, as they are signed.",
 )
+@click.option(
+    "--updates-pin",
+    multiple=True,
+    metavar="TASK@VERSION",
+    help="Keep this version, whatever is released or the fleet halts.",
+)
 @click.option("--engine", default=_DEFAULT.engine)
 @click.option(
     "--rungs",

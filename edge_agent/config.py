@@ -38,7 +38,8 @@ class EdgeConfig:
     `dc_flavour` says which files of a task the gateway's engine takes ("plain" for those that suit
     any), where they are not those of `engine`.
     `watch_repository` looks for new versions of the tasks so often, 0: only when told to.
-    `updates` is the address of signed releases, `updates_root` the root that they are trusted by.
+    `updates` is the address of signed releases, `updates_root` the root that they are trusted by;
+    `updates_pin` are versions (`TASK@VERSION`) that no release and no halt replaces.
     `journal` is a file that keeps counts across a crash (in memory without one); `probes` holds
     labelled images of the default task; `keys` is a file of API keys, `app_keys` the older one,
     JSON of apps and their keys; with neither, everybody may do everything. Off loopback it takes
@@ -76,6 +77,7 @@ class EdgeConfig:
     updates: str | None = None
     updates_root: Path | None = None
     updates_every_s: float = 300.0
+    updates_pin: tuple[str, ...] = ()
     engine: str = "onnx"
     rungs: int | str | None = None
     memory_mb: float | None = None

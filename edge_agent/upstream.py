@@ -17,6 +17,7 @@ from hawkvision.oip.inference import build_request, parse_reply
 from hawkvision.oip.rungs import ask_from, read_rungs
 from hawkvision.repository import Task
 from hawkvision.serving.claims import Priority
+from hawkvision.serving.request_id import METADATA
 from hawkvision.serving.upstreams.balancer import BalancerSettings, Change, Event
 from hawkvision.serving.upstreams.client import NoAnswer, Question, UpstreamClient, Why
 from hawkvision.serving.upstreams.dialer import Dialer
@@ -40,7 +41,8 @@ _MOST_STRANGE = 64
 class Call:
     """One question: the task, an encoded image, when the answer is due (`time.monotonic`).
 
-    `trace` is a well-formed traceparent; `from_rung` the place of the first rung that is asked.
+    `request_id` is the user's request's public one, or what a call without a user is for; `trace`
+    is a well-formed traceparent; `from_rung` the place of the first rung that is asked.
     Calls that no user waits for (audits, probes) say so to the gateway, and take no more than a
     quarter of the calls in flight.
     """
@@ -57,6 +59,12 @@ class Call:
     def background(self) -> bool:
         """Whether no user waits for it."""
         return self.priority is not Priority.USER
+
+
+def _metadata(call: Call) -> tuple[tuple[str, str], ...]:
+    """So that a gateway's log, and its spans, name a user's request as ours do."""
+    named = () if call.background else ((METADATA, call.request_id),)
+    return named if call.trace is None else (*named, ("traceparent", call.trace))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,7 @@ class GrpcUpstream:
             request,
             call.deadline,
             lambda gateway, reply: self._read(gateway, call, reply),
-            None if call.trace is None else (("traceparent", call.trace),),
+            _metadata(call),
             twice=not call.background,
         )
         self._in_flight += 1

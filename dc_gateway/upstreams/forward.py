@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -24,6 +25,7 @@ from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from hawkvision.serving.grpc.entrance import Call
 from hawkvision.serving.quota import Quota
+from hawkvision.serving.request_id import METADATA, current
 from hawkvision.serving.upstreams.balancer import Balancer, BalancerSettings, Lease, Unavailable
 from hawkvision.serving.upstreams.dialer import Dialer, retire
 from hawkvision.serving.upstreams.ejection import EjectionSettings
@@ -31,6 +33,7 @@ from hawkvision.serving.upstreams.endpoint import Model
 from hawkvision.serving.upstreams.groups import Groups
 
 _log = logging.getLogger(__name__)
+Metadata = tuple[tuple[str, str], ...] | None
 Reply = TypeVar("Reply", bound=Message)
 
 HOPS = "hawkvision_hops"
@@ -172,14 +175,17 @@ class Forward:
             lease = self.balancer.begin(model, now, call.deadline - now)
             if isinstance(lease, Unavailable):
                 raise _nobody(lease)
-            under_way = [self._begin(lease, method, request, call.deadline)]
+            named = current()
+            metadata = None if named is None else ((METADATA, named.text),)
+            ask = partial(self._begin, method, request, call.deadline, metadata)
+            under_way = [ask(lease)]
             try:
                 await asyncio.wait(under_way, timeout=lease.patience_s)
                 if not under_way[0].done() or _may_again(under_way[0].result()):
                     now = time.monotonic()
                     second = self.balancer.again(model, now, call.deadline - now, {lease.address})
                     if isinstance(second, Lease):
-                        under_way.append(self._begin(second, method, request, call.deadline))
+                        under_way.append(ask(second))
                 return await _first_answer(under_way)
             finally:
                 for one in under_way:
@@ -187,9 +193,9 @@ class Forward:
                 self._say()
 
     def _begin(
-        self, lease: Lease, method: str, request: Message, deadline: float
+        self, method: str, request: Message, deadline: float, metadata: Metadata, lease: Lease
     ) -> asyncio.Task[Message | Refusal]:
-        task = asyncio.create_task(self._once(lease, method, request, deadline))
+        task = asyncio.create_task(self._once(method, request, deadline, metadata, lease))
 
         def ended(_task: object) -> None:
             if not lease.ended:  # cancelled: nobody waits for it
@@ -199,11 +205,12 @@ class Forward:
         return task
 
     async def _once(
-        self, lease: Lease, method: str, request: Message, deadline: float
+        self, method: str, request: Message, deadline: float, metadata: Metadata, lease: Lease
     ) -> Message | Refusal:
         ask = getattr(self._servers[lease.address].stub, method)
+        allowed_s = max(_LEAST_S, deadline - time.monotonic())
         try:
-            reply: Message = await ask(request, timeout=max(_LEAST_S, deadline - time.monotonic()))
+            reply: Message = await ask(request, timeout=allowed_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             note(self.balancer, lease, error, time.monotonic())
             self.answered[lease.address, error.code().name] += 1

@@ -6,7 +6,7 @@ from edge_agent.config import EdgeConfig
 from hawkvision.oip.structure import STRUCTURE_BYTES
 from hawkvision.serving.grpc.door import DoorLimits
 from hawkvision.serving.grpc.stream_book import StreamLimits
-from hawkvision.serving.grpc.transport import TransportLimits
+from hawkvision.serving.grpc.transport import HANDSHAKE_S, TransportLimits
 
 _CALLS = 256
 _CALLS_PER_CONNECTION = 64
@@ -29,7 +29,7 @@ def door_limits(config: EdgeConfig, *, shared: bool) -> DoorLimits:
             _CALLS_PER_CONNECTION,
             CONNECTIONS,
             _PING_S,
-            config.head_timeout_s,
+            min(config.head_timeout_s, HANDSHAKE_S),
             shared=shared,
         ),
         calls=_CALLS,

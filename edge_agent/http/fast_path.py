@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import HttpVersion11
@@ -28,8 +29,9 @@ from hawkvision.serving.access.scopes import Scope
 from hawkvision.serving.http.bodies import BodyReader, Claim
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.replies import encoded, shutting_down, whole_json, whole_reply
-from hawkvision.serving.http.routes import Entrance
+from hawkvision.serving.http.routes import Entrance, name_it
 from hawkvision.serving.http.server import said
+from hawkvision.serving.request_id import HEADER, About, RequestId, enter
 
 PATH = "/v1/classify"
 PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -85,7 +87,10 @@ class FastPath:
     def begin(self, connection: Connection, message: Any, body: bytes) -> None:
         """See `Fast`."""
         if message.method == "GET":
-            connection.says(whole_reply(said(200), close=False), close=False)
+            reply = said(200)
+            if HEADER in message.headers:
+                name_it(reply, RequestId(message.headers))
+            connection.says(whole_reply(reply, close=False), close=False)
             return
         _Call(self, connection, self.bodies.claim()).begin(message, body)
 
@@ -93,7 +98,10 @@ class FastPath:
 class _Call:
     """One request on its way: the pool's `Waiter`, and `Cancellable` for an agent that stops."""
 
-    __slots__ = ("_claim", "_connection", "_done", "_image", "_path", "_request", "_task")
+    __slots__ = (
+        *("_claim", "_connection", "_done", "_headers", "_image", "_named", "_path", "_request"),
+        "_task",
+    )
 
     def __init__(self, path: FastPath, connection: Connection, claim: Claim) -> None:
         self._path = path
@@ -103,6 +111,8 @@ class _Call:
         self._request: Request | None = None
         self._task: asyncio.Task[None] | None = None
         self._done = False
+        self._headers: Mapping[str, str] = {}
+        self._named: RequestId | None = None
 
     def begin(self, message: Any, body: bytes) -> None:
         """As `ClassifyRoutes.classify` does, up to the pool."""
@@ -110,12 +120,15 @@ class _Call:
         path.entrance.enter(self)
         try:
             arrived = time.monotonic()
-            headers = message.headers
+            headers = self._headers = message.headers
             caller = ANYBODY
             if path.guard.on:
                 peer = self._connection.seat.peer
-                caller = path.guard.admit(headers, Scope.CLASSIFY, peer, _ROUTE)
+                with About(self._name()):
+                    caller = path.guard.admit(headers, Scope.CLASSIFY, peer, _ROUTE)
             trace = path.classifier.trace(headers.get("traceparent"), arrived)
+            if trace is not None:
+                self._name().trace = trace.header
             asked = parse_query(message.url.raw_query_string)
             counted = self._counted(caller, asked.app)
             self._request = path.classifier.resolve(asked, arrived, trace, counted)
@@ -128,8 +141,15 @@ class _Call:
         try:
             return counted_as(caller, app)
         except DENIALS as error:
-            self._path.guard.denied(error, caller.key, self._connection.seat.peer, _ROUTE)
+            with About(self._name()):
+                self._path.guard.denied(error, caller.key, self._connection.seat.peer, _ROUTE)
             raise
+
+    def _name(self) -> RequestId:
+        """Who this is in logs: the usual request is never asked."""
+        if self._named is None:
+            self._named = RequestId(self._headers)
+        return self._named
 
     def done(self) -> bool:
         """See `Waiter`."""
@@ -157,6 +177,7 @@ class _Call:
         self._refuse(fault)
 
     async def _escalate(self, request: Request, edge: LocalAnswer) -> None:
+        enter(self._name())
         try:
             _, answer = await self._path.classifier.complete(self._image, request, edge)
             self._answer(answer)
@@ -175,11 +196,16 @@ class _Call:
 
     def _answer(self, answer: Answer) -> None:
         close = self._path.entrance.draining
-        self._end(whole_json(encoded(answer.as_dict()), close=close), close=close)
+        named = self._named
+        if named is None and HEADER in self._headers:
+            named = self._name()
+        shown = None if named is None else named.shown
+        self._end(whole_json(encoded(answer.as_dict()), close=close, named=shown), close=close)
 
     def _refuse(self, error: BaseException) -> None:
         close = self._path.entrance.draining
-        reply = self._path.entrance.refused(error, "POST", PATH)
+        with About(self._name()):
+            reply = self._path.entrance.refused(error, _ROUTE, PATH)
         self._end(whole_reply(reply, close=close), close=close)
 
     def _end(self, reply: bytes, *, close: bool) -> None:

@@ -24,10 +24,11 @@ from hawkvision.serving.http.log import SERVER_LOG
 from hawkvision.serving.http.replies import SAFE
 from hawkvision.serving.http.routes import Entrance, Handler, Route, application
 from hawkvision.serving.http.shapes import Shape
+from hawkvision.serving.request_id import HEADER, current
 
 _log = logging.getLogger(__name__)
 _PASSED_UP = ("Last-Event-ID",)
-_PASSED_DOWN = ("Content-Type", "Cache-Control", "Retry-After")
+_PASSED_DOWN = ("Content-Type", "Cache-Control", "Retry-After", HEADER)
 _CONNECT_S = 1.0
 _TELL_S = 1.0
 _ENDS_S = 0.1
@@ -106,6 +107,8 @@ class Siblings:
 
     async def _ask(self, owner: int, request: web.Request) -> web.StreamResponse:
         headers = {name: request.headers[name] for name in _PASSED_UP if name in request.headers}
+        if (named := current()) is not None:
+            headers[HEADER] = named.text
         path = URL.build(
             path=request.rel_url.raw_path,
             query_string=request.rel_url.raw_query_string,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.local import LocalTask
+from edge_agent.updates.halts import halt_of, subject
 from edge_agent.updates.shadow import Shadow
 from edge_agent.updates.source import TrialSource
 from edge_agent.updates.state import UpdateState
@@ -38,7 +39,7 @@ _STORE_S = 2.0
 _PROBE_S = 1.0
 _PROBE_WITHIN_S = 2.0
 _MOST_PROBES_FAILED = 3
-_HALTS, _NOTES = "halt", "update"
+_NOTES = "update"
 UNHEARD = Fleet({}, settled=False)
 
 
@@ -67,7 +68,8 @@ class Rollouts:
     """`load` opens a version's folder as this agent serves it, on any thread.
 
     `versions` are those of this worker, `control` those of all workers of the service. Within
-    `patience_s` seconds all agents that share the store have seen a release.
+    `patience_s` seconds all agents that share the store have seen a release. `pins` are the
+    versions, by task, that the operator wants and no other.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Rollouts:
         control: ModelControl,
         load: Callable[[Path], LocalTask],
         patience_s: float = 0.0,
+        pins: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.active: dict[str, Rollout] = {}
@@ -101,6 +104,7 @@ class Rollouts:
         self._control = control
         self._load = load
         self._patience_s = patience_s
+        self._pins = pins or {}
         self._clock = clock
 
     # Looking for releases.
@@ -145,11 +149,13 @@ class Rollouts:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _wanted(self, release: Release, serving: LocalTask) -> bool:
-        """Newer than what serves, not refused, and not under way already."""
+        """Newer than what serves, not refused, not pinned out, and not under way already."""
         under_way = self.active.get(release.task)
         if under_way is not None and under_way.release.version == release.version:
             return False
         if self._state.refused(release.task, release.version) is not None:
+            return False
+        if self._pins.get(release.task, release.version) != release.version:
             return False
         return is_newer(release, serving.version)
 
@@ -310,6 +316,11 @@ class Rollouts:
         if trial is not None and self._catalog.serving.get(name) is trial.new:
             await self._versions.load(name)
 
+    def on_trial(self, name: str) -> str | None:
+        """The version of a task that is on its way here."""
+        rollout = self.active.get(name)
+        return None if rollout is None else rollout.release.version
+
     def close(self) -> None:
         """Leave everything as it is."""
         for rollout in list(self.active.values()):
@@ -346,12 +357,13 @@ class Rollouts:
             return
         rollout.read_at = now
         waits = rollout.course.phase is Phase.WAITING
+        name, version = rollout.release.task, rollout.release.version
+        pinned = self._pins.get(name) == version
         try:
-            halts = await self._store.notes(_subject(_HALTS, rollout.release))
-            notes = await self._store.notes(_subject(_NOTES, rollout.release)) if waits else {}
+            halt = None if pinned else await halt_of(self._store, name, version)
+            notes = await self._store.notes(subject(_NOTES, name, version)) if waits else {}
         except StoreUnavailable:
             return
-        halt = next((f"agent {by[:64]}: {text[:300]}" for by, text in halts.items()), None)
         settled = now - rollout.known_at >= self._patience_s
         rollout.fleet = Fleet(notes or rollout.fleet.notes, halt, settled)
 
@@ -359,23 +371,20 @@ class Rollouts:
         note = rollout.course.note
         if note == rollout.noted:
             return
-        subject = _subject(_NOTES, rollout.release)
+        release = rollout.release
+        about = subject(_NOTES, release.task, release.version)
         try:
-            await self._store.put_note(subject, self._state.agent_id, note)
+            await self._store.put_note(about, self._state.agent_id, note)
         except StoreUnavailable:
             return
         rollout.noted = note
 
     async def _halt(self, rollout: Rollout, reason: str) -> None:
-        subject = _subject(_HALTS, rollout.release)
+        about = subject("halt", rollout.release.task, rollout.release.version)
         try:
-            await self._store.put_note(subject, self._state.agent_id, reason)
+            await self._store.put_note(about, self._state.agent_id, reason)
         except StoreUnavailable as error:
             _log.warning("update: the fleet could not be told of the halt: %s", error)
-
-
-def _subject(what: str, release: Release) -> str:
-    return f"{what}/{release.task}@{release.version}"
 
 
 def _as_it_is(_task: Task) -> None:

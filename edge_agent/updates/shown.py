@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge_agent.updates.halts import Halts
 from edge_agent.updates.rollouts import Rollouts
 
 
 class UpdateCollector(Collector):
     """Of one agent. A version that has ended is shown by `hawkvision_task_version` alone."""
 
-    def __init__(self, rollouts: Rollouts) -> None:
+    def __init__(self, rollouts: Rollouts, halts: Halts) -> None:
         self._rollouts = rollouts
+        self._halts = halts
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
@@ -48,12 +50,15 @@ class UpdateCollector(Collector):
             ):
                 doubt.add_metric([name, version, what], value)
         ended = CounterMetricFamily(
-            "hawkvision_updates", "Versions that ended their rollout here.", labels=["result"]
+            "hawkvision_updates",
+            "Versions that ended their rollout here, or were left later.",
+            labels=["result"],
         )
         looks = CounterMetricFamily(
             "hawkvision_update_looks", "Looks for releases, by result.", labels=["result"]
         )
-        for family, counts in ((ended, self._rollouts.ended), (looks, self._rollouts.looks)):
+        left = {"left": self._halts.left}
+        for family, counts in ((ended, self._rollouts.ended | left), (looks, self._rollouts.looks)):
             for result, count in counts.items():
                 family.add_metric([result], count)
         yield from (phase, pairs, doubt, ended, looks)

@@ -45,6 +45,11 @@ class UpdateState:
         return self._folder / "versions"
 
     @property
+    def halted(self) -> Path:
+        """Where the last version of each task lies that was left because the fleet halted it."""
+        return self._folder / "halted"
+
+    @property
     def folder(self) -> Path:
         """Where the metadata is kept."""
         return self._folder

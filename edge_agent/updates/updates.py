@@ -15,6 +15,7 @@ from edge_agent.fleet.jobs import Jobs
 from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from edge_agent.updates.fleet import UpdatingFleet
+from edge_agent.updates.halts import EVERY_S, Halts, parse_pins
 from edge_agent.updates.rollouts import Rollouts
 from edge_agent.updates.shadow import Shadow
 from edge_agent.updates.shown import UpdateCollector
@@ -69,6 +70,7 @@ class Updates:
                 hint="The root is the publisher's metadata/root.json.",
             )
         self._config = config
+        self._pins = parse_pins(config.updates_pin)
         folder = config.model_repository / FOLDER / "edge"
         try:
             root = config.updates_root.read_bytes()
@@ -80,6 +82,7 @@ class Updates:
         self._source: TrialSource | None = None
         self._wake = asyncio.Event()
         self.rollouts: Rollouts | None = None
+        self.halts: Halts | None = None
         self.shadow: Shadow | None = None
 
     def catalog(self) -> Catalog[LocalTask]:
@@ -123,8 +126,19 @@ class Updates:
             control,
             load,
             0.0 if config.store in ALONE else _LOOKS * config.updates_every_s,
+            self._pins,
         )
-        agent.metrics.registry.register(UpdateCollector(self.rollouts))
+        self.halts = Halts(
+            self._state,
+            config.model_repository,
+            agent.catalog,
+            fleet.store,
+            control,
+            self._pins,
+            self.rollouts.on_trial,
+        )
+        agent.metrics.registry.register(UpdateCollector(self.rollouts, self.halts))
+        agent.jobs.repeat("halts", self.halts.look, EVERY_S)
         agent.jobs.repeat("updates", self.rollouts.look, config.updates_every_s)
         agent.jobs.repeat("rollouts", self.rollouts.step, _STEP_S, self._wake)
 

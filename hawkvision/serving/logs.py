@@ -18,6 +18,7 @@ import click
 import orjson
 
 from hawkvision.serving.repeats import Repeats, kind_of
+from hawkvision.serving.request_id import current
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
@@ -51,22 +52,25 @@ def timestamp(seconds: float) -> str:
 
 
 class TextLines(logging.Formatter):
-    """`TIME LEVEL LOGGER: MESSAGE`; a traceback follows on lines of its own."""
+    """`TIME LEVEL LOGGER: MESSAGE`, ` [request ID]` where it is about one; a traceback follows on
+    lines of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging. What is no printable character is escaped, so a line stays a line."""
         whose = "" if _WORKER is None else f"worker {_WORKER}: "
+        named = current()
+        about = "" if named is None else f" [request {named.text}]"
         line = (
             f"{timestamp(record.created)} {record.levelname} {record.name}: {whose}"
-            f"{_one_line(record.getMessage())}{_told(record)}"
+            f"{_one_line(record.getMessage())}{about}{_told(record)}"
         )
         trace = _trace(self, record)
         return f"{line}\n{trace}" if trace else line
 
 
 class JsonLines(logging.Formatter):
-    """An object a line: `time`, `level`, `logger`, `message`; `worker`, `dropped`, `trace` where
-    any."""
+    """An object a line: `time`, `level`, `logger`, `message`; `request` and `trace_id`, `worker`,
+    `dropped`, `trace` (a traceback) where any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
@@ -76,6 +80,10 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if (named := current()) is not None:
+            body["request"] = named.text
+            if (trace_id := named.trace_id) is not None:
+                body["trace_id"] = trace_id
         if _WORKER is not None:
             body["worker"] = _WORKER
         if dropped := getattr(record, "dropped", 0):

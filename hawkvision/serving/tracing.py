@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 from hawkvision import __version__
 from hawkvision.errors import HawkVisionError, InvalidRequest
 
-_PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+PARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+"""A `traceparent`: the ids of a trace and of the caller's span in it, and flags."""
+
 _SAMPLED = 1
 _MOST_WAITING = 2048
 """Spans that wait for the collector; what goes over is dropped, and the exporter says so."""
@@ -124,7 +126,7 @@ class Tracing:
             set_span_in_context,
         )
 
-        found = None if header is None else _PARENT.fullmatch(header)
+        found = None if header is None else PARENT.fullmatch(header)
         if found is None:
             if random.random() >= self._share:
                 return None

@@ -58,8 +58,10 @@ class Service:
     def measure(self, process: psutil.Process) -> None:
         """Note its size now; nothing once it has ended."""
         try:
-            size = process.memory_info().rss / 2**20
-            self.sizes.append(Size(time.monotonic(), size, process.num_fds()))
+            found = process.memory_info()
+            mapped = found.shared / 2**20
+            size = Size(time.monotonic(), found.rss / 2**20, process.num_fds(), mapped)
+            self.sizes.append(size)
         except psutil.Error:
             return
 

@@ -80,9 +80,10 @@ def _degraded(phase: Phase) -> Verdict:
 
 def _service(name: str, memory: Memory) -> Iterator[Verdict]:
     yield Verdict(f"{name} alive", memory.alive, "alive" if memory.alive else "gone")
-    grown, kept = memory.peak - memory.before, memory.after - memory.before
+    grown, kept = memory.peak - memory.before, memory.after - memory.before - memory.mapped
     yield Verdict(f"{name} peak", grown <= PEAK_MIB, f"+{grown:.0f} MiB")
-    yield Verdict(f"{name} back", kept <= REST_MIB, f"{kept:+.0f} MiB after 30 s")
+    why = f"{kept:+.0f} MiB after 30 s, {memory.mapped:+.0f} of files"
+    yield Verdict(f"{name} back", kept <= REST_MIB, why)
     more = memory.descriptors_after - memory.descriptors_before
     yield Verdict(f"{name} descriptors", more <= REST_DESCRIPTORS, f"{more:+d} after 30 s")
 

@@ -27,16 +27,24 @@ class Result(NamedTuple):
 
 
 class Size(NamedTuple):
-    """Of a process at a time: resident MiB, open descriptors."""
+    """Of a process at a time: resident MiB, open descriptors; `mapped_mib` of the former are pages
+    of files, code mostly, which the system takes back when it likes."""
 
     at: float
     rss_mib: float
     descriptors: int
+    mapped_mib: float = 0.0
+
+    @property
+    def own_mib(self) -> float:
+        """What the process itself holds."""
+        return self.rss_mib - self.mapped_mib
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Of one service over a phase, MiB: before, the most, and after up to 30 s of quiet."""
+    """Of one service over a phase, MiB: before, the most, and after up to 30 s of quiet. `mapped`
+    is by how much more of files was resident after than before."""
 
     before: float
     peak: float
@@ -45,6 +53,7 @@ class Memory:
     descriptors_peak: int
     descriptors_after: int
     alive: bool
+    mapped: float = 0.0
 
 
 @dataclass(frozen=True)

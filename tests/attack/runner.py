@@ -89,6 +89,7 @@ class Runner:
                 descriptors_peak=max((one.descriptors for one in during), default=0),
                 descriptors_after=last.descriptors,
                 alive=service.alive,
+                mapped=round(last.mapped_mib - before[service.name].mapped_mib, 1),
             )
         said = self._said()
         begun = tally.pop("begun, ms", 0) / 1e3
@@ -191,7 +192,7 @@ class Runner:
     def _back(self, before: Mapping[str, Size]) -> bool:
         for service in self._deployment.services:
             was, now = before[service.name], service.now()
-            if now.rss_mib > was.rss_mib + REST_MIB / 2:
+            if now.own_mib > was.own_mib + REST_MIB / 2:
                 return False
             if now.descriptors > was.descriptors + REST_DESCRIPTORS / 2:
                 return False

@@ -15,6 +15,7 @@ from tests.attack.record import (
     Phase,
     Result,
     Served,
+    Size,
     drift,
     quantile,
     quantile_interval,
@@ -71,6 +72,12 @@ def test_a_good_phase_holds() -> None:
 def test_each_criterion_fails_alone(phase: Phase, criterion: str) -> None:
     assert broken(phase) == {criterion}
     assert show.row(phase).endswith("FAIL")
+
+
+def test_pages_of_files_are_not_memory_that_somebody_keeps() -> None:
+    read = replace(CALM, after=300.0, mapped=95.0)
+    assert broken(replace(PHASE, services={"dc": read})) == set()
+    assert Size(0.0, 300.0, 1, 95.0).own_mib == 205.0
 
 
 def test_under_overload_refusals_are_fine_but_not_late_answers_or_other_errors() -> None:

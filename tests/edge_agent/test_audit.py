@@ -61,6 +61,7 @@ async def test_changes_and_refusals_are_noted(
         await exchange(agent, request("GET", "/v1/tasks", b"", bearer(WEAK)))  # changes nothing
     found = lines(path)
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}Z", one.pop("time")) for one in found)
+    assert all(re.fullmatch("[0-9a-f]{16}", one.pop("request")) for one in found)
     peer = {"127.0.0.1", "loopback"}
     assert all(one.pop("peer") in peer for one in found)
     short = [{name: one[name] for name in one if name != "why"} for one in found]

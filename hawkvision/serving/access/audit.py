@@ -1,7 +1,8 @@
 """Who changed what, and who was refused: JSON lines beside the requests.
 
 What is noted waits in a bounded queue for a thread that writes; nobody waits for a disk. Of
-refusals some are noted a second, the others are counted. No line holds a key, or a stream's id.
+refusals some are noted a second, the others are counted. No line holds a key, or a stream's id;
+each has the id of its request (`request_id`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import orjson
 
 from hawkvision.serving.access.rate import Rate
 from hawkvision.serving.logs import timestamp
+from hawkvision.serving.request_id import current
 
 _log = logging.getLogger("hawkvision.audit")
 _own = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class AuditLog:
         """Something was changed, or tried: by whom, from where. Texts are cut at 200 characters."""
         line: dict[str, Any] = {"time": timestamp(time.time()), "event": event, "key": key}
         line["peer"] = peer
+        if (named := current()) is not None:
+            line["request"] = named.text
         for name, value in what.items():
             line[name] = value[:_TEXT] if isinstance(value, str) else value
         if self._left_out and event == "denied":

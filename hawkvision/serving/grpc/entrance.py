@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -34,6 +34,7 @@ from hawkvision.serving.grpc.status import Status, status_of
 from hawkvision.serving.in_time import in_time
 from hawkvision.serving.peers import Peer
 from hawkvision.serving.quota import Quota
+from hawkvision.serving.request_id import METADATA, RequestId, current, enter
 
 _log = logging.getLogger(__name__)
 Request = TypeVar("Request", bound=Message)
@@ -117,8 +118,14 @@ class Entrance:
         """What gRPC calls for a method with one request and one reply."""
 
         async def serve(_messages: object, context: Context) -> bytes:
+            metadata = metadata_of(context)
+            named = RequestId(metadata)
+            enter(named)
             try:
-                return await self._answer(method, context)
+                reply = await self._answer(method, context, metadata)
+                if (shown := named.shown) is not None:
+                    context.set_trailing_metadata(((METADATA, shown),))
+                return reply
             except grpc.aio.BaseError:  # the call or the server has ended: nobody to tell
                 raise
             except Exception as error:
@@ -128,13 +135,15 @@ class Entrance:
 
         return grpc.stream_unary_rpc_method_handler(serve)
 
-    async def _answer(self, method: Method[Any], context: Context) -> bytes:
+    async def _answer(
+        self, method: Method[Any], context: Context, metadata: Mapping[str, str]
+    ) -> bytes:
         peer = self.peer(context)
         begun = time.monotonic()
         asked = context.time_remaining()
         most = begun + self._limits.deadline_s
         deadline = most if asked is None else min(most, begun + asked)
-        call = Call(peer, deadline, metadata_of(context))
+        call = Call(peer, deadline, metadata)
         if method.room is not None:
             method.room(call)
         raw = await self.receive(peer, context)
@@ -291,8 +300,12 @@ def check_small(raw: bytes) -> None:
 
 
 def told(error: Exception) -> Status:
-    """The status that ends a call; what nobody expected goes to the log."""
+    """The status that ends a call, with its id; what nobody expected goes to the log."""
     status = status_of(error)
     if status.code is grpc.StatusCode.INTERNAL:
         _log.error("a call failed", exc_info=error)
-    return status
+    else:
+        _log.debug("a call is refused: %s", status.details.partition(":")[0])
+    if (named := current()) is None:
+        return status
+    return replace(status, trailing=(*status.trailing, (METADATA, named.text)))

@@ -24,6 +24,7 @@ from hawkvision.serving.grpc.status import Status, status_of
 from hawkvision.serving.grpc.stream_book import StreamBook, StreamLimits, StreamSeat
 from hawkvision.serving.in_time import in_time
 from hawkvision.serving.peers import Peer
+from hawkvision.serving.request_id import RequestId, enter
 
 ENDS_WITH_AN_ERROR = "triton_grpc_error"
 """Request metadata, Triton's: `true` makes the first error the status of the whole stream."""
@@ -90,11 +91,13 @@ class Streams:
             self._open[seat].end(status_of(_stops()))
 
     async def _serve(self, method: StreamMethod, context: Context) -> None:
+        metadata = metadata_of(context)
+        enter(RequestId(metadata))
         if self.draining:
             raise _stops()
         peer = self._entrance.peer(context)
         if method.room is not None:
-            method.room(Call(peer, math.inf, metadata_of(context)))
+            method.room(Call(peer, math.inf, metadata))
         seat, gone = self._book.open(peer, time.monotonic())
         if gone is not None:
             self._open[gone].end(status_of(_MAKE_WAY))

@@ -16,6 +16,10 @@ _AGE_GRACE_MS = 60_000
 _KEEPALIVE_MS = 60_000
 _KEEPALIVE_TIMEOUT_MS = 20_000
 
+HANDSHAKE_S = 4.0
+"""Of TLS and HTTP/2 together: at a round trip of 600 ms they take 1.2 s, and about two more for
+each packet that is lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class TransportLimits:
@@ -29,7 +33,7 @@ class TransportLimits:
     max_calls_per_connection: int
     max_connections: int
     min_ping_interval_s: float
-    handshake_s: float = 10.0
+    handshake_s: float = HANDSHAKE_S
     shared: bool = False
 
 

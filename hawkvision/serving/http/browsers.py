@@ -10,14 +10,15 @@ from aiohttp import web
 from hawkvision.errors import Forbidden
 from hawkvision.oip.rest import LENGTH
 from hawkvision.serving.http.replies import SAFE, plain_error
+from hawkvision.serving.request_id import HEADER
 
 NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 """The content security policy of an answer that is no page."""
 
 _MAY_SEND = ", ".join(
-    ("Authorization", "Content-Type", "X-API-Key", LENGTH, "Last-Event-ID", "traceparent")
+    ("Authorization", "Content-Type", "X-API-Key", LENGTH, "Last-Event-ID", "traceparent", HEADER)
 )
-_MAY_READ = ", ".join(("Retry-After", "Location", "WWW-Authenticate", LENGTH))
+_MAY_READ = ", ".join(("Retry-After", "Location", "WWW-Authenticate", LENGTH, HEADER))
 _REMEMBERED_S = "600"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -37,6 +37,7 @@ from hawkvision.errors import (
     UnsupportedImage,
     UpstreamUnavailable,
 )
+from hawkvision.serving.request_id import HEADER
 
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 """Of every answer: its type is as it says, and nobody keeps it."""
@@ -100,10 +101,11 @@ def _signed(second: int) -> str:
     return f"\r\nDate: {formatdate(second, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n"
 
 
-def whole_json(body: bytes, *, close: bool) -> bytes:
-    """An answer of JSON as it goes over the line, HTTP/1.1."""
+def whole_json(body: bytes, *, close: bool, named: str | None = None) -> bytes:
+    """An answer of JSON as it goes over the line, HTTP/1.1; `named` is its request's id."""
     end = _signed(int(time.time()))
-    head = f"{_HEAD}{len(body)}{end}{_CLOSE if close else ''}\r\n"
+    name = "" if named is None else f"{HEADER}: {named}\r\n"
+    head = f"{_HEAD}{len(body)}{end}{_CLOSE if close else ''}{name}\r\n"
     return head.encode("ascii") + body
 
 

@@ -17,6 +17,7 @@ from hawkvision.serving.http.browsers import Origins
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.replies import SAFE, fault, plain_error, refusal, shutting_down
 from hawkvision.serving.http.shapes import Shape
+from hawkvision.serving.request_id import HEADER, RequestId, current, enter
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Entrance:
 
     def admit(self, route: Route) -> Handler:
         """The route's handler behind its scope; whatever it raises becomes an answer."""
-        handler = route.handler
+        handler, what = route.handler, f"{route.method} {route.path}"
         if route.changes is not None:
             handler = self._noted(handler, route.changes)
         if route.method != "GET" and route.scope in _OF_NO_PAGE:
@@ -84,6 +85,8 @@ class Entrance:
             handler = self._with_key(handler, route)
 
         async def answer(request: web.Request) -> web.StreamResponse:
+            named = RequestId(request.headers)
+            enter(named)
             task = self._begin(request)
             try:
                 reply = await handler(request)
@@ -91,13 +94,13 @@ class Entrance:
                 if not self._stopped:
                     raise
                 task.uncancel()
-                reply = self._refused(shutting_down(), request)
+                reply = self._refused(shutting_down(), what, request)
             except (ConnectionError, web.HTTPException):
                 raise
             except HawkVisionError as error:
-                reply = self._refused(error, request)
+                reply = self._refused(error, what, request)
             except Exception as error:
-                reply = self.refused(error, route.method, route.path)
+                reply = self.refused(error, what, route.path)
             finally:
                 self.leave(task)
             if self.draining:
@@ -105,6 +108,7 @@ class Entrance:
             if not reply.prepared:
                 for name, value in _SAFE:
                     reply.headers.setdefault(name, value)
+                name_it(reply, named)
             return reply
 
         return answer
@@ -158,20 +162,31 @@ class Entrance:
 
         return noted
 
-    def _refused(self, error: HawkVisionError, request: web.Request) -> web.Response:
-        reply = self.refused(error, request.method, request.path)
+    def _refused(self, error: HawkVisionError, what: str, request: web.Request) -> web.Response:
+        reply = self.refused(error, what, request.path)
         if not request.content.is_eof():
             reply.force_close()  # nobody waits for the rest of the body
         return reply
 
-    def refused(self, error: BaseException, method: str, path: str) -> web.Response:
-        """The answer that an error is, counted; what is not ours is logged."""
+    def refused(self, error: BaseException, what: str, path: str) -> web.Response:
+        """The answer that an error is, counted, with its request's id; what is a fault is logged.
+
+        `what` is method and route: a path may hold what no log may.
+        """
         if isinstance(error, HawkVisionError):
             self._count(error.code)
-            return refusal(error, path)
-        _log.error("unexpected error in %s %s", method, path, exc_info=error)
-        self._count("internal")
-        return fault(path)
+            reply = refusal(error, path)
+            if reply.status == 500:
+                _log.error("%s failed: %s: %s", what, error.code, error.message)
+            else:
+                _log.debug("%s is refused: %s", what, error.code)
+        else:
+            _log.error("unexpected error in %s", what, exc_info=error)
+            self._count("internal")
+            reply = fault(path)
+        if (named := current()) is not None:
+            reply.headers[HEADER] = named.text
+        return reply
 
     def stop(self) -> None:
         """Refuse what is in flight, which is `idle` a moment later, and all that comes."""
@@ -201,6 +216,13 @@ class Entrance:
             self.idle.set()
 
 
+def name_it(reply: web.StreamResponse, named: RequestId) -> None:
+    """An answer says its request's id where there is one already, or the client sent one."""
+    shown = named.shown
+    if shown is not None:
+        reply.headers[HEADER] = shown
+
+
 def peer_of_request(request: web.Request) -> str:
     """The address that a request came from."""
     return request.remote or "unknown"
@@ -226,9 +248,9 @@ def application(routes: Iterable[Route], entrance: Entrance, hint: str = "") -> 
             options = entrance.origins.preflight(allowed)
             app.router.add_route("OPTIONS", path, options, expect_handler=_expected)
         refuse = _wrong_method(", ".join(allowed))
-        app.router.add_route("*", path, refuse, expect_handler=_expected)
+        app.router.add_route("*", path, _named(refuse), expect_handler=_expected)
     anywhere = _Anywhere("/")
-    anywhere.add_route("*", _no_route(hint), expect_handler=_expected)
+    anywhere.add_route("*", _named(_no_route(hint)), expect_handler=_expected)
     app.router.register_resource(anywhere)
     return app
 
@@ -251,6 +273,15 @@ async def _expected(request: web.Request) -> None:
     if request.headers["Expect"].lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
+
+
+def _named(handler: Handler) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        reply = await handler(request)
+        name_it(reply, RequestId(request.headers))
+        return reply
+
+    return answer
 
 
 def _wrong_method(allowed: str) -> Handler:

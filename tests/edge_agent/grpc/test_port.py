@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,52 @@ async def test_with_tls_files_the_port_is_under_tls(tiny_repository: Path, tmp_p
             with pytest.raises(grpc.aio.AioRpcError):
                 await stub.Check(HealthCheckRequest(), timeout=30)
     assert found.status == HealthCheckResponse.SERVING
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+STALLED = {
+    "nothing": (b"", False),
+    "half a hello of TLS": (bytes.fromhex("160301020001"), False),
+    "half a preface": (PREFACE[:10], False),
+    "a preface without settings": (PREFACE, False),
+    "TLS, then nothing": (b"", True),
+    "TLS, then half a preface": (PREFACE[:10], True),
+    "TLS, then a preface without settings": (PREFACE, True),
+}
+
+
+async def test_a_handshake_that_stalls_gives_its_place_back_long_before_ten_seconds(
+    tiny_repository: Path, tmp_path: Path
+) -> None:
+    one = Authority.make(tmp_path)
+    client = ssl.create_default_context(cafile=str(one.ca))
+    client.set_alpn_protocols(["h2"])
+
+    async def ended_after_s(port: int | None, data: bytes, secure: bool) -> float:
+        tls = {"ssl": client, "server_hostname": "localhost"} if secure else {}
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, **tls)  # type: ignore[arg-type]
+        began = time.monotonic()
+        writer.write(data)
+        with contextlib.suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), 60)
+        took = time.monotonic() - began
+        writer.close()
+        return took
+
+    files = {"tls_cert": one.certificate, "tls_key": one.key}
+    async with (
+        started(tiny_repository, grpc_port=0) as plain,
+        started(tiny_repository, grpc_port=0, **files) as secure,
+    ):
+        found = await asyncio.gather(
+            *(ended_after_s(secure.grpc_port, *stalled) for stalled in STALLED.values()),
+            *(
+                ended_after_s(plain.grpc_port, data, False)
+                for data, tls in STALLED.values()
+                if not tls
+            ),
+        )
+    assert max(found) < 9, dict(zip(STALLED, found, strict=False))
 
 
 async def test_a_port_that_is_taken_is_said(tiny_repository: Path) -> None:
