@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.docs.console import Step, matches, steps
+from tests.docs.blocks import blocks
+from tests.docs.console import Step, lines, matches, steps
 
 PAGE = """
 Words, and a block that is not run:
 
+<!-- not run: it is the end of everything -->
 ```sh
-$ rm -rf /
+rm -rf /
 ```
 
 ```console
@@ -47,11 +49,35 @@ $ look
 
 def test_commands_are_read_with_their_lines_and_outputs() -> None:
     first, second, third, *looks = steps(PAGE)
-    assert (first.command, first.expected, first.line) == ("echo one", ["one"], 9)
+    assert (first.command, first.expected, first.line) == ("echo one", ["one"], 10)
     assert (second.command, second.expected) == ("cat <<'END'\ntwo\n\nEND", ["two", ""])
     assert (third.command, third.tolerance, third.goes_on) == ("serve &", 0.1, True)
     assert [one.soon for one in (first, second, third, *looks)] == [False] * 3 + [True] * 2
     assert [one.tolerance for one in looks] == [0.05, 0.0]
+
+
+def test_scripts_and_programs_are_steps_too() -> None:
+    script, words, program = steps(
+        "```sh\none \\\n  two\n# a word\n\nthree\n```\n\n"
+        "```python\nprint(1)\n```\n\n<!-- numbers: 3% -->\n```text\n1\n```\n"
+    )
+    assert (script.command, script.expected, script.line) == ("one \\\n  two", [], 2)
+    assert (words.command, words.line) == ("three", 6)
+    assert program.command.splitlines()[1] == "print(1)"
+    assert (program.expected, program.tolerance) == (["1"], 0.03)
+
+
+def test_what_is_ended_by_ctrl_c_may_say_more_after_it() -> None:
+    step = Step(1, "serve", ["ready", "^C"])
+    assert step.interrupted and matches(step, "ready\nover\n")
+    assert not matches(step, "starting\n")
+
+
+def test_marks_say_what_a_block_needs() -> None:
+    [block] = blocks("<!-- needs: jq, ffmpeg; soon; numbers: 5% -->\n```console\n$ a\n```\n")
+    assert (block.needs, block.soon, block.tolerance) == (("jq", "ffmpeg"), True, 0.05)
+    with pytest.raises(ValueError, match="line 3: unknown mark <!-- not runn: why -->"):
+        list(blocks("<!-- not runn: why -->\n```sh\n```\n"))
 
 
 def test_output_without_a_command_is_refused() -> None:
@@ -118,5 +144,5 @@ def test_what_goes_on_may_say_more() -> None:
 
 
 @given(st.lists(st.text("ab …1.", max_size=6), max_size=5))
-def test_every_output_is_as_itself(lines: list[str]) -> None:
-    assert matches(Step(1, "c", lines, tolerance=0.0), "\n".join(lines))
+def test_every_output_is_as_itself(printed: list[str]) -> None:
+    assert matches(Step(1, "c", printed, tolerance=0.0), lines(printed))
