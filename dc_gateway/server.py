@@ -72,10 +72,7 @@ class Gateway:
         self.models = self.catalog.serving
         loop = asyncio.get_running_loop()
         self.pool = WorkerPool(config.lanes, config.max_queue, loop, fair=True, nice=_NICE)
-        self.runner = BatchRunner(
-            _slots(config, models),
-            groups=not config.processes and all(map(_on_cpu, models.values())),
-        )
+        self.runner = BatchRunner(_slots(config, models))
         for model in models.values():
             self._share(model)
         share = config.max_client_share

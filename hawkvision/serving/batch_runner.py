@@ -64,14 +64,10 @@ Picked = tuple[Line, Batch[Prepared]]
 
 
 class BatchRunner:
-    """The batches of several networks that share `slots`; usable from any thread.
+    """The batches of several networks that share `slots`; usable from any thread."""
 
-    `groups`: the threads that prepare images are those that run the batches, one for each slot.
-    """
-
-    def __init__(self, slots: int, clock: Clock = time.monotonic, *, groups: bool = False) -> None:
+    def __init__(self, slots: int, clock: Clock = time.monotonic) -> None:
         self._slots = slots
-        self._groups = groups
         self._clock = clock
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -97,7 +93,7 @@ class BatchRunner:
     ) -> Line:
         """A place for one more network; `ran` hears of images and the time that they took, with
         what it took to prepare them, seconds."""
-        made = Line(name, run, Batcher(limits, self._slots, groups=self._groups), coming, ran)
+        made = Line(name, run, Batcher(limits, self._slots), coming, ran)
         self._lines[made] = None
         return made
 

@@ -12,12 +12,6 @@ upon a slot that is at work and then pay a alone, saves a - b·n - t: it pays wh
 a > b·n + (n + 1)·t. Where q images are known to come, a saved set-up is saved for all of them,
 and it pays where a·q > n·(t + b). Nobody waits longer than a / n in all, so that a wait in vain
 costs no more than the set-up that it was to save. Where batches pay nothing, a is 0: no wait.
-
-Where threads prepare images and run the batches too (`groups`), as on a CPU, nothing idles while
-one prepares what waits for it: then those are put together although the network gains nothing. What
-surrounds a batch (replies, new calls, caches that the network has emptied) is done for all at once,
-which saves a tenth of a core. A group takes no longer than `GROUP_S`, and an eighth of the shortest
-time that calls have given lately, so that nobody who comes meanwhile waits for long.
 """
 
 from __future__ import annotations
@@ -41,21 +35,6 @@ _LEARN = 1 / 16
 _LONGEST_GAP_S = 0.1
 """Longer ones count as so long: no set-up is worth waiting for them."""
 
-GROUP_S = 0.1
-"""The longest that a group may take, seconds."""
-
-_GROUP_SHARE = 1 / 8
-"""Of the shortest time that was given lately, what a group may take."""
-
-_FORGET_GIVEN = 1 / 64
-"""Each arrival moves what is known of that by so much of the way to its own time, if longer."""
-
-_GIVEN_S = GROUP_S / _GROUP_SHARE
-"""Calls that give more count as if they gave so much."""
-
-_LOST_S = 0.03
-"""So long after the last arrival those that were to come are taken for lost: a group is run."""
-
 
 def made_way(retry_after_s: int) -> Overloaded:
     """What one is told that waited where somebody of higher priority came."""
@@ -77,22 +56,13 @@ def too_late() -> DeadlineExceeded:
 class Batcher(Generic[T]):
     """One model's: `offer` what is ready, `take` a batch, say when it `ended`.
 
-    At most `slots` batches run at a time. With `groups`, whoever runs batches prepares them too.
+    At most `slots` batches run at a time.
     """
 
-    def __init__(
-        self,
-        limits: Limits,
-        slots: int = 1,
-        cost: BatchCost | None = None,
-        *,
-        groups: bool = False,
-    ) -> None:
+    def __init__(self, limits: Limits, slots: int = 1, cost: BatchCost | None = None) -> None:
         self.limits = limits
         self.cost = cost or BatchCost()
         self._slots = slots
-        self._groups = groups
-        self._given_s = _GIVEN_S
         self._queue: FairQueue[Waiting[T]] = FairQueue()
         self._running: list[Batch[T]] = []
         self._ready_since = 0.0
@@ -126,7 +96,7 @@ class Batcher(Generic[T]):
         """
         self.check(waiting, now)
         turned = self._make_room(waiting)
-        self._arrived(waiting.items, waiting.claim.allowed_s, now)
+        self._arrived(waiting.items, now)
         if not self.images:
             self._ready_since = now
         self._queue.append(waiting)
@@ -134,13 +104,11 @@ class Batcher(Generic[T]):
         self.size += waiting.size
         return turned
 
-    def _arrived(self, images: int, given_s: float, now: float) -> None:
+    def _arrived(self, images: int, now: float) -> None:
         if self._came is not None:
             gap = min(now - self._came, _LONGEST_GAP_S) / images
             self._gap_s += _LEARN * (gap - self._gap_s)
         self._came = now
-        given_s = min(given_s, _GIVEN_S)
-        self._given_s = min(given_s, self._given_s + _FORGET_GIVEN * (given_s - self._given_s))
 
     def check(self, waiting: Waiting[T], now: float) -> None:
         """Raise what `offer` would raise, if those of lower priority made way."""
@@ -237,8 +205,6 @@ class Batcher(Generic[T]):
 
         `coming` images are on their way for certain, the next one `coming_s` from now.
         """
-        if self._grows(coming) and now < self.latest():
-            return None, []
         turned = self._turn_out(now)
         if not self.images or not self.free or now < self.due(now, coming, coming_s):
             return None, turned
@@ -298,19 +264,9 @@ class Batcher(Generic[T]):
             return math.inf
         if self.images >= self.limits.batch:
             return now
-        if not self._pays(now, coming, coming_s) and not self._grows(coming):
+        if not self._pays(now, coming, coming_s):
             return now
         return self.latest()
-
-    def _grows(self, coming: int) -> bool:
-        """Whether a group waits for those that are coming to whoever would run it."""
-        if not (self._groups and coming and self.images and self.cost.known):
-            return False
-        if self.images >= self.limits.batch:
-            return False
-        more = self.images + 1
-        mine = (self.images + coming) / self._slots  # the others are for the other threads
-        return more <= mine and self.cost.expected_s(more) <= _GROUP_SHARE * self._given_s
 
     def latest(self) -> float:
         """How long what waits may wait for company at all; infinite if nothing waits."""
@@ -319,8 +275,6 @@ class Batcher(Generic[T]):
         tightest = min(one.deadline for one in self._queue)
         spare_s = self.cost.safe_s(self.images + 1) + self.cost.each_s
         end = self._ready_since + self.cost.setup_s / self.images
-        if self._groups and self._came is not None:
-            end = max(end, self._came + _LOST_S)
         return min(end, tightest - spare_s)
 
     def _pays(self, now: float, coming: int, coming_s: float) -> bool:

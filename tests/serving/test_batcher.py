@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hawkvision.errors import DeadlineExceeded, HawkVisionError, Overloaded
 from hawkvision.serving.batch_cost import BatchCost
-from hawkvision.serving.batcher import GROUP_S, Batcher
+from hawkvision.serving.batcher import Batcher
 from hawkvision.serving.claims import Claim, Priority
 from hawkvision.serving.waiting import Batch, Limits, Waiting
 
@@ -322,63 +322,3 @@ def test_a_failed_batch_teaches_nothing_and_frees_its_slot() -> None:
     batcher.ended(batch, None, 5.0)
     assert not batcher.cost.known
     assert batcher.idle
-
-
-def grouping(allowed_s: float, each_s: float = 0.01, slots: int = 1) -> Batcher[int]:
-    """One image waits; its network gains nothing by batches."""
-    batcher: Batcher[int] = Batcher(Limits(), slots, Known(0.0, each_s), groups=True)
-    claim = Claim("a", allowed_s=allowed_s)
-    batcher.offer(Waiting(0, deadline=allowed_s, claim=claim), 0.0)
-    return batcher
-
-
-def size_of_group(batcher: Batcher[int], coming: int, allowed_s: float) -> int:
-    """How many run together where so many come at once, one after the other."""
-    claim = Claim("a", allowed_s=allowed_s)
-    for number in range(coming):
-        batch, _ = batcher.take(0.0, coming=coming - number)
-        if batch is not None:
-            return batch.images
-        batcher.offer(Waiting(number, deadline=allowed_s, claim=claim), 0.0)
-    batch, _ = batcher.take(0.0)
-    assert batch is not None
-    return batch.images
-
-
-def test_who_prepares_and_runs_puts_together_what_waits_for_it() -> None:
-    assert size_of_group(grouping(60.0), 5, 60.0) == 6
-    assert size_of_group(grouping(60.0), 0, 60.0) == 1
-
-
-def test_a_group_takes_no_longer_than_its_bound_and_than_a_part_of_the_time_given() -> None:
-    assert size_of_group(grouping(60.0), 50, 60.0) == round(GROUP_S / 0.01)
-    assert size_of_group(grouping(0.4), 50, 0.4) == 5
-    assert size_of_group(grouping(0.05), 50, 0.05) == 1
-
-
-def test_a_hasty_call_shortens_the_groups_after_it() -> None:
-    batcher = grouping(60.0)
-    claim = Claim("b", allowed_s=0.1)
-    batcher.offer(Waiting(1, deadline=math.inf, claim=claim), 0.0)
-    batch, _ = batcher.take(0.0, coming=50)
-    assert batch is not None and batch.images == 2
-
-
-def test_a_group_leaves_the_other_threads_their_part() -> None:
-    assert size_of_group(grouping(60.0, slots=3), 5, 60.0) == 2
-
-
-def test_a_group_whose_others_never_come_runs_by_itself() -> None:
-    batcher = grouping(60.0)
-    assert batcher.take(0.0, coming=3) == (None, [])
-    late = batcher.latest()
-    assert 0.0 < late < 1.0
-    batch, _ = batcher.take(late, coming=3)
-    assert batch is not None and batch.images == 1
-
-
-def test_nothing_is_put_together_before_its_cost_is_known() -> None:
-    batcher: Batcher[int] = Batcher(Limits(), 1, groups=True)
-    batcher.offer(Waiting(0), 0.0)
-    batch, _ = batcher.take(0.0, coming=9)
-    assert batch is not None and batch.images == 1
