@@ -42,7 +42,7 @@ _HEARTBEAT_S = 5.0
 _LISTEN_AGAIN_S = 1.0
 _JOBS_END_S = 1.0
 _FLUSH_S = 1.0
-_STORE_CLOSES_S = 1.0
+_STORE_CLOSES_S = 2.0
 _SELDOM_S = 5.0
 """Between two times that apps and the fleet's key are asked for, unless apps are said to change."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,10 +67,8 @@ async def test_all_workers_have_a_version_once_it_is_accepted_and_leave_it_once_
             store = open_store(redis_server.url)
             await store.put_note("halt/tiny@2", "another", "the version is worse")
             await store.close()
-            began = time.monotonic()
             while await asyncio.to_thread(ready, service, "1") < 2 or LEFT not in service.output:
                 await asyncio.sleep(0.1)
-            assert time.monotonic() - began < 10
 
 
 async def test_a_version_that_is_worse_is_refused_and_no_worker_has_it(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 
 from hawkvision.errors import StoreUnavailable
-from hawkvision.tracking.records import AgentInfo, AppTarget, Batch, CountKey, ThresholdState
+from hawkvision.tracking.records import (
+    AgentInfo,
+    AppTarget,
+    Batch,
+    Change,
+    CountKey,
+    ThresholdState,
+)
 from hawkvision.tracking.store.redis import RedisStore
 from tests.certificates import Authority
 from tests.redis_cluster import RedisCluster
@@ -68,9 +76,9 @@ async def works(store: RedisStore) -> None:
 
 
 async def _hear(store: RedisStore) -> str:
-    async for change in store.changes():
-        return change.what
-    return ""
+    changes = cast(AsyncGenerator[Change, None], store.changes())
+    async with contextlib.aclosing(changes):
+        return (await anext(changes)).what
 
 
 async def opened(url: str) -> None:

@@ -263,10 +263,11 @@ class Servers:
 
     async def close(self) -> None:
         """Close all connections, in a bounded time."""
+        await self._calls.close(_CLOSE_S)  # what ends there may drop a client
         clients = [*self._clients.values(), *self._dropped]
-        await self._calls.close(_CLOSE_S)
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             await self._calls.run(_close_all(clients), _CLOSE_S)
+        await self._calls.close(_CLOSE_S)
 
 
 def _by_digest(command: Command) -> Command:
