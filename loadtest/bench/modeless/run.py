@@ -37,6 +37,8 @@ _PHOTOS = 600
 _CONNECTIONS = 400
 _START_S = 3.5
 _SETTLE_S = 0.3
+_RANKED = 5
+"""So many chains stay in what is kept."""
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,10 @@ def _summary(
             name: json.loads((folder / "ladder.json").read_text())["variants"]
             for name, folder in ground.ladders.items()
         },
-        "chains": ground.chains,
+        "chains": {
+            name: {**chain, "ranked": chain["ranked"][:_RANKED]}
+            for name, chain in ground.chains.items()
+        },
         "machine": {
             "processor": _processor(),
             "cores": len(ground.edge_cores) + len(ground.other_cores),
