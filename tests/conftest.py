@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.failures import FailuresAtOnce
 
 # Or gRPC's handlers abort one child in ten that a test forks beside its threads.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
@@ -18,3 +21,11 @@ settings.register_profile(
     "explore", settings.get_profile("suite"), derandomize=False, max_examples=1000
 )
 settings.load_profile("suite")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Where the reports are collected, failures are told as they come."""
+    config = session.config
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(terminal), "failures-at-once")
