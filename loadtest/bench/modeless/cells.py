@@ -33,7 +33,7 @@ def cells(rows: Sequence[Row], records: Iterable[Row] = ()) -> list[dict[str, An
     `p99_ratio` is how many times longer model switching's P99 is, None where either has none, and
     `p99_ratio_interval` where it might lie with other traffic, None without the `records` that the
     rows are of. `stable` says that repetitions agree: on the ratio where both keep up, elsewhere on
-    who does; and on HawkVision's goodput over the best baseline's, if that was measured as often.
+    who does; `goodput_stable` that they do on both goodputs.
     `switching` is "misses" a target, "saturated" (it answers fewer than 99 % in time) or "keeps
     up", and `ours` the same of HawkVision. `goodput_ratio` is HawkVision's over that of `best`, the
     best baseline that meets the targets.
@@ -124,7 +124,7 @@ def _cell(
     ours, theirs = there[system], there.get(SWITCHING)
     fair = [row for name, row in there.items() if name not in OURS and not row["missed"]]
     best = max(fair, key=lambda row: float(row["goodput"]), default=None)
-    ratio = theirs["p99_ms"] / ours["p99_ms"] if theirs and _both("p99_ms", ours, theirs) else None
+    ratio = _ratio(ours, theirs) if theirs else None
     both = [waits.get((row["name"], scenario_of(row), rate), []) for row in (ours, theirs) if row]
     return {
         "system": system,
@@ -134,7 +134,7 @@ def _cell(
         "rate": rate,
         "p99_ratio": ratio,
         "p99_ratio_interval": ratio_interval(both[0], both[1]) if ratio and all(both) else None,
-        "stable": _stable(ours, theirs, best),
+        "stable": _stable(ours, theirs),
         "ours_p99_ms": ours["p99_ms"],
         "switching_p99_ms": theirs["p99_ms"] if theirs else None,
         "ours": _state(ours),
@@ -142,6 +142,7 @@ def _cell(
         "best": best["name"] if best else None,
         "best_keeps_up": bool(best and keeps_up(best)),
         "goodput_ratio": ours["goodput"] / best["goodput"] if best and best["goodput"] else None,
+        "goodput_stable": all(agree(row["goodput_range"]) for row in (ours, best) if row),
     }
 
 
@@ -151,23 +152,19 @@ def _state(row: Row) -> str:
     return "keeps up" if keeps_up(row) else "saturated"
 
 
-def _both(key: str, ours: Row, theirs: Row) -> bool:
-    return bool(ours[key] and theirs[key])
+def _ratio(ours: Row, theirs: Row) -> float | None:
+    if not ours["p99_ms"] or not theirs["p99_ms"]:
+        return None
+    return float(theirs["p99_ms"] / ours["p99_ms"])
 
 
-def _stable(ours: Row, theirs: Row | None, best: Row | None) -> bool:
-    """Whether the repetitions agree on everything that a cell says."""
-    if best is not None and not _agree("goodput_repetitions", ours, best):
-        return False
+def _stable(ours: Row, theirs: Row | None) -> bool:
+    """Whether the repetitions agree on the tails' ratio or, where one has ended, on who has."""
     if theirs is not None and keeps_up(ours) and keeps_up(theirs):
-        return _agree("p99_ms_repetitions", ours, theirs)
-    return all(always_the_same(row) for row in (ours, theirs) if row is not None)
-
-
-def _agree(key: str, ours: Row, theirs: Row) -> bool:
-    """Whether the ratio of the two is the same in all repetitions that both have."""
-    pairs = zip(ours[key], theirs[key], strict=False)
-    return agree([two / one if one and two else None for one, two in pairs])
+        pairs = zip(ours["p99_ms_repetitions"], theirs["p99_ms_repetitions"], strict=False)
+        return agree([two / one if one and two else None for one, two in pairs])
+    there = [row for row in (ours, theirs) if row is not None]
+    return all(always_the_same(row, experiment.DEADLINE_MS) for row in there)
 
 
 def verdicts(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ BUDGETED = (HAWKVISION, SWITCHING, TRITON)
 LINKS_MS = (5.0, 20.0, 100.0)
 BUDGETS = (2, 3, 0)
 DARK_S = 10.0
+DEADLINE_MS = 250.0
 BETWEEN_S = 0.5
 """What a rate takes besides: connections are opened, and what was begun ends."""
 COMPARED = (HAWKVISION, ONE_RUNG, SWITCHING)
@@ -153,7 +154,7 @@ def profile(quick: bool, fp32: bool) -> Profile:
         ]
         plan.append(Part(replace(base, dark_s=DARK_S), ACROSS, few[1:2]))
         plan.append(Part(replace(base, mix="skewed"), (HAWKVISION, SWITCHING, RESIDENT), few[1:]))
-    return Profile("full", 2, Asked(400, 2.0, 8.0), Asked(140, 2.0, 3.0), tuple(plan))
+    return Profile("full", 2, Asked(350, 2.0, 7.0), Asked(100, 1.5, 2.5), tuple(plan))
 
 
 def condition(system: str, scenario: Scenario) -> Scenario:

@@ -29,10 +29,10 @@ def ratio_interval(
     if min((len(one) for one in (*ours, *theirs)), default=0) < _SLICES:
         return None
     rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, _SLICES, (_DRAWS, _SLICES))
+    drawn = _times_drawn(rng)
     same = [len(one) for one in ours] == [len(one) for one in theirs]
-    other = drawn if same else rng.integers(0, _SLICES, (_DRAWS, _SLICES))
-    below, above = _tails(ours, drawn, share), _tails(theirs, other, share)
+    below = _tails(ours, drawn, share)
+    above = _tails(theirs, drawn if same else _times_drawn(rng), share)
     comparable = np.isfinite(below) | np.isfinite(above)
     if not comparable.any():
         return None
@@ -41,13 +41,19 @@ def ratio_interval(
     return [float(one) if np.isfinite(one) and one > 0 else None for one in bounds]
 
 
+def _times_drawn(rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """How often each draw has each slice, [D, S]."""
+    return rng.multinomial(_SLICES, [1 / _SLICES] * _SLICES, size=_DRAWS)
+
+
 def _tails(repetitions: Sequence[Floats], drawn: npt.NDArray[np.int64], share: float) -> Floats:
-    """The percentile of each draw [D, S] of slices, of all repetitions together: [D]."""
-    cut = [np.array_split(one, _SLICES) for one in repetitions]
-    slices = [np.concatenate(parts) for parts in zip(*cut, strict=True)]
-    return np.array(
-        [
-            np.percentile(np.concatenate([slices[one] for one in row]), share, method="higher")
-            for row in drawn
-        ]
-    )
+    """The percentile of each draw, of all repetitions together: [D].
+
+    As `numpy.percentile` has it with method "higher"; what is drawn twice is there twice.
+    """
+    waits = np.concatenate(repetitions)
+    slices = np.concatenate([np.arange(len(one)) * _SLICES // len(one) for one in repetitions])
+    order = np.argsort(waits, kind="stable")
+    up_to = np.cumsum(drawn[:, slices[order]], axis=1)
+    place = np.ceil(share / 100 * (up_to[:, -1] - 1)).astype(np.int64)
+    return np.asarray(waits[order][(up_to > place[:, None]).argmax(axis=1)])

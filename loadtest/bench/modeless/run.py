@@ -24,14 +24,20 @@ from loadtest.bench.modeless import experiment
 from loadtest.bench.modeless.analysis import gave_up, measured, rows
 from loadtest.bench.modeless.asking import Asking
 from loadtest.bench.modeless.cells import cells, verdicts
-from loadtest.bench.modeless.experiment import Block, Profile, Scenario, budget_mb, weights
+from loadtest.bench.modeless.experiment import (
+    DEADLINE_MS,
+    Block,
+    Profile,
+    Scenario,
+    budget_mb,
+    weights,
+)
 from loadtest.bench.modeless.systems import Ground, Running, running
 from loadtest.peers.tritonserver import find
 from models.recipes.held_out import thirds
 
 TASK = "imagenette"
 TARGETS = (0.80, 0.85, 0.90)
-DEADLINE_MS = 250.0
 _REQUEST_MS = 0.5
 """What a request costs besides the network, roughly: only rates are chosen by it."""
 _PHOTOS = 600
