@@ -55,7 +55,7 @@ async def test_every_plan_has_the_traffic_of_its_seed(plan: dict[str, Any]) -> N
                 await loop.run_in_executor(None, client.ask, one)
                 for one in (plan, plan, {**plan, "seed": 2})
             ]
-    assert len(first["ms"]) > 20 and set(first["status"]) == {200} and min(first["ms"]) > 0
+    assert len(first["ms"]) > 20 and set(first["status"]) == {200}
     for key in ("target", "due_s", "right"):
         assert first[key] == again[key] != other[key]
     assert 0 < sum(first["right"]) < len(first["ms"]), "half of the photos are cats"
