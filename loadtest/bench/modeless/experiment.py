@@ -131,14 +131,14 @@ _FEW = 3
 
 
 def profile(quick: bool, fp32: bool) -> Profile:
-    """The quick profile takes some five minutes on two cores, the full one some 25."""
+    """The quick profile takes some five minutes on two cores, the full one some 26."""
     ladders = ("int8", "fp32") if fp32 else ("int8",)
     if quick:
         some = (HAWKVISION, SWITCHING, TRITON, RESIDENT, REMOTE)
         first, *others = ladders
         plan = [Part(Scenario(first), SYSTEMS, (0.02, 0.1, 0.3))]
         plan += [Part(Scenario(ladder), some, (0.02, 0.1)) for ladder in others]
-        return Profile("quick", 2, Asked(250, 2.0, 5.0), Asked(100, 2.0, 2.5), tuple(plan))
+        return Profile("quick", 2, Asked(200, 1.5, 5.0), Asked(60, 1.0, 1.5), tuple(plan))
     plan = []
     for ladder in ladders:
         base, shares = Scenario(ladder), _SHARES[ladder]

@@ -33,7 +33,7 @@ from loadtest.bench.modeless.experiment import (
 )
 from loadtest.bench.modeless.maps import markdown_maps
 from loadtest.bench.modeless.report import tables, write_report
-from loadtest.bench.modeless.run import ModelessBench, _absent, _Kept
+from loadtest.bench.modeless.run import ModelessBench, _absent, _Kept, _kept_at, forget
 
 PLACE = ("20 ms", 2)
 CAPACITY = {"int8": 1000.0, "fp32": 1000.0}
@@ -50,7 +50,7 @@ def test_the_full_profile_measures_every_system_in_every_repetition() -> None:
     assert len({one.seed for one in made}) == 1, "repetitions differ by the machine alone"
     assert experiment.planned_seconds(made, 3.5) < 27 * 60
     quick = blocks(profile(True, True), CAPACITY, 1)
-    assert experiment.planned_seconds(quick, 3.5) < 6 * 60
+    assert experiment.planned_seconds(quick, 3.5) < 5 * 60
 
 
 def test_a_low_rate_is_asked_for_longer_and_a_dark_link_has_time_around_it() -> None:
@@ -287,6 +287,15 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     again = _Kept(tmp_path / "kept", "networks 1")
     assert again.done == {made[0].key: [{"rate": 1.0}]}
     assert _Kept(tmp_path / "kept", "networks 2").done == {}
+
+
+def test_a_run_that_ended_is_measured_anew(tmp_path: Path) -> None:
+    bench = ModelessBench(True, False, tmp_path, tmp_path, 1, tmp_path / "nothing")
+    made = blocks(profile(True, False), {"int8": 1000.0}, 1)
+    _Kept(_kept_at(bench), "networks").add(made[0], [{"rate": 1.0}])
+    assert _Kept(_kept_at(bench), "networks").done
+    forget(bench)
+    assert not _Kept(_kept_at(bench), "networks").done
 
 
 def test_the_report_holds_everything(tmp_path: Path) -> None:
