@@ -56,6 +56,7 @@ async def test_every_plan_has_the_traffic_of_its_seed(plan: dict[str, Any]) -> N
                 for one in (plan, plan, {**plan, "seed": 2})
             ]
     assert len(first["ms"]) > 20 and set(first["status"]) == {200}
+    assert min(first["late_ms"]) >= 0, "nothing is sent before it is due"
     for key in ("target", "due_s", "right"):
         assert first[key] == again[key] != other[key]
     assert 0 < sum(first["right"]) < len(first["ms"]), "half of the photos are cats"
