@@ -60,12 +60,12 @@ audit: .venv-audit/.ready ## Scan code and files (bandit, detect-secrets); ONLIN
 format: $(VENV)/.dev ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
-bench: $(VENV)/.dev ## The headline benchmarks, 30 minutes (QUICK=1: 6); reports in build/bench/
+bench: $(VENV)/.dev ## The headline benchmarks, 30 minutes (QUICK=1: 6; BEFORE=FILE: beside an earlier result); reports in build/bench/
 	@mkdir -p build/bench
-	@$(BIN)/hawkvision bench server --rounds 2 --seconds 2 --json build/bench/server.json
+	@$(BIN)/hawkvision bench server --rounds $(if $(QUICK),1,2) --seconds $(if $(QUICK),1,2) --json build/bench/server.json
 	@if [ -n "$(DATA)$$HAWKVISION_DATA" ]; then \
 		$(BIN)/hawkvision bench modeless $(if $(QUICK),--quick) $(if $(DATA),--data $(DATA)) \
-			--json build/bench/modeless.json; \
+			$(if $(BEFORE),--before $(BEFORE)) --json build/bench/modeless.json; \
 	else echo "bench: no photos (DATA=imagenette.tar.gz), so no bench modeless"; fi
 
 fpga: $(VENV)/.dev ## Measure both FPGA designs, 15 minutes at first; results in docs/fpga/

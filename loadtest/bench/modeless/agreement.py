@@ -8,30 +8,33 @@ from typing import Any
 from loadtest.bench.modeless.analysis import STABLE
 
 _PLACE = ("system", "ladder", "link", "budget", "rate")
-_RATIOS = ("p99_ratio", "goodput_ratio")
+_RATIOS = {"p99_ratio": "stable", "goodput_ratio": "goodput_stable"}
 
 
 def compare(now: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> Any:
     """The cells of the map `now`, with what a run `before` found, and how many ratios agree.
 
     Returns {"cells": cells, "ratios": N, "agree": N, "furthest": share}. Two ratios agree where the
-    larger is at most `STABLE` above the smaller; a cell in which one does not is unstable.
+    larger is at most `STABLE` above the smaller; what does not is unstable.
     """
     known = {_place(cell): cell for cell in before}
-    made, apart = [], []
+    made: list[dict[str, Any]] = []
+    apart: list[float] = []
     for cell in now:
         earlier = known.get(_place(cell))
-        differs = [
-            max(cell[key], earlier[key]) / min(cell[key], earlier[key]) - 1
+        differs = {
+            key: max(cell[key], earlier[key]) / min(cell[key], earlier[key]) - 1
             for key in _RATIOS
             if earlier is not None and cell[key] and earlier[key]
-        ]
-        apart += differs
-        agrees = all(one <= STABLE for one in differs)
+        }
+        apart += differs.values()
         made.append(
             {
                 **cell,
-                "stable": bool(cell["stable"] and agrees),
+                **{
+                    marked: bool(cell[marked] and differs.get(key, 0.0) <= STABLE)
+                    for key, marked in _RATIOS.items()
+                },
                 "before": {key: earlier[key] for key in _RATIOS} if earlier else None,
             }
         )

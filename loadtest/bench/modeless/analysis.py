@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from loadtest.bench.modeless import experiment
 from loadtest.bench.modeless.experiment import Scenario
 
 STABLE = 0.2
-"""What differs by more than this share from one repetition to the other is unstable."""
+"""What differs by more than this share from one run to another is unstable."""
 ANSWERED = 0.99
 """A system keeps up with a rate where it answers so many within the deadline."""
 GAVE_UP = 0.5
@@ -31,12 +30,12 @@ def measured(columns: Mapping[str, Sequence[Any]], deadline_ms: float, seconds: 
     """One measurement: counts by target, percentiles of all that was due, rates.
 
     What was not answered counts in the percentiles as if it never came; in `waited_ms`, which has
-    all of them in order, it is -1.
+    all of them as they were due, it is -1.
     """
     ms = np.array(columns["ms"], np.float64)
     right = np.array(columns["right"], bool)
     answered = np.array(columns["status"]) == 200
-    waited = np.sort(np.where(answered, ms, np.inf))
+    waited = np.where(answered, ms, np.inf)
     in_time = answered & (ms <= deadline_ms)
     target = np.array(columns["target"], np.float64)
     by_target = {
@@ -90,8 +89,13 @@ def _finite(value: float) -> float | None:
 
 
 def _pooled(group: Sequence[Mapping[str, Any]]) -> Floats:
-    waited = np.array([one for record in group for one in record["waited_ms"]], np.float64)
-    return np.sort(np.where(waited == _NEVER, np.inf, waited))
+    return np.sort(np.concatenate([waited(record) for record in group]))
+
+
+def waited(record: Mapping[str, Any]) -> Floats:
+    """What each request of a measurement waited, ms [N] as they were due; inf for ever."""
+    ms = np.array(record["waited_ms"], np.float64)
+    return np.where(ms == _NEVER, np.inf, ms)
 
 
 def rows(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -111,7 +115,7 @@ def _row(
     accuracy, missed, intervals = _accuracy(group)
     due, answered = sum(one["due"] for one in group), sum(one["answered"] for one in group)
     tails = [one["p99_ms"] for one in group]
-    waited = _pooled(group)
+    pooled = _pooled(group)
     return {
         "name": system,
         "rate": rate,
@@ -122,8 +126,8 @@ def _row(
         "mix": scenario.mix,
         "repetitions": len(group),
         "requests": due,
-        **{f"p{share}_ms": _percentile(waited, share) for share in (50, 95, 99)},
-        "p99_ms_interval": _percentile_interval(waited, 99),
+        **{f"p{share}_ms": _percentile(pooled, share) for share in (50, 95, 99)},
+        "p99_ms_interval": _percentile_interval(pooled, 99),
         "p99_ms_repetitions": tails,
         "stable": agree(tails),
         "goodput": sum(one["goodput"] for one in group) / len(group),
@@ -150,18 +154,25 @@ def _row(
 
 
 def agree(values: Sequence[float | None]) -> bool:
-    """Whether all lie within `STABLE` of their median; what has no value agrees with nothing."""
+    """Whether runs would agree within `STABLE`, by the N repetitions of one; False without a value.
+
+    A run has all of them together and varies 1/√N as much as one does, so the largest may be
+    (1 + STABLE)^√N times the least: of two repetitions just as many are further apart as two runs
+    of them are by more than `STABLE`, where what varies is a factor of normal logarithm.
+    """
     known = [one for one in values if one is not None]
     if len(known) < len(values) or not known:
         return False
-    middle = median(known)
-    return all(abs(one - middle) <= STABLE * middle for one in known)
+    return max(known) <= math.pow(1 + STABLE, math.sqrt(len(known))) * min(known)
 
 
 def _accuracy(
     group: Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, float], list[str], dict[str, list[float]]]:
-    """By target: the share of right answers, whether its 95 % interval lies below, the interval."""
+    """By target: the share of right answers, whether its 95 % interval lies below, the interval.
+
+    Repetitions ask for the same photos: the interval is of what one of them asks for.
+    """
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for one in group:
         for target, (right, of) in one["by_target"].items():
@@ -171,7 +182,8 @@ def _accuracy(
     for target, (right, of) in sorted(counts.items()):
         if not of:
             continue
-        low, high = clopper_pearson(right, of)
+        asked = max(round(of / len(group)), 1)
+        low, high = clopper_pearson(round(asked * right / of), asked)
         shares[target] = round(right / of, 4)
         intervals[target] = [round(low, 4), round(high, 4)]
         if high < float(target):
@@ -182,3 +194,9 @@ def _accuracy(
 def keeps_up(row: Mapping[str, Any]) -> bool:
     """Whether the system answers nearly all of a rate within the deadline."""
     return bool(row["in_time_share"] >= ANSWERED)
+
+
+def always_the_same(row: Mapping[str, Any], deadline_ms: float) -> bool:
+    """Whether all repetitions say the same of it: P99 within the deadline is to keep up."""
+    tails = row["p99_ms_repetitions"]
+    return len({one is not None and one <= deadline_ms for one in tails}) == 1

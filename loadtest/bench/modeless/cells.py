@@ -6,28 +6,40 @@ same to is measured once for all of them; HawkVision, where all its rungs are at
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from loadtest.bench.modeless import experiment
-from loadtest.bench.modeless.analysis import GAVE_UP, STABLE, keeps_up
+from loadtest.bench.modeless.analysis import (
+    GAVE_UP,
+    agree,
+    always_the_same,
+    keeps_up,
+    waited,
+)
 from loadtest.bench.modeless.experiment import HAWKVISION, ONE_RUNG, SWITCHING, SYSTEMS, Scenario
+from loadtest.bench.modeless.resampling import Floats, ratio_interval
 
 Row = Mapping[str, Any]
 _Key = tuple[str, Scenario, float]
 OURS = (HAWKVISION, ONE_RUNG)
 
 
-def cells(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def cells(rows: Sequence[Row], records: Iterable[Row] = ()) -> list[dict[str, Any]]:
     """One for each ladder, link, budget, rate and `system` of ours, with uniform targets.
 
-    `p99_ratio` is how many times longer model switching's P99 is, None where either has none;
+    `p99_ratio` is how many times longer model switching's P99 is, None where either has none, and
+    `p99_ratio_interval` where it might lie with other traffic, None without the `records` that the
+    rows are of. `stable` says that repetitions agree: on the ratio where both keep up, elsewhere on
+    who does; `goodput_stable` that they do on both goodputs.
     `switching` is "misses" a target, "saturated" (it answers fewer than 99 % in time) or "keeps
     up", and `ours` the same of HawkVision. `goodput_ratio` is HawkVision's over that of `best`, the
     best baseline that meets the targets.
     """
     measured = _by_condition(rows)
+    waits = _waits(records)
     found = []
     for scenario in _scenarios(rows):
         for rate in sorted({key[2] for key in measured if key[1].ladder == scenario.ladder}):
@@ -38,7 +50,7 @@ def cells(rows: Sequence[Row]) -> list[dict[str, Any]]:
             }
             ended = _gave_up(measured, SWITCHING, scenario, rate)
             found += [
-                _cell(scenario, rate, name, there)
+                _cell(scenario, rate, name, there, waits)
                 for name in OURS
                 if name in there and (SWITCHING in there or ended)
             ]
@@ -94,11 +106,26 @@ def _gave_up(measured: Mapping[_Key, Row], system: str, scenario: Scenario, rate
     )
 
 
-def _cell(scenario: Scenario, rate: float, system: str, there: Mapping[str, Row]) -> dict[str, Any]:
+def _waits(records: Iterable[Row]) -> dict[_Key, list[Floats]]:
+    found: dict[_Key, list[Floats]] = defaultdict(list)
+    for record in records:
+        key = record["system"], Scenario(**record["scenario"]), record["rate"]
+        found[key].append(waited(record))
+    return found
+
+
+def _cell(
+    scenario: Scenario,
+    rate: float,
+    system: str,
+    there: Mapping[str, Row],
+    waits: Mapping[_Key, list[Floats]],
+) -> dict[str, Any]:
     ours, theirs = there[system], there.get(SWITCHING)
     fair = [row for name, row in there.items() if name not in OURS and not row["missed"]]
     best = max(fair, key=lambda row: float(row["goodput"]), default=None)
-    ratio, stable = p99_ratio(ours, theirs) if theirs else (None, False)
+    ratio = _ratio(ours, theirs) if theirs else None
+    both = [waits.get((row["name"], scenario_of(row), rate), []) for row in (ours, theirs) if row]
     return {
         "system": system,
         "ladder": scenario.ladder,
@@ -106,7 +133,8 @@ def _cell(scenario: Scenario, rate: float, system: str, there: Mapping[str, Row]
         "budget": scenario.budget,
         "rate": rate,
         "p99_ratio": ratio,
-        "stable": stable,
+        "p99_ratio_interval": ratio_interval(both[0], both[1]) if ratio and all(both) else None,
+        "stable": _stable(ours, theirs),
         "ours_p99_ms": ours["p99_ms"],
         "switching_p99_ms": theirs["p99_ms"] if theirs else None,
         "ours": _state(ours),
@@ -114,6 +142,7 @@ def _cell(scenario: Scenario, rate: float, system: str, there: Mapping[str, Row]
         "best": best["name"] if best else None,
         "best_keeps_up": bool(best and keeps_up(best)),
         "goodput_ratio": ours["goodput"] / best["goodput"] if best and best["goodput"] else None,
+        "goodput_stable": all(agree(row["goodput_range"]) for row in (ours, best) if row),
     }
 
 
@@ -123,14 +152,19 @@ def _state(row: Row) -> str:
     return "keeps up" if keeps_up(row) else "saturated"
 
 
-def p99_ratio(ours: Row, theirs: Row) -> tuple[float | None, bool]:
-    """Their P99 over ours, of all repetitions; whether those agree on it within `STABLE`."""
+def _ratio(ours: Row, theirs: Row) -> float | None:
     if not ours["p99_ms"] or not theirs["p99_ms"]:
-        return None, False
-    ratio = theirs["p99_ms"] / ours["p99_ms"]
-    pairs = zip(ours["p99_ms_repetitions"], theirs["p99_ms_repetitions"], strict=False)
-    each = [one[1] / one[0] if one[0] and one[1] else None for one in pairs]
-    return ratio, all(one is not None and abs(one - ratio) <= STABLE * ratio for one in each)
+        return None
+    return float(theirs["p99_ms"] / ours["p99_ms"])
+
+
+def _stable(ours: Row, theirs: Row | None) -> bool:
+    """Whether the repetitions agree on the tails' ratio or, where one has ended, on who has."""
+    if theirs is not None and keeps_up(ours) and keeps_up(theirs):
+        pairs = zip(ours["p99_ms_repetitions"], theirs["p99_ms_repetitions"], strict=False)
+        return agree([two / one if one and two else None for one, two in pairs])
+    there = [row for row in (ours, theirs) if row is not None]
+    return all(always_the_same(row, experiment.DEADLINE_MS) for row in there)
 
 
 def verdicts(rows: Sequence[Row]) -> list[dict[str, Any]]:

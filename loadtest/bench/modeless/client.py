@@ -1,7 +1,8 @@
 """An open-loop client in a process of its own: Poisson arrivals, whether answered or not.
 
-`python -m loadtest.bench.modeless.client` reads a plan as JSON from standard input and prints what
-came back, one column for each field. Times are from when a request was meant to be sent.
+`python -m loadtest.bench.modeless.client` reads plans as JSON from standard input, one a line, and
+answers each with a line of what came back, one column for each field; it ends with its input. Times
+are from when a request was meant to be sent. One process for several plans saves its start.
 """
 
 from __future__ import annotations
@@ -131,15 +132,20 @@ class _Pool:
         connection.close()
         self._count -= 1
 
+    def close(self) -> None:
+        """End those that are free."""
+        for connection in self.free:
+            connection.close()
+
+
+Photos = list[tuple[bytes, str]]
+"""Encoded, with their labels."""
+
 
 class _Client:
-    def __init__(self, plan: dict[str, Any]) -> None:
+    def __init__(self, plan: dict[str, Any], photos: Photos) -> None:
         self._plan = plan
-        folder = Path(plan["images"])
-        self._images = [
-            ((folder / name).read_bytes(), label)
-            for name, label in json.loads((folder / "labels.json").read_text())
-        ]
+        self._images = photos
         self._pool = _Pool(plan["host"], plan["port"], plan["connections"])
         self._rng = random.Random(plan["seed"])
         self._targets = Mix.of([(float(one), float(weight)) for one, weight in plan["targets"]])
@@ -170,6 +176,7 @@ class _Client:
                 task.add_done_callback(self._open.discard)
         if self._open:
             await asyncio.wait(self._open, timeout=_PATIENCE_S)
+        self._pool.close()
 
     async def _warm_up(self) -> None:
         """Some answers first: networks are loaded, connections opened. Ends where none comes."""
@@ -238,12 +245,22 @@ class _Client:
         columns.degraded[row] = int(answer["degraded"] is not None)
 
 
+def _photos(folder: Path) -> Photos:
+    names = json.loads((folder / "labels.json").read_text())
+    return [((folder / name).read_bytes(), label) for name, label in names]
+
+
 def main() -> None:
-    """Run the plan of standard input."""
-    client = _Client(json.load(sys.stdin))
-    gc.freeze()
-    uvloop.run(client.run())
-    json.dump(vars(client.columns), sys.stdout)
+    """Run the plans of standard input, all of them with the first one's photos."""
+    photos: Photos = []
+    for line in sys.stdin:
+        plan = json.loads(line)
+        photos = photos or _photos(Path(plan["images"]))
+        client = _Client(plan, photos)
+        gc.collect()
+        gc.freeze()
+        uvloop.run(client.run())
+        print(json.dumps(vars(client.columns)), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from loadtest.bench.modeless.agreement import compare
 from loadtest.bench.modeless.experiment import SYSTEMS
 from loadtest.bench.modeless.maps import markdown_maps
 from loadtest.bench.modeless.report import number, write_report
-from loadtest.bench.modeless.run import ModelessBench, run_modeless_bench
+from loadtest.bench.modeless.run import ModelessBench, forget, run_modeless_bench
 from loadtest.peers.installed import default_python
 
 
@@ -35,7 +35,7 @@ from loadtest.peers.installed import default_python
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("build/bench/modeless"),
-    help="Ladders, photos, and what was measured: a run that was stopped goes on.",
+    help="Ladders, photos, and until a run ends what it measured: one that was stopped goes on.",
 )
 @click.option(
     "--report", type=click.Path(path_type=Path), default=Path("build/bench/modeless.html")
@@ -90,6 +90,7 @@ def command(
     write_report(result, report)
     console.print(f"report: {report}")
     write_json(json_file, result)
+    forget(bench)
 
 
 def _photos() -> Path | None:

@@ -14,8 +14,8 @@ from loadtest.bench.modeless.report import tables
 HEADING = "## Figures\n"
 _EXPLAINED = """\
 Times in ms, of all requests that were due; "none" is beyond the patience of 3 s or refused. × marks
-a target that the 95 % interval lies below, ± what repetitions do not agree on within 20 %. A system
-that answered fewer than half in time was not asked at higher rates."""
+a target that the 95 % interval lies below, ± what two runs would not agree on within 20 %, by the
+repetitions of one. A system that answered fewer than half in time was not asked at higher rates."""
 
 
 def with_figures(page: str, result: str) -> str:

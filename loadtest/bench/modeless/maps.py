@@ -18,9 +18,11 @@ _SAYS = {
 _EXPLAINED = (
     "How many times longer model switching's P99 is (above 1 HawkVision is ahead), by the link's "
     "round trip; behind it HawkVision's right answers in time over those of the best baseline that "
-    "meets the targets. ± marks what repetitions or runs do not agree on within 20 %; “ends” where "
-    "switching answers fewer than 99 % in time and HawkVision does not, “ours ends” the other way "
-    "round, “both end”; × where one of the two misses a target."
+    "meets the targets. All repetitions have the same traffic; by them, or by an earlier run, ± "
+    "marks what runs do not agree on within 20 %, and what points at a ratio is told the 95 % "
+    "interval that it may have with other traffic. “Ends” where switching answers under 99 % in "
+    "time and HawkVision does not, “ours ends” the other way round, “both end”; × where one of the "
+    "two misses a target."
 )
 _PALER, _ORANGE, _BLUE = 60.0, "#d2691e", "#3b82c4"
 
@@ -31,11 +33,12 @@ def said(cell: Cell) -> str:
     if "misses" in states:
         return "×"
     if states == ("saturated", "saturated"):
-        return "both end"
-    if "saturated" in states:
-        return "ours ends" if states[0] == "saturated" else "ends"
-    ratio = "none" if cell["p99_ratio"] is None else f"{cell['p99_ratio']:.1f}"
-    return ratio + ("" if cell["stable"] else " ±")
+        text = "both end"
+    elif "saturated" in states:
+        text = "ours ends" if states[0] == "saturated" else "ends"
+    else:
+        text = "none" if cell["p99_ratio"] is None else f"{cell['p99_ratio']:.1f}"
+    return text + ("" if cell["stable"] else " ±")
 
 
 def _rows(cells: Sequence[Cell]) -> Iterator[tuple[tuple[str, int, float], dict[str, Cell]]]:
@@ -54,7 +57,8 @@ def _good(found: Mapping[str, Cell]) -> str:
     cell = found.get(Scenario().link)
     if cell is None or cell["goodput_ratio"] is None:
         return "–"
-    return f"{cell['goodput_ratio']:.2f} ({cell['best']})"
+    unstable = "" if cell["goodput_stable"] else " ±"
+    return f"{cell['goodput_ratio']:.2f}{unstable} ({cell['best']})"
 
 
 def _memory(budget: int) -> str:
@@ -107,15 +111,23 @@ def _td(cell: Cell | None) -> str:
     if cell is None:
         return "<td>"
     text = said(cell)
-    ahead = cell["p99_ratio"]
-    if text in ("ends", "ours ends"):
-        ahead = 3.0 if text == "ends" else 1 / 3
-    if ahead is None or text in ("×", "both end"):
+    ahead, word = cell["p99_ratio"], text.removesuffix(" ±")
+    if word in ("ends", "ours ends"):
+        ahead = 3.0 if word == "ends" else 1 / 3
+    if ahead is None or word in ("×", "both end"):
         return f"<td>{text}"
     strength = min(abs(ahead - 1) if ahead >= 1 else 1 / ahead - 1, 2.0) / 2
     colour = _BLUE if ahead >= 1 else _ORANGE
     mixed = f"color-mix(in srgb,{colour} {_PALER * strength:.0f}%,transparent)"
-    return f'<td style="background:{mixed}">{text}'
+    return f'<td style="background:{mixed}"{_title(cell)}>{text}'
+
+
+def _title(cell: Cell) -> str:
+    found = cell.get("p99_ratio_interval")
+    if not found:
+        return ""
+    low, high = ("none" if one is None else f"{one:.1f}" for one in found)
+    return f' title="{low}–{high}"'
 
 
 def _agreement(result: Mapping[str, Any]) -> str:

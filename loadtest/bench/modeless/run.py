@@ -22,15 +22,22 @@ from hawkvision.repository import Repository, shipped_repository
 from loadtest.baselines.ladder import Ladder
 from loadtest.bench.modeless import experiment
 from loadtest.bench.modeless.analysis import gave_up, measured, rows
+from loadtest.bench.modeless.asking import Asking
 from loadtest.bench.modeless.cells import cells, verdicts
-from loadtest.bench.modeless.experiment import Block, Profile, Scenario, budget_mb, weights
+from loadtest.bench.modeless.experiment import (
+    DEADLINE_MS,
+    Block,
+    Profile,
+    Scenario,
+    budget_mb,
+    weights,
+)
 from loadtest.bench.modeless.systems import Ground, Running, running
 from loadtest.peers.tritonserver import find
 from models.recipes.held_out import thirds
 
 TASK = "imagenette"
 TARGETS = (0.80, 0.85, 0.90)
-DEADLINE_MS = 250.0
 _REQUEST_MS = 0.5
 """What a request costs besides the network, roughly: only rates are chosen by it."""
 _PHOTOS = 600
@@ -70,7 +77,7 @@ def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict
         say(f"{name} not measured: {why}")
     left_out = {*absent, *(name for name in experiment.SYSTEMS if name not in bench.systems)}
     todo = experiment.blocks(profile, capacity, bench.seed, left_out)
-    kept = _Kept(bench.folder / f"modeless.{profile.name}.jsonl", _fingerprint(ground))
+    kept = _Kept(_kept_at(bench), _fingerprint(ground))
     left = [block for block in todo if block.key not in kept.done]
     total_s = experiment.planned_seconds(left, _START_S)
     say(f"{len(left)} of {len(todo)} blocks to do, about {total_s / 60:.0f} minutes")
@@ -88,6 +95,15 @@ def run_modeless_bench(bench: ModelessBench, say: Callable[[str], None]) -> dict
     return {**_summary(bench, profile, ground, records), "absent": absent}
 
 
+def forget(bench: ModelessBench) -> None:
+    """Leave nothing to go on with: the run has ended, and the next one measures anew."""
+    _kept_at(bench).unlink(missing_ok=True)
+
+
+def _kept_at(bench: ModelessBench) -> Path:
+    return bench.folder / f"modeless.{'quick' if bench.quick else 'full'}.jsonl"
+
+
 def _absent(bench: ModelessBench) -> dict[str, str]:
     """Systems that cannot run here, and why."""
     if experiment.TRITON not in bench.systems:
@@ -100,11 +116,11 @@ def _absent(bench: ModelessBench) -> dict[str, str]:
 
 
 def _measure_block(block: Block, ground: Ground, bench: ModelessBench) -> list[dict[str, Any]]:
-    with running(block.system, block.scenario, ground) as system:
+    with running(block.system, block.scenario, ground) as system, Asking(ground) as client:
         system.meter.take_peak()
         records: list[dict[str, Any]] = []
         for rate, seconds in zip(block.rates, block.seconds, strict=True):
-            records.append(_measure(block, rate, seconds, system, ground, bench))
+            records.append(_measure(block, rate, seconds, system, client, bench))
             if gave_up(records[-1]):
                 break
         return records
@@ -115,7 +131,7 @@ def _measure(
     rate: float,
     seconds: float,
     system: Running,
-    ground: Ground,
+    client: Asking,
     bench: ModelessBench,
 ) -> dict[str, Any]:
     before = system.stats()
@@ -132,15 +148,13 @@ def _measure(
         "targets": weights(block.scenario.mix, TARGETS),
         "seed": block.seed,
     }
-    line = ground.inside(
-        ground.other_cores, [sys.executable, "-m", "loadtest.bench.modeless.client"]
-    )
     dark = _Dark(block.scenario.dark_s, seconds, system)
-    done = subprocess.run(line, input=json.dumps(plan), capture_output=True, text=True, check=False)
-    dark.end()
-    if done.returncode != 0:
-        said = done.stderr.strip()[-300:]
-        raise HawkVisionError(f"{block.system} ({block.scenario.name}): the client failed: {said}")
+    try:
+        columns = client.ask(plan)
+    except HawkVisionError as error:
+        raise HawkVisionError(f"{block.system} ({block.scenario.name}): {error.message}") from error
+    finally:
+        dark.end()
     after = system.stats()
     time.sleep(_SETTLE_S)
     return {
@@ -148,7 +162,7 @@ def _measure(
         "scenario": asdict(block.scenario),
         "repetition": block.repetition,
         "rate": rate,
-        **measured(json.loads(done.stdout), DEADLINE_MS, seconds),
+        **measured(columns, DEADLINE_MS, seconds),
         "rss_mb": system.meter.take_peak() / 1e6,
         "cpu_s": system.meter.cpu_s() - cpu_s,
         "link_bytes": system.carried() - carried,
@@ -304,7 +318,7 @@ def _summary(
     made = rows(records)
     return {
         "systems": made,
-        "map": cells(made),
+        "map": cells(made, records),
         "verdicts": verdicts(made),
         "profile": profile.name,
         "repetitions": profile.repetitions,
