@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,27 @@ def check_upstreams(
     except InvalidRequest as error:
         raise click.BadParameter(f"{error.message}. {error.hint}") from error
     return texts
+
+
+class ClientWeight(click.ParamType):
+    """`NAME=WEIGHT` as both: the weight is above 0, the name may hold equals signs."""
+
+    name = "NAME=WEIGHT"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """See click."""
+        if isinstance(value, tuple):
+            return value
+        client, _, text = str(value).rpartition("=")
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = 0.0
+        if not client or not 0 < weight < math.inf:
+            self.fail(f"{value!r} is no NAME=WEIGHT with a weight above 0.", param, ctx)
+        return client, weight
 
 
 @click.command("dc", context_settings={"show_default": True})
@@ -178,6 +200,14 @@ def check_upstreams(
     default=_DEFAULT.max_client_share,
     type=click.FloatRange(0, 1, min_open=True),
     help="Of queue and buffers.",
+)
+@click.option(
+    "--client-weight",
+    "client_weights",
+    multiple=True,
+    type=ClientWeight(),
+    show_default="1 each",
+    help="Of a client's turns where several wait; by its certificate's name, or its address.",
 )
 @click.option(
     "--handshake-timeout-s",
