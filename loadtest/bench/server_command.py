@@ -12,7 +12,6 @@ from rich.table import Table
 
 from hawkvision.cli.output import add_numbers, screen, write_json
 from hawkvision.power import energy_line
-from loadtest.bench.peers import CONNECTIONS
 from loadtest.bench.server import ServerBench, run_server_bench
 from loadtest.peers.installed import default_python
 
@@ -87,11 +86,11 @@ def command(
         sep="\n",
     )
     if peers:
-        _show_peers(bench["peers"])
+        show_peers(bench["peers"])
     write_json(json_file, bench)
 
 
-def _show_peers(found: Mapping[str, Any]) -> None:
+def show_peers(found: Mapping[str, Any]) -> None:
     """A row for each server, a column for each number of connections; then who was absent."""
     out = screen()
     title = (
@@ -100,8 +99,9 @@ def _show_peers(found: Mapping[str, Any]) -> None:
     )
     table = Table(title=title)
     table.add_column("server")
+    counts = sorted({row["connections"] for row in found["rows"]})
     for what in ("CPU,", "req/s,"):
-        add_numbers(table, *(f"{what}\n{count}" for count in CONNECTIONS))
+        add_numbers(table, *(f"{what}\n{count}" for count in counts))
     add_numbers(table, "MB")
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for row in found["rows"]:

@@ -217,13 +217,10 @@ def test_bench_server_reports_the_contract_s_keys(tmp_path: Path) -> None:
     result = tmp_path / "server.json"
     command = [sys.executable, "-m", "hawkvision.cli", "bench", "server"]
     options = ["--task", "roadsigns", "--rounds", "1", "--seconds", "0.5", "--connections", "2"]
-    options += ["--peers", "--peers-python", str(tmp_path / "none"), "--json", str(result)]
-    done = subprocess.run(
-        [*command, *options], check=True, timeout=600, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    options += ["--json", str(result)]
+    subprocess.run(
+        [*command, *options], check=True, timeout=600, cwd=ROOT, stdout=subprocess.DEVNULL
     )
-    assert "mosec not measured: " in done.stdout and "scripts/setup peers" in done.stdout
     body = json.loads(result.read_text())
     assert {"cpu_ms_bare", "cpu_ms_agent", "cpu_ratio", "rss_mb"} <= set(body)
-    assert {row["name"] for row in body["peers"]["rows"]} == {"HawkVision", "HawkVision, 2 workers"}
-    assert "Triton" in {one["name"] for one in body["peers"]["absent"]}
     assert body["cpu_ms_agent"] > body["cpu_ms_bare"] > 0

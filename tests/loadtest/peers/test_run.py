@@ -16,6 +16,7 @@ import pytest
 from hawkvision.errors import HawkVisionError
 from loadtest.bench.peers import OURS, PeersBench, run_peers
 from loadtest.bench.server import _bare, _load, bench_image, local_path
+from loadtest.bench.server_command import show_peers
 from loadtest.peers import installed, triton
 from loadtest.peers.installed import TRITON, Peer, default_python
 from loadtest.peers.process import Family, ServerProcess
@@ -46,7 +47,7 @@ def run(python: Path, folder: Path, task: str = TASK) -> dict[str, Any]:
 
 @pytest.mark.timeout(600)
 def test_strangers_are_measured_or_told_and_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     label = Work(TASK).answer(bench_image(TASK))["label"]
     module = "tests.loadtest.peers.stranger"
@@ -59,10 +60,13 @@ def test_strangers_are_measured_or_told_and_end(
     monkeypatch.setattr("loadtest.bench.peers.PEERS", strangers)
     monkeypatch.setattr(installed, "PEERS", strangers)
     monkeypatch.setattr("loadtest.peers.process._STOP_S", 0.2)
+    monkeypatch.setattr("loadtest.bench.peers.CONNECTIONS", (1, 2))
+    monkeypatch.setattr("loadtest.bench.peers._SETTLE_S", 0.1)
+    monkeypatch.setattr("loadtest.bench.peers._WARM_UP_S", 0.1)
     found = run(Path(sys.executable), tmp_path)
     names = {row["name"] for row in found["rows"]}
     assert names == {*OURS, "right"}
-    assert [row["connections"] for row in found["rows"]] == 3 * [1, 8, 32]
+    assert [row["connections"] for row in found["rows"]] == 3 * [1, 2]
     for row in found["rows"]:
         assert row["cpu_ms"] > 0 and row["rate"] > 0 and row["rss_mb"] > 0
         assert row["p50_ms"] <= row["p99_ms"]
@@ -70,6 +74,10 @@ def test_strangers_are_measured_or_told_and_end(
     assert "do not name the label" in why["wrong"]
     assert "No module named" in why["ends"]
     assert "scripts/setup peers" in why["missing"] and TRITON in why
+    show_peers(found)
+    said = capsys.readouterr().out
+    assert "missing not measured: " in said and "scripts/setup peers" in said
+    assert all(len(line) <= 80 for line in said.splitlines() if "not measured" not in line)
     lines = [" ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"])]
     assert not [line for line in lines if module in line]
 
