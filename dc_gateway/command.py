@@ -34,25 +34,21 @@ def check_upstreams(
     return texts
 
 
-class ClientWeight(click.ParamType):
-    """`NAME=WEIGHT` as both: the weight is above 0, the name may hold equals signs."""
-
-    name = "NAME=WEIGHT"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
-        """See click."""
-        if isinstance(value, tuple):
-            return value
-        client, _, text = str(value).rpartition("=")
+def parse_weights(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, float], ...]:
+    """Names with their weights; a name may hold equal signs. Raises BadParameter."""
+    found = []
+    for one in texts:
+        name, _, text = one.rpartition("=")
         try:
             weight = float(text)
         except ValueError:
             weight = 0.0
-        if not client or not 0 < weight < math.inf:
-            self.fail(f"{value!r} is no NAME=WEIGHT with a weight above 0.", param, ctx)
-        return client, weight
+        if not name or not 0 < weight < math.inf:
+            raise click.BadParameter(f"{one!r} is no NAME=WEIGHT with a weight above 0.")
+        found.append((name, weight))
+    return tuple(found)
 
 
 @click.command("dc", context_settings={"show_default": True})
@@ -205,7 +201,8 @@ class ClientWeight(click.ParamType):
     "--client-weight",
     "client_weights",
     multiple=True,
-    type=ClientWeight(),
+    metavar="NAME=WEIGHT",
+    callback=parse_weights,
     show_default="1 each",
     help="Of a client's turns where several wait; by its certificate's name, or its address.",
 )
