@@ -18,11 +18,11 @@ async def test_memory_goes_back_once_much_is_unused(monkeypatch: pytest.MonkeyPa
     gives_back = memory.GivesBack(lambda: unused)
     for step, times in (
         (1, 0),
-        (40 * MIB, 1),
+        (10 * MIB, 1),
         (0, 1),
         (-20 * MIB, 1),
-        (30 * MIB, 1),
-        (30 * MIB, 2),
+        (4 * MIB, 1),
+        (4 * MIB, 2),
     ):
         unused += step
         await gives_back.look()

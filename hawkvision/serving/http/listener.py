@@ -21,6 +21,7 @@ from typing import Protocol
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.connections import Book, Seat
 from hawkvision.serving.http.replies import raw_error, too_many
+from hawkvision.serving.http.spoken import has_spoken
 from hawkvision.serving.peers import peer_of
 from hawkvision.serving.ports import BACKLOG
 
@@ -76,6 +77,7 @@ class Listener:
         self._handing = handing
         self._sockets: list[socket.socket] = []
         self._connections: dict[Seat, Connection] = {}
+        self._lines: dict[Seat, socket.socket] = {}
         self._opening: set[asyncio.Task[None]] = set()
         self._farewells: dict[socket.socket, asyncio.TimerHandle] = {}
         self._idlest: dict[str | None, deque[Connection]] = {}
@@ -148,6 +150,7 @@ class Listener:
 
     def _left(self, seat: Seat) -> None:
         self._connections.pop(seat, None)
+        self._lines.pop(seat, None)
         if self._handing is not None:
             self._handing.note(self._book.open)
 
@@ -186,6 +189,7 @@ class Listener:
             return
         seat = self._book.enter(peer, self._left)
         connection = self._connections[seat] = self._make(seat)
+        self._lines[seat] = sock
         task = self._loop.create_task(self._open(sock, connection))
         if self._tls is not None:
             connection.shakes_hands(task)
@@ -302,6 +306,8 @@ class Listener:
         """End who is overdue."""
         self._looks = self._loop.call_later(self._look_s, self._look)
         now, limits = self._loop.time(), self._book.limits
+        if now - self._sorted_at >= self._look_s:
+            self._idlest.clear()  # nobody who has gone is kept
         for connection in list(self._connections.values()):
             reason = connection.overdue(limits, now)
             if reason is not None:
@@ -313,6 +319,12 @@ class Listener:
         self._sorted_at = now
         self._idlest = {None: deque()}
         idle = [one for one in self._connections.values() if one.evictable(now)]
-        for one in sorted(idle, key=lambda one: one.worth):
+        for one in sorted(idle, key=self._worth):
             self._idlest[None].append(one)
             self._idlest.setdefault(one.seat.peer, deque()).append(one)
+
+    def _worth(self, one: Connection) -> tuple[int, bool, float]:
+        """As the connection's, but who has said nothing at all goes before who has begun."""
+        kind, since = one.worth
+        line = self._lines.get(one.seat)
+        return kind, kind == 0 and line is not None and has_spoken(line), since
