@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from edge_agent.fleet.delivered import WINDOWS
+from edge_agent.fleet.delivered import WINDOWS, DeliveredWindows
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.fleet.gauges import gauges_of
 from edge_agent.fleet.jobs import Jobs
@@ -77,12 +77,21 @@ async def export(agent: Parts, old_s: float = 0.0) -> None:
         name = local.counted
         read = await fleet.read(name, _WINDOW, old_s)
         found = fleet.report(name, read, lambda _key: True)
-        agent.metrics.set_accuracy(task, gauges_of(found))
+        agent.metrics.set_accuracy(task, await _gauges(found))
         for app in agent.guard.ring.apps:
-            await asyncio.sleep(0)  # requests are answered between one app and the next
             counted = vouched(app)
             found = fleet.report(name, read, partial(_of_app, counted), counted)
-            agent.metrics.set_accuracy(task, gauges_of(found), app)
+            agent.metrics.set_accuracy(task, await _gauges(found), app)
+
+
+async def _gauges(found: DeliveredWindows) -> dict[str, dict[str, float]]:
+    """Requests are answered between one target and the next, and one app and the next."""
+    await asyncio.sleep(0)
+    gauges = {}
+    for target, values in gauges_of(found):
+        gauges[target] = values
+        await asyncio.sleep(0)
+    return gauges
 
 
 def _of_app(counted: str, key: CountKey) -> bool:

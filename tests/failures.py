@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 
@@ -14,7 +16,9 @@ class FailuresAtOnce:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             reason = report.longreprtext.strip().splitlines()
-            errors = [line for line in reason if line.startswith("E ")] or reason[-1:]
+            errors = [line for line in reason if line.startswith("E ")] or [
+                line for line in reason if re.match(r"[ |]*[A-Za-z.]+(Error|Warning|Group): ", line)
+            ]
             self._terminal.ensure_newline()
             self._terminal.write_line(f"FAILED {report.nodeid} ({report.when})", red=True)
             for line in errors[:6]:

@@ -88,6 +88,11 @@ class Watched:
             answer = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return next(server for server in self.servers if server.port == int(answer[1]))
 
+    def wait_for_replica(self) -> None:
+        """Until the replica has all that the primary has."""
+        first = self.primary()
+        wait_for_replica(first, next(server for server in self.servers if server is not first))
+
     def swap(self) -> None:
         """Change the roles by hand; connections to both stay open. The Sentinel is told."""
         former = self.primary()
@@ -118,13 +123,19 @@ def replicate(primary: RedisServer, replica: RedisServer) -> None:
 
 def swap_roles(former: RedisServer, new: RedisServer) -> None:
     """A replica becomes the primary and the other way round; no connection is closed."""
-    with former.client() as one, new.client() as other:
+    wait_for_replica(former, new)
+    with new.client() as other:
+        other.execute_command("REPLICAOF", "NO", "ONE")
+    replicate(new, former)
+
+
+def wait_for_replica(primary: RedisServer, replica: RedisServer) -> None:
+    """Until it has all that the primary has; what it lacks when that goes is lost."""
+    with primary.client() as one, replica.client() as other:
         end = time.monotonic() + PATIENCE_S
         while _offset(one) != _offset(other):
             assert time.monotonic() < end
             time.sleep(0.05)
-        other.execute_command("REPLICAOF", "NO", "ONE")
-    replicate(new, former)
 
 
 def _offset(client: redis.Redis) -> int:

@@ -21,7 +21,14 @@ from edge_agent.dashboard.keeping import Keeper, OfParent, Own
 from edge_agent.dashboard.ledger import FRESH_S, Told
 from edge_agent.dashboard.recent import Recent
 from edge_agent.dashboard.sampling import Sampler
-from edge_agent.dashboard.snapshot import Snapshot, TaskView, gateways_of, store_kind, task_view
+from edge_agent.dashboard.snapshot import (
+    Snapshot,
+    TaskView,
+    busiest,
+    gateways_of,
+    store_kind,
+    target_view,
+)
 from edge_agent.fleet.delivered import WINDOWS
 from edge_agent.fleet.fleet import Fleet
 from edge_agent.local import LocalTask
@@ -183,13 +190,17 @@ class Dashboard:
         )
 
     async def _ask(self) -> None:
-        """What the store knows; requests are answered between one task and the next."""
+        """What the store knows; requests are answered between one target and the next."""
         fleet = self._agent.fleet
         views = []
         for name, local in list(self._agent.tasks.items()):
             found = await fleet.delivered(local.counted, lambda _key: True, WINDOWS, "")
-            views.append(task_view(name, local.version, found))
-            await asyncio.sleep(0)
+            shown, more = busiest(found)
+            targets = []
+            for target in shown:
+                targets.append(target_view(target, found))
+                await asyncio.sleep(0)
+            views.append(TaskView(name, local.version, tuple(targets), more, found.audit_share))
         self._tasks = tuple(views)
         try:
             self._agents = len(await fleet.agents())

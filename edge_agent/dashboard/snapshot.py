@@ -93,24 +93,19 @@ class Snapshot:
         }
 
 
-def task_view(name: str, version: str, found: DeliveredWindows) -> TaskView:
-    """What was delivered of a task, for people."""
+def busiest(found: DeliveredWindows) -> tuple[list[str], int]:
+    """The targets of a task that are shown, sorted, and how many are not."""
     requests: dict[str, float] = {}
     for sums in found.windows.values():
         for target, measures in sums.items():
             total = Delivered.read(measures).total
             requests[target] = max(requests.get(target, 0.0), total)
-    busiest = sorted(requests, key=lambda target: (-requests[target], target))[:MOST_TARGETS]
-    return TaskView(
-        name,
-        version,
-        tuple(_target_view(target, found) for target in sorted(busiest)),
-        len(requests) - len(busiest),
-        found.audit_share,
-    )
+    first = sorted(requests, key=lambda target: (-requests[target], target))[:MOST_TARGETS]
+    return sorted(first), len(requests) - len(first)
 
 
-def _target_view(target: str, found: DeliveredWindows) -> TargetView:
+def target_view(target: str, found: DeliveredWindows) -> TargetView:
+    """What was delivered of one target, for people."""
     state = found.thresholds.get(target)
     absolute = target != OTHER_TARGET and not target.startswith("relative:")
     return TargetView(

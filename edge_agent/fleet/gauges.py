@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edge_agent.fleet.delivered import DeliveredWindows
 from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered
 from hawkvision.tracking.records import OTHER_TARGET, ThresholdState
 
 
-def gauges_of(found: DeliveredWindows) -> dict[str, dict[str, float]]:
+def gauges_of(found: DeliveredWindows) -> Iterator[tuple[str, dict[str, float]]]:
     """Gauges by target from the window `5m`; `sums_by_target` bounds how many there are."""
-    return {
-        target: _gauges(
-            target, Delivered.read(sums), found.thresholds.get(target), found.audit_share
-        )
-        for target, sums in found.windows.get("5m", {}).items()
-    }
+    for target, sums in found.windows.get("5m", {}).items():
+        state = found.thresholds.get(target)
+        yield target, _gauges(target, Delivered.read(sums), state, found.audit_share)
 
 
 def _gauges(

@@ -172,11 +172,11 @@ async def _encoded(task: str, found: DeliveredWindows, app: AppThreshold | None 
     """
     windows = {}
     for name, targets in found.windows.items():
-        windows[name] = Window(
-            tally_of(add_up(targets.values())),
-            {target: tally_of(sums) for target, sums in targets.items()},
-        )
-        await asyncio.sleep(0)  # requests are answered between one window and the next
+        tallies = {}
+        for target, sums in targets.items():
+            tallies[target] = tally_of(sums)
+            await asyncio.sleep(0)  # requests are answered between one target and the next
+        windows[name] = Window(tally_of(add_up(targets.values())), tallies)
     return encoded(_report(task, found, windows, app).as_dict())
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from hawkvision.calibration.beta import inverse_incomplete_beta
+from hawkvision.calibration.beta import inverse, inverse_incomplete_beta
 from hawkvision.calibration.betting import betting_upper_bound
 
 Floats = npt.NDArray[np.float64]
@@ -41,9 +41,9 @@ def clopper_pearson(successes: float, trials: float, level: float = 0.95) -> tup
     tail, failures = (1 - level) / 2, trials - successes
     low, high = 0.0, 1.0
     if successes > _NOTHING:
-        low = float(inverse_incomplete_beta(successes, failures + 1, tail))
+        low = inverse(successes, failures + 1, tail)
     if failures > _NOTHING:
-        high = float(inverse_incomplete_beta(successes + 1, failures, 1 - tail))
+        high = inverse(successes + 1, failures, 1 - tail)
     return low, high
 
 

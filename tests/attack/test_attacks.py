@@ -53,17 +53,22 @@ def frames_in(said: bytes) -> list[tuple[int, int]]:
 async def listening(heard: Heard) -> AsyncIterator[Target]:
     """A TCP port that answers nothing, and a UDP port."""
     loop = asyncio.get_running_loop()
+    open_ears: set[Ear] = set()
 
     class Ear(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
             self.said = bytearray()
+            self.transport = transport
             heard.connections.append(self.said)
+            open_ears.add(self)
 
         def data_received(self, data: bytes) -> None:
             self.said += data
 
         def connection_lost(self, exc: Exception | None) -> None:
             heard.given_up += 1
+            open_ears.discard(self)
 
     class Post(asyncio.DatagramProtocol):
         def datagram_received(self, data: bytes, addr: object) -> None:
@@ -78,6 +83,10 @@ async def listening(heard: Heard) -> AsyncIterator[Target]:
     finally:
         server.close()
         post.close()
+        for ear in open_ears:
+            ear.transport.abort()
+        while open_ears:
+            await asyncio.sleep(0.01)
 
 
 def heads(heard: Heard) -> list[bytes]:

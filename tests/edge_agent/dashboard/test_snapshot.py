@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_agent.dashboard.snapshot import MOST_TARGETS, store_kind, task_view
+from edge_agent.dashboard.snapshot import MOST_TARGETS, busiest, store_kind, target_view
 from edge_agent.fleet.delivered import DeliveredWindows
 from hawkvision.contract.delivered import StoreStatus
 from hawkvision.tracking.records import ThresholdState
@@ -19,8 +19,7 @@ def answers(count: float, confidence: float = 0.9) -> dict[str, float]:
 
 
 def test_a_target_has_its_estimate_and_where_it_is_from() -> None:
-    view = task_view("signs", "1", found({"1h": {"0.9": answers(100)}}))
-    [target] = view.targets
+    target = target_view("0.9", found({"1h": {"0.9": answers(100)}}))
     window = target.windows["1h"]
     assert (target.asked, window.requests, window.source) == (0.9, 100, "prediction")
     assert window.low is not None and window.high is not None
@@ -28,20 +27,20 @@ def test_a_target_has_its_estimate_and_where_it_is_from() -> None:
 
 
 def test_a_relative_target_asks_for_no_number() -> None:
-    [target] = task_view("signs", "1", found({"1h": {"relative:0.02": answers(3)}})).targets
+    target = target_view("relative:0.02", found({"1h": {"relative:0.02": answers(3)}}))
     assert target.asked is None
 
 
 def test_the_busiest_targets_are_shown_and_the_others_counted() -> None:
     sums = {f"0.{number:03}": answers(number) for number in range(100, 100 + MOST_TARGETS + 3)}
-    view = task_view("signs", "1", found({"1h": sums}))
-    assert len(view.targets) == MOST_TARGETS and view.more == 3
-    assert [one.target for one in view.targets] == sorted(one.target for one in view.targets)
-    assert "0.100" not in [one.target for one in view.targets]
+    shown, more = busiest(found({"1h": sums}))
+    assert len(shown) == MOST_TARGETS and more == 3
+    assert shown == sorted(shown)
+    assert "0.100" not in shown
 
 
 def test_what_cannot_be_read_is_left_out() -> None:
-    assert task_view("signs", "1", found({})).targets == ()
+    assert busiest(found({})) == ([], 0)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def windows(targets: Mapping[str, Mapping[str, float]]) -> DeliveredWindows:
 
 def test_a_target_s_gauges() -> None:
     sums = {"answers/edge/0": 6.0, "answers/dc/0": 2.0, "confidence/edge": 5.4, "confidence/dc": 2}
-    gauges = gauges_of(windows({"0.9": sums}))["0.9"]
+    gauges = dict(gauges_of(windows({"0.9": sums})))["0.9"]
     assert gauges["target"] == 0.9
     assert gauges["threshold"] == 0.7
     assert gauges["escalation_rate"] == 0.25
@@ -32,7 +32,7 @@ def test_labels_are_believed_more_than_confidence_once_there_are_enough(
     labels: float, delivered: float
 ) -> None:
     sums = {"answers/edge/0": 80.0, "confidence/edge": 79.0, "feedback/edge/n": labels}
-    gauges = gauges_of(windows({"relative:0.02": sums}))["relative:0.02"]
+    gauges = dict(gauges_of(windows({"relative:0.02": sums})))["relative:0.02"]
     assert gauges["delivered"] == delivered
     assert "target" not in gauges
 
@@ -44,8 +44,10 @@ def test_the_busiest_fifty_targets_are_shown_and_the_others_together() -> None:
     }
     shown = sums_by_target(counts, lambda _key: True)
     assert shown["other"]["answers/edge/0"] == sum(range(150))
-    assert set(gauges_of(windows(shown))) == {f"0.{index}" for index in range(250, 300)} | {"other"}
+    assert set(dict(gauges_of(windows(shown)))) == {f"0.{index}" for index in range(250, 300)} | {
+        "other"
+    }
 
 
 def test_nothing_is_shown_while_the_store_is_away() -> None:
-    assert gauges_of(DeliveredWindows({}, {}, 0.03, StoreStatus(available=False))) == {}
+    assert dict(gauges_of(DeliveredWindows({}, {}, 0.03, StoreStatus(available=False)))) == {}

@@ -93,6 +93,7 @@ async def test_a_failover_by_the_sentinel_is_followed(watched: Watched) -> None:
     listener = Listener(store)
     await store.add(batch("a"))
     await listener.hears()
+    watched.wait_for_replica()
     former = watched.primary()
     with watched.client() as client:
         client.execute_command("SENTINEL", "FAILOVER", "hawk")
@@ -129,6 +130,7 @@ async def test_a_primary_that_falls_silent_is_given_up(watched: Watched) -> None
     listener = Listener(store)
     await store.add(batch("a"))
     await listener.hears()
+    watched.wait_for_replica()
     former = watched.primary()
     former.freeze()
     try:
