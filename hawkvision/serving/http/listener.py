@@ -20,8 +20,8 @@ from typing import Protocol
 
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.connections import Book, Seat
+from hawkvision.serving.http.mute import is_mute
 from hawkvision.serving.http.replies import raw_error, too_many
-from hawkvision.serving.http.spoken import has_spoken
 from hawkvision.serving.peers import peer_of
 from hawkvision.serving.ports import BACKLOG
 
@@ -33,6 +33,9 @@ _LOOK_S = 1.0
 _AGAIN_S = 0.2
 _SORT_AGAIN_S = 0.05
 """Sooner nobody looks again who could make room."""
+
+_MUTE_S = 0.05
+"""Who has said nothing for so long may be sent away: a client speaks as soon as it is connected."""
 
 _FAREWELL_S = 0.5
 _MOST_FAREWELLS = 32
@@ -239,7 +242,7 @@ class Listener:
 
     def _has_idle(self, peer: str | None, now: float) -> bool:
         idlest = self._idlest.get(peer, deque())
-        while idlest and not idlest[0].evictable(now):
+        while idlest and not self._may_go(idlest[0], now):
             idlest.popleft()
         return bool(idlest)
 
@@ -318,7 +321,7 @@ class Listener:
         """Note who could make room, of each peer and (None) of all."""
         self._sorted_at = now
         self._idlest = {None: deque()}
-        idle = [one for one in self._connections.values() if one.evictable(now)]
+        idle = [one for one in self._connections.values() if self._may_go(one, now)]
         for one in sorted(idle, key=self._worth):
             self._idlest[None].append(one)
             self._idlest.setdefault(one.seat.peer, deque()).append(one)
@@ -326,5 +329,11 @@ class Listener:
     def _worth(self, one: Connection) -> tuple[int, bool, float]:
         """As the connection's, but who has said nothing at all goes before who has begun."""
         kind, since = one.worth
+        return kind, kind == 0 and not self._is_mute(one), since
+
+    def _may_go(self, one: Connection, now: float) -> bool:
+        return one.evictable(now) or (one.evictable(now, _MUTE_S) and self._is_mute(one))
+
+    def _is_mute(self, one: Connection) -> bool:
         line = self._lines.get(one.seat)
-        return kind, kind == 0 and line is not None and has_spoken(line), since
+        return line is not None and is_mute(line)

@@ -277,6 +277,19 @@ async def test_who_has_begun_is_sent_away_after_who_has_said_nothing(
         assert agent.connections.ended["room"] == 2
 
 
+async def test_a_fresh_handshake_is_not_refused_for_fresh_silence(
+    tiny_repository: Path, under_tls: dict[str, Any]
+) -> None:
+    trusting = under_tls.pop("trusting")
+    async with started(tiny_repository, **under_tls, max_connections=3) as agent:
+        for _ in range(3):
+            await connect(agent)
+        await until(lambda: agent.connections.open == 3)
+        await asyncio.sleep(0.1)
+        assert (await ask(await connect(agent, trusting))).status == 200
+        assert agent.connections.refused == {}
+
+
 async def test_who_made_room_is_not_kept(tiny_repository: Path) -> None:
     def kept() -> int:
         gc.collect()

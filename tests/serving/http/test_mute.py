@@ -1,4 +1,4 @@
-"""Whether a client has said anything, before a byte of it is read."""
+"""Whether a client has said nothing, before a byte of it is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from hawkvision.serving.http.spoken import has_spoken
+from hawkvision.serving.http.mute import is_mute
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not say")
@@ -19,17 +19,17 @@ def test_a_byte_that_nobody_has_read_counts_and_stays_counted() -> None:
     ):
         accepted, _ = listening.accept()
         with accepted:
-            assert not has_spoken(accepted)
+            assert is_mute(accepted)
             client.sendall(b"\x16")
             select.select([accepted], [], [], 60)
-            assert has_spoken(accepted)
+            assert not is_mute(accepted)
             assert accepted.recv(1) == b"\x16"
-            assert has_spoken(accepted)
-        assert not has_spoken(accepted)  # it is closed
+            assert not is_mute(accepted)
+        assert not is_mute(accepted)  # it is closed
 
 
 def test_of_what_is_no_tcp_nothing_is_known() -> None:
     one, other = socket.socketpair()
     with one, other:
         other.sendall(b"x")
-        assert not has_spoken(one)
+        assert not is_mute(one)
