@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 from collections.abc import Callable
 from functools import cache
@@ -127,10 +128,11 @@ class GivesBack:
         self._least = unused()
 
     async def look(self) -> None:
-        """To be called every `EVERY_S`; the work is done on another thread."""
+        """To be called every `EVERY_S`; what takes long is done on another thread."""
         unused = self._unused()
         self._least = min(self._least, unused)
         if unused - self._least >= _MUCH:
+            gc.collect()  # connections that were sent away are circles; what was loaded is frozen
             await asyncio.to_thread(give_back)
             self._least = self._unused()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -99,3 +100,16 @@ def test_holes_between_blocks_in_use_go_back() -> None:
 def test_what_threads_have_freed_goes_back() -> None:
     full, after = map(int, _in_a_process(_THREADS).split())
     assert full > 90 * MIB and after < 40 * MIB
+
+
+async def test_circles_that_hold_memory_are_found_when_it_is_given_back() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.me = self
+
+    unused = 100 * MIB
+    gives_back = memory.GivesBack(lambda: unused)
+    gone = weakref.ref(Circle())
+    unused += 10 * MIB
+    await gives_back.look()
+    assert gone() is None
