@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,23 @@ def check_upstreams(
     except InvalidRequest as error:
         raise click.BadParameter(f"{error.message}. {error.hint}") from error
     return texts
+
+
+def parse_weights(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, float], ...]:
+    """Names with their weights; a name may hold equal signs. Raises BadParameter."""
+    found = []
+    for one in texts:
+        name, _, text = one.rpartition("=")
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = 0.0
+        if not name or not 0 < weight < math.inf:
+            raise click.BadParameter(f"{one!r} is no NAME=WEIGHT with a weight above 0.")
+        found.append((name, weight))
+    return tuple(found)
 
 
 @click.command("dc", context_settings={"show_default": True})
@@ -178,6 +196,15 @@ def check_upstreams(
     default=_DEFAULT.max_client_share,
     type=click.FloatRange(0, 1, min_open=True),
     help="Of queue and buffers.",
+)
+@click.option(
+    "--client-weight",
+    "client_weights",
+    multiple=True,
+    metavar="NAME=WEIGHT",
+    callback=parse_weights,
+    show_default="1 each",
+    help="Of a client's turns where several wait; by its certificate's name, or its address.",
 )
 @click.option(
     "--handshake-timeout-s",

@@ -44,7 +44,8 @@ class GatewayConfig:
 
     Half of `max_buffered_bytes` is for messages being received, each of which may turn out to be
     the largest, half for those that are here and not answered. `max_client_share` is how much of
-    that half, and of the queue, one client may take. Of a client that pings more often than each
+    that half, and of the queue, one client may take; where several wait, they share by
+    `client_weights`, 1 of those that are not named. Of a client that pings more often than each
     `min_ping_interval_s`, the connection is closed.
 
     Of `max_streams` streams each may be sending the largest message, beside `max_buffered_bytes`;
@@ -98,6 +99,7 @@ class GatewayConfig:
     max_message_bytes: int | None = None
     max_buffered_bytes: int = 512 * 1024 * 1024
     max_client_share: float = 0.75
+    client_weights: tuple[tuple[str, float], ...] = ()
     handshake_timeout_s: float = HANDSHAKE_S
     receive_timeout_s: float = 10.0
     max_deadline_s: float = 60.0

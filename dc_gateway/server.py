@@ -27,6 +27,7 @@ from hawkvision.power import PowerSampler
 from hawkvision.serving import memory, service
 from hawkvision.serving.batch_runner import BatchRunner
 from hawkvision.serving.catalog import Catalog
+from hawkvision.serving.clients import certified_as
 from hawkvision.serving.control import IndexOnly
 from hawkvision.serving.grpc.door import Door
 from hawkvision.serving.metrics_port import MetricsPort
@@ -93,6 +94,7 @@ class Gateway:
             config.limits,
             self.forward,
             self._tracing,
+            _weights(config),
         )
         self._follower = follower_of(config)
         self._gives_back = memory.GivesBack()
@@ -239,6 +241,12 @@ class Gateway:
 
 def _forget(batched: dict[LargeModel, BatchedModel], model: LargeModel) -> None:
     batched.pop(model, None)
+
+
+def _weights(config: GatewayConfig) -> dict[str, float]:
+    """By `Peer.address`: a client is named by its certificate, or by where it calls from."""
+    named = dict(config.client_weights)
+    return named | {certified_as(name): weight for name, weight in named.items()}
 
 
 def _slots(config: GatewayConfig, models: Mapping[str, LargeModel]) -> int:

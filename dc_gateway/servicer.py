@@ -48,7 +48,8 @@ class InferenceServicer(InferenceService):
     calls. `refused` counts calls that were too many or too late, by the error's code and priority
     (`UNREAD`: before the message that names it was received); `answered` images by task and the
     rung that answered.
-    Calls for models that are not here go `elsewhere`, if there is such.
+    Calls for models that are not here go `elsewhere`, if there is such. `weights` are those of
+    clients' shares, by `Peer.address`; 1 where there is none.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class InferenceServicer(InferenceService):
         limits: ImageLimits | None = None,
         elsewhere: TaskUpstream | None = None,
         tracing: Tracing | None = None,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__("hawkvision")
         self._tracing = tracing
@@ -72,6 +74,7 @@ class InferenceServicer(InferenceService):
         self._pool = pool
         self._max_images = max_images
         self._images = images
+        self._weights = weights or {}
         self._batched = batched
         self._png = PngOf(ImageLimits() if limits is None else limits)
         self._control = control
@@ -229,7 +232,8 @@ class InferenceServicer(InferenceService):
         priority = Priority.of(parse_priority(given))
         from_rung = parse_from_rung(given, len(model.task.rungs) - 1)
         due = due_of(given, call.deadline)
-        claim = Claim(call.peer.address, 1.0, priority, due - time.monotonic())
+        who = call.peer.address
+        claim = Claim(who, self._weights.get(who, 1.0), priority, due - time.monotonic())
         try:
             with self._images.take(call.peer, len(pictures)):
                 images = [await self._encoded(one, due, claim, call) for one in pictures]

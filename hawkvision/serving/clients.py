@@ -24,4 +24,9 @@ class Clients:
                 f"no client of this name may call here: {', '.join(names)[:200] or 'none'}",
                 hint="The gateway's --allow-client says who may.",
             )
-        return Peer(peer.connection, f"certificate {names[0]}" if names else peer.address)
+        return Peer(peer.connection, certified_as(names[0]) if names else peer.address)
+
+
+def certified_as(name: str) -> str:
+    """The `Peer.address` of a client that is known by this name in its certificate."""
+    return f"certificate {name}"

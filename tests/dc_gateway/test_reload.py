@@ -64,7 +64,7 @@ async def code(one: Served, version: str = "") -> grpc.StatusCode | None:
 async def test_versions_take_over_under_traffic_and_no_call_is_dropped(
     repository: Path, batching: bool
 ) -> None:
-    """Callers that name no version, and an agent of each version that is resident."""
+    """Callers that name no version, and an agent of the old one; at last a damaged one comes."""
     answered: list[tuple[str, str]] = []
     stop = asyncio.Event()
 
@@ -82,6 +82,11 @@ async def test_versions_take_over_under_traffic_and_no_call_is_dropped(
                 before = len(answered)
                 await until(lambda before=before: len(answered) > before + 20)  # type: ignore[misc]
                 one.gateway.reload()  # nothing is new
+            (add_version(repository, "3") / "dc.onnx").write_bytes(b"nothing")
+            with pytest.raises(VersionUnavailable, match="digest"):
+                await one.gateway.versions.load("tiny")
+            before = len(answered)
+            await until(lambda: len(answered) > before + 20)
         finally:
             stop.set()
             await asyncio.gather(*callers)  # raises what any call failed with

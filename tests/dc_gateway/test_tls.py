@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import grpc.aio
 import pytest
 
 from dc_gateway.config import GatewayConfig
+from dc_gateway.model import LargeModel
 from dc_gateway.server import Gateway
 from hawkvision.oip import open_inference_pb2 as messages
 from hawkvision.oip.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -36,6 +37,7 @@ from tests.dc_gateway.tls import (
     metrics,
     mutual,
 )
+from tests.models import coloured_jpeg
 
 
 async def test_only_who_shows_a_certificate_of_the_authority_is_answered(
@@ -108,6 +110,37 @@ async def test_a_client_is_its_certificate_s_name_however_it_connects(
         for call in (*calls, waits):
             call.cancel()
         await asyncio.gather(*calls, waits, return_exceptions=True)
+
+
+async def test_clients_that_wait_have_turns_by_their_weights(
+    serve: Serve, ours: Authority, agent: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ours.sign("two", "DNS:agent-2")
+    images = {coloured_jpeg("red"): "agent-1", coloured_jpeg("blue"): "agent-2"}
+    turns: list[str] = []
+    predict = LargeModel.predict
+
+    def noted(model: LargeModel, asked: Sequence[bytes], *more: Any, **named: Any) -> Any:
+        turns.append(images[asked[0]])
+        return predict(model, asked, *more, **named)
+
+    monkeypatch.setattr(LargeModel, "predict", noted)
+    weights = (("agent-1", 3.0),)
+    async with (
+        serve(**mutual(ours, max_client_share=1.0, client_weights=weights)) as served,
+        channel_to(served, ours.ca, agent) as first,
+        channel_to(served, ours.ca, other) as second,
+    ):
+        channels = {"agent-1": first, "agent-2": second}
+        async with busy_thread(served):
+            calls: list[Any] = []
+            for image in sorted(4 * list(images), key=lambda one: images[one], reverse=True):
+                channel = channels[images[image]]
+                stub = GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+                calls.append(stub.ModelInfer(infer_request(image), timeout=60))
+                await until(lambda: served.gateway.pool.waiting == len(calls))
+        await asyncio.gather(*calls)
+    assert turns == ["agent-2", *3 * ["agent-1"], "agent-2", "agent-1", *2 * ["agent-2"]]
 
 
 # Renewal.
