@@ -99,8 +99,9 @@ def unused_bytes() -> int:
 def forget_start() -> None:
     """Let go of the code that only the start needed; what is called again comes back page by page.
 
-    Of libraries such as ONNX Runtime that is most. Pages of code are clean copies of their files,
-    unless somebody (a debugger) has written to them: then they stay.
+    Of libraries such as ONNX Runtime that is most. Pages of code are their files' own, unless
+    somebody (a debugger) has written to them: those are anonymous, and their mapping stays. Whether
+    a page is dirty says nothing: all of a file in tmpfs are, and of one that was just installed.
     """
     glibc = _glibc()
     try:
@@ -114,7 +115,7 @@ def forget_start() -> None:
             start, _, end = head.partition("-")
             is_code = rest.startswith("r-xp") and "/" in rest
             code = (int(start, 16), int(end, 16)) if is_code else None
-        elif head == "Private_Dirty:" and code is not None and glibc is not None:
+        elif head == "Anonymous:" and code is not None and glibc is not None:
             if rest.split()[0] == "0":
                 glibc.madvise(code[0], code[1] - code[0], _MADV_DONTNEED)
             code = None

@@ -1,10 +1,10 @@
 """Where a request's CPU time goes: an agent in this process, sampled while it is loaded.
 
 `python -m loadtest.bench.profile [--connections 8] [--seconds 8] [--speedscope FILE]` prints
-microseconds a request by part, and writes a flame graph for https://www.speedscope.app (which reads
-the file in the browser). SIGPROF comes with CPU time, at every tick of the kernel's clock (1 to
-10 ms), so time in a library counts for the line that called it. One thread: the event loop does
-everything.
+microseconds a request by part, beside those of the bare loop, which runs in turn with it in the
+same process, and writes a flame graph for https://www.speedscope.app (which reads the file in the
+browser). SIGPROF comes with CPU time, at every tick of the kernel's clock (1 to 10 ms), so time in
+a library counts for the line that called it. One thread: the event loop does everything.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,18 +30,24 @@ from edge_agent.loading import load_tasks
 from hawkvision.cli.output import screen, write_json
 from hawkvision.serving.event_loop import new_event_loop
 from loadtest.bench.server import bench_image, local_path
+from loadtest.peers.work import Work
 
 Stack = tuple[str, ...]
 """From the outermost call: `file.py:function`, files as they are imported."""
 
 _EVERY_S = 0.001
 _WARM_UP_S = 1.5
+_ROUNDS = 4
+"""So many turns each of the agent and the bare loop have."""
+
 _POOL = ("admission", "fair_queue", "job", "lane", "pace", "pool", "promises")
-PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("network (ONNX Runtime)", ("hawkvision/rungs.py:outputs",)),
+_NETWORK, _FIT, _DECODE = "network (ONNX Runtime)", "fit to the network's size", "decode"
+Parts = tuple[tuple[str, tuple[str, ...]], ...]
+PARTS: Parts = (
+    (_NETWORK, ("hawkvision/rungs.py:outputs",)),
     ("softmax and prediction", ("hawkvision/rungs.py:predict",)),
-    ("fit to the network's size", ("hawkvision/images/geometry.py:fit",)),
-    ("decode", ("hawkvision/rungs.py:prepare",)),
+    (_FIT, ("hawkvision/images/geometry.py:fit",)),
+    (_DECODE, ("hawkvision/rungs.py:prepare",)),
     (
         "counting, audits, receipt",
         (
@@ -78,6 +85,13 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """A sample counts for the first part of which its stack has a call."""
 
+BARE_PARTS: Parts = (
+    (_FIT, ("hawkvision/images/geometry.py:fit",)),
+    (_DECODE, ("loadtest/peers/work.py:pixels",)),
+    (_NETWORK, ("loadtest/peers/work.py:best",)),
+)
+"""The same of the bare loop."""
+
 _REST = "event loop, and what no request asks for"
 
 
@@ -113,21 +127,21 @@ def _short(file: str) -> str:
     return file.rsplit("/", 1)[-1]
 
 
-def part_of(stack: Stack) -> str:
-    """Which part of `PARTS` a sample belongs to."""
-    for name, calls in PARTS:
+def part_of(stack: Stack, parts: Parts = PARTS) -> str:
+    """Which of the parts a sample belongs to."""
+    for name, calls in parts:
         if any(frame.startswith(call) for frame in stack for call in calls):
             return name
     return _REST
 
 
-def by_part(stacks: Counter[Stack]) -> dict[str, float]:
-    """Share of the samples by part, in the order of `PARTS`; they add up to 1."""
+def by_part(stacks: Counter[Stack], parts: Parts = PARTS) -> dict[str, float]:
+    """Share of the samples by part, in the order of `parts`; they add up to 1."""
     found: Counter[str] = Counter()
     for stack, count in stacks.items():
-        found[part_of(stack)] += count
+        found[part_of(stack, parts)] += count
     total = max(1, stacks.total())
-    return {name: found[name] / total for name in (*(name for name, _ in PARTS), _REST)}
+    return {name: found[name] / total for name in (*(name for name, _ in parts), _REST)}
 
 
 def speedscope(stacks: Counter[Stack], name: str) -> dict[str, Any]:
@@ -153,28 +167,60 @@ def speedscope(stacks: Counter[Stack], name: str) -> dict[str, Any]:
     }
 
 
-async def _profile(task: str, connections: int, seconds: float) -> tuple[Counter[Stack], float]:
-    """The samples, and CPU ms a request."""
+class Profile:
+    """Samples of turns of the same work, and the CPU time that they took."""
+
+    def __init__(self) -> None:
+        self.sampler = Sampler()
+        self._cpu_s, self._count = 0.0, 0
+
+    async def turn(self, work: Callable[[], Awaitable[int]]) -> None:
+        """Sample one turn, which says how many images it did."""
+        before = time.process_time()
+        self.sampler.start()
+        try:
+            self._count += await work()
+        finally:
+            self.sampler.stop()
+        self._cpu_s += time.process_time() - before
+
+    @property
+    def cpu_ms(self) -> float:
+        """Of one image."""
+        return self._cpu_s / max(1, self._count) * 1e3
+
+
+async def profile(task: str, connections: int, seconds: float) -> tuple[Profile, Profile]:
+    """An agent and the bare loop, each for `seconds` in all."""
     config = EdgeConfig(port=0, gateways=("127.0.0.1:1",), tasks=(task,), threads=1, rtp_port=0)
     agent = Agent(config, load_tasks(config))
     port = await agent.start()
-    sampler = Sampler()
+    loaded, bare = Profile(), Profile()
+    data, work, turn_s = bench_image(task), Work(task), seconds / _ROUNDS
+
+    async def no_server() -> int:
+        count, end = 0, time.perf_counter() + turn_s
+        while time.perf_counter() < end:
+            work.best(data)
+            count += 1
+        return count
+
     try:
         with tempfile.TemporaryDirectory() as folder:
             image = Path(folder) / "image.jpg"
-            image.write_bytes(bench_image(task))
+            image.write_bytes(data)
             to = (config.host, str(port), local_path(task), str(image), str(connections))
             await _load(to, _WARM_UP_S)
-            before = time.process_time()
-            sampler.start()
-            count = (await _load(to, seconds))["count"]
-            sampler.stop()
-            return sampler.stacks, (time.process_time() - before) / count * 1e3
+            for _ in range(_ROUNDS):
+                await bare.turn(no_server)
+                await loaded.turn(lambda: _load(to, turn_s))
+        return loaded, bare
     finally:
         await agent.close()
 
 
-async def _load(to: tuple[str, ...], seconds: float) -> dict[str, Any]:
+async def _load(to: tuple[str, ...], seconds: float) -> int:
+    """How many requests were answered."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -186,8 +232,7 @@ async def _load(to: tuple[str, ...], seconds: float) -> dict[str, Any]:
     told, _ = await child.communicate()
     if child.returncode:
         raise click.ClickException("the load ended with an error")
-    result: dict[str, Any] = json.loads(told)
-    return result
+    return int(json.loads(told)["count"])
 
 
 @click.command(context_settings={"show_default": True})
@@ -201,16 +246,22 @@ def main(
 ) -> None:
     """See the module."""
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        stacks, cpu_ms = runner.run(_profile(task, connections, seconds))
-    shares = by_part(stacks)
-    table = Table("part", "share", "µs a request", title=f"{task}, {connections} connections")
+        loaded, bare = runner.run(profile(task, connections, seconds))
+    stacks, cpu_ms = loaded.sampler.stacks, loaded.cpu_ms
+    shares, bare_shares = by_part(stacks), by_part(bare.sampler.stacks, BARE_PARTS)
+    title = f"{task}, {connections} connections"
+    table = Table("part", "share", "µs a request", "µs in the bare loop", title=title)
     for name, share in shares.items():
-        table.add_row(name, f"{share:.1%}", f"{share * cpu_ms * 1e3:.0f}")
-    table.add_row("all", "", f"{cpu_ms * 1e3:.0f}")
+        of_bare = bare_shares.get(name)
+        beside = "" if of_bare is None else f"{of_bare * bare.cpu_ms * 1e3:.0f}"
+        table.add_row(name, f"{share:.1%}", f"{share * cpu_ms * 1e3:.0f}", beside)
+    table.add_row("all", "", f"{cpu_ms * 1e3:.0f}", f"{bare.cpu_ms * 1e3:.0f}")
     screen().print(table)
     if flames is not None:
-        flames.write_text(json.dumps(speedscope(stacks, f"{task}, {connections} connections")))
-    write_json(json_file, {"cpu_ms": cpu_ms, "samples": stacks.total(), "shares": shares})
+        flames.write_text(json.dumps(speedscope(stacks, title)))
+    beside_it = {"cpu_ms": bare.cpu_ms, "shares": bare_shares}
+    found = {"cpu_ms": cpu_ms, "samples": stacks.total(), "shares": shares, "bare": beside_it}
+    write_json(json_file, found)
 
 
 if __name__ == "__main__":

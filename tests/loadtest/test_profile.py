@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from loadtest.bench.profile import PARTS, by_part, part_of, speedscope
+from loadtest.bench.profile import BARE_PARTS, PARTS, by_part, part_of, speedscope
 
 _POOL = ("hawkvision/serving/pool.py:_turn", "hawkvision/serving/job.py:run")
 _DECODE = (*_POOL, "hawkvision/rungs.py:prepare", "hawkvision/images/jpeg.py:_decode")
@@ -22,6 +22,17 @@ def test_shares_add_up_to_one() -> None:
     shares = by_part(Counter({_POOL: 1, _DECODE: 3, _FIT: 4}))
     assert sum(shares.values()) == 1
     assert shares["decode"] == 3 / 8
+
+
+def test_parts_of_the_bare_loop_have_the_names_of_the_agent_s() -> None:
+    best = ("loadtest/bench/profile.py:no_server", "loadtest/peers/work.py:best")
+    pixels = (*best, "loadtest/peers/work.py:pixels")
+    fit = (*pixels, "hawkvision/images/geometry.py:fit")
+    decode = (*pixels, "hawkvision/images/decode.py:decode")
+    shares = by_part(Counter({best: 4, pixels: 1, decode: 1, fit: 2}), BARE_PARTS)
+    assert (shares["network (ONNX Runtime)"], shares["decode"]) == (1 / 2, 1 / 4)
+    assert {name for name, _ in BARE_PARTS} <= {name for name, _ in PARTS}
+    assert sum(shares.values()) == 1
 
 
 def test_a_flame_graph_has_every_sample_with_its_weight() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
+import orjson
 import pytest
 
 from hawkvision.serving import memory
@@ -41,6 +44,33 @@ def test_code_that_was_let_go_still_runs() -> None:
     kept = memory.resident_bytes()
     assert before == 0 or kept < before
     assert str(ctypes.CDLL(None).getpid)
+
+
+def _code(library: Path) -> tuple[int, int, int]:
+    """Start and end of a library's code in this process, and kB of it that are resident."""
+    place = (0, 0)
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        head, _, rest = line.partition(" ")
+        if not head.endswith(":"):
+            start, _, end = head.partition("-")
+            is_it = rest.startswith("r-xp") and rest.endswith(str(library))
+            place = (int(start, 16), int(end, 16)) if is_it else (0, 0)
+        elif head == "Rss:" and place != (0, 0):
+            return *place, int(rest.split()[0])
+    raise AssertionError(f"{library} has no code here")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_library_that_was_just_written_is_let_go_too(tmp_path: Path) -> None:
+    library = tmp_path / "written.so"
+    (original,) = Path(orjson.__file__).parent.glob("orjson*.so")
+    shutil.copyfile(original, library)  # not on the disk yet: its pages are dirty
+    assert ctypes.CDLL(str(library))
+    start, end, _ = _code(library)
+    ctypes.string_at(start, end - start)
+    assert _code(library)[2] * 1024 == end - start
+    memory.forget_start()
+    assert _code(library)[2] == 0
 
 
 def _in_a_process(code: str) -> str:
