@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dc_gateway.config import GatewayConfig
 from dc_gateway.model import LargeModel
 from hawkvision.errors import HawkVisionError, InvalidRequest
+from hawkvision.repository import updatable
 from hawkvision.serving.control import ModelControl
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def follower_of(config: GatewayConfig) -> Follower | None:
         root = config.updates_root.read_bytes()
     except OSError as error:
         raise InvalidRequest(f"{config.updates_root}: {error.strerror or error}") from error
-    folder = config.model_repository / FOLDER / "dc"
+    folder = updatable(config.model_repository) / FOLDER / "dc"
     return Follower(config, UpdateClient(config.updates, root, folder))
 
 

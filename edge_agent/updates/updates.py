@@ -22,6 +22,7 @@ from edge_agent.updates.shown import UpdateCollector
 from edge_agent.updates.source import TrialSource
 from edge_agent.updates.state import UpdateState
 from hawkvision.errors import InvalidRequest
+from hawkvision.repository import updatable
 from hawkvision.serving.catalog import Catalog
 from hawkvision.serving.control import ModelControl
 from hawkvision.serving.pool import WorkerPool
@@ -71,7 +72,7 @@ class Updates:
             )
         self._config = config
         self._pins = parse_pins(config.updates_pin)
-        folder = config.model_repository / FOLDER / "edge"
+        folder = updatable(config.model_repository) / FOLDER / "edge"
         try:
             root = config.updates_root.read_bytes()
         except OSError as error:

@@ -15,7 +15,7 @@ import click
 from hawkvision.cli.output import write_json
 from hawkvision.engines import flavour_of
 from hawkvision.errors import HawkVisionError, RepositoryError
-from hawkvision.repository import shipped_repository
+from hawkvision.repository import updatable
 from hawkvision.repository.task import Task
 from hawkvision.updates.checks import computes_as_certified
 from hawkvision.updates.client import UpdateClient
@@ -184,8 +184,8 @@ def _fetching(function: F) -> F:
             "--model-repository",
             "repository",
             type=_folder,
-            default=shipped_repository,
-            show_default="the tasks that ship",
+            required=True,
+            help="Where versions, and what was seen of URL, are kept.",
         ),
         click.option("--updates-root", "root", type=_file, required=True, help="Whom to trust."),
         click.argument("url"),
@@ -195,7 +195,7 @@ def _fetching(function: F) -> F:
 
 
 def _client(url: str, root: Path, repository: Path) -> UpdateClient:
-    return UpdateClient(url, root.read_bytes(), repository / ".updates" / "cli")
+    return UpdateClient(url, root.read_bytes(), updatable(repository) / ".updates" / "cli")
 
 
 @command.command("check", context_settings={"show_default": True})
@@ -232,9 +232,10 @@ def pull(
 
     Waves are for agents: this takes the version at once.
     """
+    client = _client(url, root, repository)
     repository.mkdir(parents=True, exist_ok=True)
     rows, faults = [], []
-    with _client(url, root, repository).look() as look:
+    with client.look() as look:
         for task in tasks or look.tasks():
             try:
                 release = look.release(task)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 from collections.abc import Callable
 from functools import cache
@@ -15,8 +16,11 @@ from pathlib import Path
 EVERY_S = 5.0
 """How often it is looked whether there is something to give back, seconds."""
 
-_MUCH = 32 * 1024 * 1024
+_MUCH = 8 * 1024 * 1024
 """So many bytes more are resident than in use before it is worth while."""
+
+_KEPT_AT_THE_END = 32 * 1024 * 1024
+"""So many free bytes lie at the end of each arena, for the next images."""
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _MADV_DONTNEED = 4
@@ -65,7 +69,7 @@ def keep_together() -> None:
     if glibc is not None:
         glibc.mallopt(_M_ARENA_MAX, _ARENAS)
         glibc.mallopt(_M_MMAP_THRESHOLD, _OWN_PAGES)
-        glibc.mallopt(_M_TRIM_THRESHOLD, _MUCH)
+        glibc.mallopt(_M_TRIM_THRESHOLD, _KEPT_AT_THE_END)
 
 
 def give_back() -> None:
@@ -118,15 +122,18 @@ def forget_start() -> None:
 
 
 class GivesBack:
-    """Gives memory back when much more is `unused` than when it last was given back."""
+    """Gives memory back when much more is `unused` than was at the least since it last was."""
 
     def __init__(self, unused: Callable[[], int] = unused_bytes) -> None:
         self._unused = unused
         self._least = unused()
 
     async def look(self) -> None:
-        """To be called every `EVERY_S`; the work is done on another thread."""
-        if self._unused() - self._least >= _MUCH:
+        """To be called every `EVERY_S`; what takes long is done on another thread."""
+        unused = self._unused()
+        self._least = min(self._least, unused)
+        if unused - self._least >= _MUCH:
+            gc.collect()  # connections that were sent away are circles; what was loaded is frozen
             await asyncio.to_thread(give_back)
             self._least = self._unused()
 

@@ -16,11 +16,12 @@ from hawkvision.lossy.jpeg.layout import Layout
 from hawkvision.lossy.sender import SenderSettings, StreamSender
 from hawkvision.lossy.wire.rtp import RtpPacket
 from hawkvision.lossy.wire.rtpjpeg import PAYLOAD_TYPE, JpegFragment
-from tests.attack.attack import Attack, Pace, Tally, Target
-from tests.attack.http import send, session
+from tests.attack.attack import FAILURES, Attack, Pace, Tally, Target, failure
+from tests.attack.http import Client, send, session
 from tests.attack.parameters import picture
 
 _BURST = 20
+_AGAIN_S = 0.5
 
 
 async def _flood(
@@ -90,34 +91,40 @@ async def _many_sources(target: Target, tally: Tally) -> None:
 @asynccontextmanager
 async def _own_stream(
     target: Target, tally: Tally, **asked: object
-) -> AsyncIterator[dict[str, Any] | None]:
+) -> AsyncIterator[dict[str, Any]]:
     async with session(target) as client:
-        status, said = await send(
-            client,
-            tally,
-            "POST",
-            "/v1/streams",
-            json={"suite": "none", **asked},
-            headers=target.insider(),
-        )
-        offer: dict[str, Any] | None = json.loads(said) if status == 201 else None
+        offer = await _opened(target, client, tally, asked)
         try:
             yield offer
         finally:
-            if offer is not None:
-                with contextlib.suppress(Exception):
-                    path = f"/v1/streams/{offer['id']}"
-                    async with client.request("DELETE", path, headers=target.insider()):
-                        pass
+            with contextlib.suppress(Exception):
+                path = f"/v1/streams/{offer['id']}"
+                async with client.request("DELETE", path, headers=target.insider()):
+                    pass
+
+
+async def _opened(
+    target: Target, client: Client, tally: Tally, asked: dict[str, object]
+) -> dict[str, Any]:
+    """The offer of a stream, asked for until there is one: other attackers may have filled up."""
+    body = {"suite": "none", **asked}
+    while True:
+        try:
+            status, said = await send(
+                client, tally, "POST", "/v1/streams", json=body, headers=target.insider()
+            )
+            if status == 201:
+                offer: dict[str, Any] = json.loads(said)
+                return offer
+        except FAILURES as error:
+            tally.add(failure(error))
+        await asyncio.sleep(_AGAIN_S)
 
 
 async def _replayed(target: Target, tally: Tally) -> None:
     """The packets of one frame, again and again, old and new in any order."""
     noise = random.Random(29)
     async with _own_stream(target, tally) as offer:
-        if offer is None:
-            await asyncio.Event().wait()
-            return
         sender = StreamSender(int(offer["ssrc"]), SenderSettings(1200, 0, 85, 0.0), None)
         recorded = [
             packet for number in range(5) for packet in sender.frame(picture(), 9000 * number)
@@ -129,9 +136,6 @@ async def _huge_frames(target: Target, tally: Tally) -> None:
     """Frames of 2040 px a side that begin and never end, each at a new time."""
     noise = random.Random(31)
     async with _own_stream(target, tally, deadline_ms=60_000) as offer:
-        if offer is None:
-            await asyncio.Event().wait()
-            return
         ssrc = int(offer["ssrc"])
         numbers = iter(range(1 << 62))
 

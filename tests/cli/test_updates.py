@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from hawkvision.cli.models import command as models
 from hawkvision.cli.up import command as up
 from hawkvision.cli.updates import command as updates
-from hawkvision.errors import HawkVisionError
+from hawkvision.errors import HawkVisionError, InvalidRequest
+from hawkvision.repository import shipped_repository
 from hawkvision.updates import signatures
 from tests.models import add_version, build_tiny_repository
 from tests.updates.publishing import served
@@ -53,6 +54,19 @@ def test_from_keys_to_a_pulled_version(tmp_path: Path, passphrase: Path) -> None
         assert run("rotate", site, "targets", *keys).exit_code == 0
         assert "tiny version 2: fetched" in run("pull", url, *root, "--task", "tiny").output
     assert (mine / "tiny" / "2" / "task.toml").is_file()
+
+
+@pytest.mark.parametrize("word", ["check", "pull"])
+def test_nothing_is_written_into_the_tasks_that_ship(tmp_path: Path, word: str) -> None:
+    root = tmp_path / "root.json"
+    root.write_text("{}")
+    said = run(word, "http://127.0.0.1:1", "--updates-root", root)
+    assert "Missing option '--model-repository'" in said.output
+    shipped = shipped_repository()
+    options = ("--updates-root", root, "--model-repository", shipped)
+    said = run(word, "http://127.0.0.1:1", *options)
+    assert isinstance(said.exception, InvalidRequest)
+    assert not (shipped / ".updates").exists()
 
 
 def test_init_does_not_overwrite_keys(tmp_path: Path, passphrase: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hawkvision.errors import InvalidRequest
+from hawkvision.repository import shipped_repository
 from hawkvision.updates.release import Rollout, Wave
 from tests.dc_gateway.calls import until
 from tests.dc_gateway.test_reload import asked, served
@@ -53,4 +54,12 @@ async def test_an_address_needs_a_root(tmp_path: Path) -> None:
     shop = Shop(tmp_path / "shop")
     with pytest.raises(InvalidRequest, match="go together"):
         async with served(shop.repository, updates="http://127.0.0.1:1"):
+            pass
+
+
+async def test_the_tasks_that_ship_take_no_updates(tmp_path: Path) -> None:
+    root = tmp_path / "root.json"
+    root.write_text("{}")
+    with pytest.raises(InvalidRequest, match="that ship"):
+        async with served(shipped_repository(), updates="http://127.0.0.1:1", updates_root=root):
             pass

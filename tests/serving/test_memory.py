@@ -4,6 +4,7 @@ import ctypes
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import orjson
@@ -21,11 +22,11 @@ async def test_memory_goes_back_once_much_is_unused(monkeypatch: pytest.MonkeyPa
     gives_back = memory.GivesBack(lambda: unused)
     for step, times in (
         (1, 0),
-        (40 * MIB, 1),
+        (10 * MIB, 1),
         (0, 1),
         (-20 * MIB, 1),
-        (30 * MIB, 1),
-        (30 * MIB, 2),
+        (4 * MIB, 1),
+        (4 * MIB, 2),
     ):
         unused += step
         await gives_back.look()
@@ -129,3 +130,16 @@ def test_holes_between_blocks_in_use_go_back() -> None:
 def test_what_threads_have_freed_goes_back() -> None:
     full, after = map(int, _in_a_process(_THREADS).split())
     assert full > 90 * MIB and after < 40 * MIB
+
+
+async def test_circles_that_hold_memory_are_found_when_it_is_given_back() -> None:
+    class Circle:
+        def __init__(self) -> None:
+            self.me = self
+
+    unused = 100 * MIB
+    gives_back = memory.GivesBack(lambda: unused)
+    gone = weakref.ref(Circle())
+    unused += 10 * MIB
+    await gives_back.look()
+    assert gone() is None

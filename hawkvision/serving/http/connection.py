@@ -339,12 +339,12 @@ class Connection(web.RequestHandler):
         """Whether it answers a request whose body is not here yet."""
         return self._line is not None and self._busy and not self._body.is_eof()
 
-    def evictable(self, now: float) -> bool:
+    def evictable(self, now: float, quiet_s: float = _LEAST_QUIET_S) -> bool:
         """Whether it may be sent away to make room for somebody who has something to say."""
         if self.receives:
             return now - self._asked_at >= _LEAST_BODY_S
         quiet = self.waits or self._handshake is not None
-        return quiet and now - self._quiet_at >= _LEAST_QUIET_S
+        return quiet and now - self._quiet_at >= quiet_s
 
     @property
     def worth(self) -> tuple[int, float]:

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.connections import Book, Seat
+from hawkvision.serving.http.mute import is_mute
 from hawkvision.serving.http.replies import raw_error, too_many
 from hawkvision.serving.peers import peer_of
 from hawkvision.serving.ports import BACKLOG
@@ -32,6 +33,9 @@ _LOOK_S = 1.0
 _AGAIN_S = 0.2
 _SORT_AGAIN_S = 0.05
 """Sooner nobody looks again who could make room."""
+
+_MUTE_S = 0.05
+"""Who has said nothing for so long may be sent away: a client speaks as soon as it is connected."""
 
 _FAREWELL_S = 0.5
 _MOST_FAREWELLS = 32
@@ -76,6 +80,7 @@ class Listener:
         self._handing = handing
         self._sockets: list[socket.socket] = []
         self._connections: dict[Seat, Connection] = {}
+        self._lines: dict[Seat, socket.socket] = {}
         self._opening: set[asyncio.Task[None]] = set()
         self._farewells: dict[socket.socket, asyncio.TimerHandle] = {}
         self._idlest: dict[str | None, deque[Connection]] = {}
@@ -148,6 +153,7 @@ class Listener:
 
     def _left(self, seat: Seat) -> None:
         self._connections.pop(seat, None)
+        self._lines.pop(seat, None)
         if self._handing is not None:
             self._handing.note(self._book.open)
 
@@ -186,6 +192,7 @@ class Listener:
             return
         seat = self._book.enter(peer, self._left)
         connection = self._connections[seat] = self._make(seat)
+        self._lines[seat] = sock
         task = self._loop.create_task(self._open(sock, connection))
         if self._tls is not None:
             connection.shakes_hands(task)
@@ -235,7 +242,7 @@ class Listener:
 
     def _has_idle(self, peer: str | None, now: float) -> bool:
         idlest = self._idlest.get(peer, deque())
-        while idlest and not idlest[0].evictable(now):
+        while idlest and not self._may_go(idlest[0], now):
             idlest.popleft()
         return bool(idlest)
 
@@ -302,6 +309,8 @@ class Listener:
         """End who is overdue."""
         self._looks = self._loop.call_later(self._look_s, self._look)
         now, limits = self._loop.time(), self._book.limits
+        if now - self._sorted_at >= self._look_s:
+            self._idlest.clear()  # nobody who has gone is kept
         for connection in list(self._connections.values()):
             reason = connection.overdue(limits, now)
             if reason is not None:
@@ -312,7 +321,19 @@ class Listener:
         """Note who could make room, of each peer and (None) of all."""
         self._sorted_at = now
         self._idlest = {None: deque()}
-        idle = [one for one in self._connections.values() if one.evictable(now)]
-        for one in sorted(idle, key=lambda one: one.worth):
+        idle = [one for one in self._connections.values() if self._may_go(one, now)]
+        for one in sorted(idle, key=self._worth):
             self._idlest[None].append(one)
             self._idlest.setdefault(one.seat.peer, deque()).append(one)
+
+    def _worth(self, one: Connection) -> tuple[int, bool, float]:
+        """As the connection's, but who has said nothing at all goes before who has begun."""
+        kind, since = one.worth
+        return kind, kind == 0 and not self._is_mute(one), since
+
+    def _may_go(self, one: Connection, now: float) -> bool:
+        return one.evictable(now) or (one.evictable(now, _MUTE_S) and self._is_mute(one))
+
+    def _is_mute(self, one: Connection) -> bool:
+        line = self._lines.get(one.seat)
+        return line is not None and is_mute(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import json
 import os
 import resource
@@ -23,6 +24,7 @@ from edge_agent.agent import Agent
 from edge_agent.config import EdgeConfig
 from edge_agent.grpc.limits import CONNECTIONS
 from edge_agent.settings import connection_limits
+from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.connections import Book, ConnectionLimits, Seat
 from hawkvision.serving.peers import LOOPBACK
 from tests.certificates import Authority
@@ -254,6 +256,56 @@ async def test_who_begins_no_handshake_makes_room_for_who_does(
         assert agent.connections.ended["room"] == 1
         assert agent.connections.refused == {}
         await until(lambda: agent.connections.open == 3)
+
+
+async def test_who_has_begun_is_sent_away_after_who_has_said_nothing(
+    tiny_repository: Path, under_tls: dict[str, Any]
+) -> None:
+    trusting = under_tls.pop("trusting")
+    limits = {"head_timeout_s": 120.0, "max_connections": 3}
+    async with started(tiny_repository, **under_tls, **limits) as agent:
+        lines = [await connect(agent)]
+        lines[0][1].write(b"\x16\x03\x01\x02\x00\x01")
+        await until(lambda: agent.connections.open == 1)
+        lines += [await connect(agent) for _ in range(2)]
+        await until(lambda: agent.connections.open == 3)
+        await asyncio.sleep(0.5)
+        for silent in lines[1:]:
+            assert (await ask(await connect(agent, trusting))).status == 200
+            assert await end_of(silent) == b""
+        assert not lines[0][0].at_eof()
+        assert agent.connections.ended["room"] == 2
+
+
+async def test_a_fresh_handshake_is_not_refused_for_fresh_silence(
+    tiny_repository: Path, under_tls: dict[str, Any]
+) -> None:
+    trusting = under_tls.pop("trusting")
+    async with started(tiny_repository, **under_tls, max_connections=3) as agent:
+        for _ in range(3):
+            await connect(agent)
+        await until(lambda: agent.connections.open == 3)
+        await asyncio.sleep(0.1)
+        assert (await ask(await connect(agent, trusting))).status == 200
+        assert agent.connections.refused == {}
+
+
+async def test_who_made_room_is_not_kept(tiny_repository: Path) -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(one, Connection) for one in gc.get_objects())
+
+    limits = {"idle_timeout_s": 1.0, "max_connections": 20}
+    async with started(tiny_repository, **limits) as agent:
+        silent = [await connect(agent) for _ in range(20)]
+        await until(lambda: agent.connections.open == 20)
+        await asyncio.sleep(0.3)
+        assert (await exchange(agent, LIVE)).status == 200
+        assert agent.connections.ended["room"] == 1
+        for line in silent:
+            line[1].close()
+        await until(lambda: agent.connections.open == 0)
+        await until(lambda: kept() < 5)
 
 
 async def test_a_peer_that_begins_no_handshake_makes_room_for_its_own(

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.config import EdgeConfig
 from edge_agent.updates.state import UpdateState
+from edge_agent.updating import updates_of
 from hawkvision.errors import InvalidRequest, RepositoryError
 from hawkvision.updates.release import Wave
 from hawkvision.updates.waves import Phase, place_of
@@ -265,3 +267,11 @@ async def test_an_address_needs_a_root(models: Path) -> None:
     with pytest.raises(InvalidRequest, match="go together"):
         async with started(models, updates="http://127.0.0.1:1"):
             pass
+
+
+async def test_the_tasks_that_ship_take_no_updates(tmp_path: Path) -> None:
+    root = tmp_path / "root.json"
+    root.write_text("{}")
+    config = EdgeConfig(updates="http://127.0.0.1:1", updates_root=root)
+    with pytest.raises(InvalidRequest, match="that ship"):
+        updates_of(config, None)
