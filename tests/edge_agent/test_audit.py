@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.certificates import Authority
 from tests.edge_agent.agents import exchange, request, started
 from tests.edge_agent.grpc.test_servicer import client
 from tests.models import coloured_jpeg
+from tests.processes import HANGS_S
 
 SECRET, WEAK = "hvk_the-key-of-the-operator-0123456789", "hvk_a-key-that-reads-0123456789"
 WRONG = "hvk_a-key-that-nobody-knows-0123456789"
@@ -144,6 +146,29 @@ def test_a_full_queue_and_a_full_disk_are_counted_and_hold_up_nobody(tmp_path: P
         audit.note("targets.stored", key="a", peer="b")
     audit.close()
     assert audit.lost == 5000
+
+
+def test_what_cannot_be_written_waits_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where attackers hold all descriptors for a while."""
+    monkeypatch.setattr("hawkvision.serving.access.audit._AGAIN_S", 0.01)
+    path = tmp_path / "later" / "audit.jsonl"
+    audit = AuditLog(path)
+    audit.note("targets.stored", key="a", peer="b", number=0)
+    end = time.monotonic() + HANGS_S
+    while not caplog.records:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    audit.note("targets.stored", key="a", peer="b", number=1)
+    path.parent.mkdir()
+    while not path.exists() or len(lines(path)) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    audit.close()
+    assert [one["number"] for one in lines(path)] == [0, 1]
+    assert audit.lost == 0
+    assert len([one for one in caplog.records if "the audit log" in one.getMessage()]) == 1
 
 
 def test_a_file_that_is_moved_away_is_made_anew(tmp_path: Path) -> None:

@@ -28,13 +28,16 @@ _WAITING = 1024
 _TEXT = 200
 _DENIED = Rate(10.0, 50.0)
 _ENDS_S = 2.0
+_AGAIN_S = 0.5
+"""After what could not be written it is tried again."""
 
 
 class AuditLog:
     """Notes go to `path` (made with mode 0600, and opened anew for every batch of lines, so that it
     may be moved away), or without one to the logger `hawkvision.audit`.
 
-    `lost` counts what was never written: no room in the queue, or the disk refused.
+    What cannot be written (no free descriptor, a full disk) is tried again, and new notes wait
+    behind it. `lost` counts what was never written: no room to wait, or not even at the end.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -45,6 +48,7 @@ class AuditLog:
         self._waiting: queue.Queue[bytes | None] = queue.Queue(_WAITING)
         self._thread: threading.Thread | None = None
         self._complained = False
+        self._ends = threading.Event()
 
     def note(self, event: str, *, key: str | None, peer: str, **what: str | int | None) -> None:
         """Something was changed, or tried: by whom, from where. Texts are cut at 200 characters."""
@@ -79,35 +83,45 @@ class AuditLog:
             self.lost += 1
 
     def _write(self) -> None:
-        while (line := self._waiting.get()) is not None:
+        ends = False
+        while not ends and (line := self._waiting.get()) is not None:
             lines = [line]
-            ends = False
             with contextlib.suppress(queue.Empty):
                 while not ends:
                     more = self._waiting.get_nowait()
                     ends = more is None
                     lines += [] if more is None else [more]
-            self._append(lines)
-            if ends:
-                return
+            while (lines := self._append(lines)) and not self._ends.wait(_AGAIN_S):
+                pass
+            self.lost += len(lines)
+        self._lose_the_rest()
 
-    def _append(self, lines: list[bytes]) -> None:
+    def _append(self, lines: list[bytes]) -> list[bytes]:
+        """Those that could not be written."""
         assert self._path is not None
+        written = 0
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             handle = os.open(self._path, flags, 0o600)
             try:
                 for line in lines:  # a write of its own each, so that workers' lines stay whole
                     os.write(handle, line + b"\n")
+                    written += 1
             finally:
                 os.close(handle)
         except OSError as error:
-            self.lost += len(lines)
             if not self._complained:
                 _own.error("the audit log %s: %s", self._path, error.strerror or error)
             self._complained = True
         else:
             self._complained = False
+        return lines[written:]
+
+    def _lose_the_rest(self) -> None:
+        """Nothing is written any more."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.lost += self._waiting.get_nowait() is not None
 
     def check(self) -> None:
         """Raise OSError where the file cannot be written to."""
@@ -117,6 +131,7 @@ class AuditLog:
     def close(self) -> None:
         """Write what waits; at most two seconds are given to that."""
         if self._thread is not None:
+            self._ends.set()
             with contextlib.suppress(queue.Full):
                 self._waiting.put(None, timeout=_ENDS_S)
             self._thread.join(_ENDS_S)

@@ -34,6 +34,9 @@ _AGAIN_S = 0.2
 _SORT_AGAIN_S = 0.05
 """Sooner nobody looks again who could make room."""
 
+_ROOMS_AT_ONCE = 8
+"""Of those that are sent away, the descriptors are free some turns of the event loop later."""
+
 _MUTE_S = 0.05
 """Who has said nothing for so long may be sent away: a client speaks as soon as it is connected."""
 
@@ -81,6 +84,7 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._connections: dict[Seat, Connection] = {}
         self._lines: dict[Seat, socket.socket] = {}
+        self._rooms = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._farewells: dict[socket.socket, asyncio.TimerHandle] = {}
         self._idlest: dict[str | None, deque[Connection]] = {}
@@ -158,7 +162,10 @@ class Listener:
             self._handing.note(self._book.open)
 
     def _accept(self, listening: socket.socket, most: int = _AT_ONCE) -> None:
+        rooms = self._rooms
         for _ in range(most):
+            if self._rooms - rooms >= _ROOMS_AT_ONCE:
+                return  # to accept more when the descriptors of who was sent away are free
             try:
                 sock, address = listening.accept()
             except (BlockingIOError, InterruptedError):
@@ -237,6 +244,7 @@ class Listener:
                 return False
         found = self._idlest[peer].popleft()
         self._book.ended["room"] += 1
+        self._rooms += 1
         found.end("room")
         return True
 

@@ -26,6 +26,7 @@ from edge_agent.grpc.limits import CONNECTIONS
 from edge_agent.settings import connection_limits
 from hawkvision.serving.http.connection import Connection
 from hawkvision.serving.http.connections import Book, ConnectionLimits, Seat
+from hawkvision.serving.http.listener import Listener
 from hawkvision.serving.peers import LOOPBACK
 from tests.certificates import Authority
 from tests.edge_agent.agents import Reply, exchange, read_reply, request, started
@@ -288,6 +289,31 @@ async def test_a_fresh_handshake_is_not_refused_for_fresh_silence(
         await asyncio.sleep(0.1)
         assert (await ask(await connect(agent, trusting))).status == 200
         assert agent.connections.refused == {}
+
+
+async def test_of_many_at_once_few_are_sent_away_before_their_descriptors_are_free(
+    tiny_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    accept = Listener._accept
+
+    def counting(listener: Listener, *what: Any) -> None:
+        before = listener._rooms
+        accept(listener, *what)
+        made.append(listener._rooms - before)
+
+    monkeypatch.setattr(Listener, "_accept", counting)
+    async with started(tiny_repository, max_connections=30) as agent:
+        held = [await connect(agent) for _ in range(30)]
+        await until(lambda: agent.connections.open == 30)
+        await asyncio.sleep(0.1)
+        port = int(agent.url.rpartition(":")[2])
+        more = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+        await until(lambda: agent.connections.ended["room"] == 30)
+        assert max(made) == 8
+        for line in more:
+            line.close()
+        assert [await end_of(line) for line in held] == [b""] * 30
 
 
 async def test_who_made_room_is_not_kept(tiny_repository: Path) -> None:
