@@ -21,6 +21,7 @@ from edge_agent.local import LocalTask
 from edge_agent.metrics import AgentMetrics
 from hawkvision.serving.access.guard import Guard
 from hawkvision.serving.shared import Shared
+from hawkvision.serving.turns import in_turns
 from hawkvision.tracking.records import CountKey
 from hawkvision.tracking.trust import vouched
 
@@ -79,19 +80,15 @@ async def export(agent: Parts, old_s: float = 0.0) -> None:
         found = fleet.report(name, read, lambda _key: True)
         agent.metrics.set_accuracy(task, await _gauges(found))
         for app in agent.guard.ring.apps:
+            await asyncio.sleep(0)  # and between one app and the next, where one has no targets
             counted = vouched(app)
             found = fleet.report(name, read, partial(_of_app, counted), counted)
             agent.metrics.set_accuracy(task, await _gauges(found), app)
 
 
 async def _gauges(found: DeliveredWindows) -> dict[str, dict[str, float]]:
-    """Requests are answered between one target and the next, and one app and the next."""
-    await asyncio.sleep(0)
-    gauges = {}
-    for target, values in gauges_of(found):
-        gauges[target] = values
-        await asyncio.sleep(0)
-    return gauges
+    """Requests are answered between one target and the next."""
+    return {target: values async for target, values in in_turns(gauges_of(found))}
 
 
 def _of_app(counted: str, key: CountKey) -> bool:

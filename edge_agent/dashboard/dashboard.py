@@ -39,6 +39,7 @@ from edge_agent.upstream import GrpcUpstream
 from hawkvision.contract.power import PowerStatus
 from hawkvision.errors import LimitReached, StoreUnavailable
 from hawkvision.power import PowerSampler
+from hawkvision.serving.turns import in_turns
 
 MOST_LISTENERS = 16
 _ACCURACY_S = 5.0
@@ -196,10 +197,7 @@ class Dashboard:
         for name, local in list(self._agent.tasks.items()):
             found = await fleet.delivered(local.counted, lambda _key: True, WINDOWS, "")
             shown, more = busiest(found)
-            targets = []
-            for target in shown:
-                targets.append(target_view(target, found))
-                await asyncio.sleep(0)
+            targets = [target_view(target, found) async for target in in_turns(shown)]
             views.append(TaskView(name, local.version, tuple(targets), more, found.audit_share))
         self._tasks = tuple(views)
         try:

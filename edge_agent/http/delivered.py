@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -34,6 +33,7 @@ from hawkvision.serving.http.replies import encoded, encoded_reply, json_reply
 from hawkvision.serving.http.routes import Route
 from hawkvision.serving.http.shapes import JSON, Shape, says
 from hawkvision.serving.shared import AtOnce, Shared
+from hawkvision.serving.turns import in_turns
 from hawkvision.tracking import estimate
 from hawkvision.tracking.counts import Delivered, Sums, add_up
 from hawkvision.tracking.records import AppTarget
@@ -172,10 +172,7 @@ async def _encoded(task: str, found: DeliveredWindows, app: AppThreshold | None 
     """
     windows = {}
     for name, targets in found.windows.items():
-        tallies = {}
-        for target, sums in targets.items():
-            tallies[target] = tally_of(sums)
-            await asyncio.sleep(0)  # requests are answered between one target and the next
+        tallies = {target: tally_of(sums) async for target, sums in in_turns(targets.items())}
         windows[name] = Window(tally_of(add_up(targets.values())), tallies)
     return encoded(_report(task, found, windows, app).as_dict())
 

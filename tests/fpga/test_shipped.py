@@ -67,6 +67,7 @@ def test_integers_are_as_accurate_on_photos_as_recorded() -> None:
     photos = whole.part(whole.members[::5])
     for name, file in (("accurate", "edge"), ("fast", "fast")):
         network = load_network(TASK.folder / f"{file}.fpga.npz")
+        assert record[name]["digest"] == f"{network.digest:08x}"
         expected = record[name]["integer_top1"]
         spread = math.sqrt(expected * (1 - expected) / len(photos))
         assert accuracy(network, photos, TASK.kind.truth) == pytest.approx(expected, abs=3 * spread)
