@@ -82,6 +82,11 @@ class History:
         self._last.extend(self.seconds.close(now))
         self.minutes.close(now)
 
+    @property
+    def last_seconds(self) -> int:
+        """How many seconds `last_minute` is of: fewer than 60 soon after the start."""
+        return len(self._last)
+
     def last_minute(self) -> Point | None:
         """The last 60 seconds that are over, together; None before there are any."""
         if not self._last:

@@ -91,6 +91,7 @@ class Ledger:
         return {
             "now": round(now, 2),
             "last_minute": None if minute is None else asdict(minute),
+            "last_seconds": self._history.last_seconds,
             "seconds": self._history.seconds.columns(after),
             "minutes": self._history.minutes.columns(minutes_after),
             "thresholds": self._moves.as_list(after),

@@ -10,7 +10,7 @@ function showVerdict(state, windowName) {
 
 function showFigures(now, windowName) {
   const minute = now.last_minute ?? {};
-  const refused = minute.refused > 0 ? `${Math.max(1, Math.round(60 * minute.refused))} refused` : "none refused";
+  const refused = minute.refused > 0 ? `${Math.max(1, Math.round(now.last_seconds * minute.refused))} refused` : "none refused";
   figure("rate", amount(minute.rate ?? 0), " /s");
   say("rate-more", refused);
   const [number, unit = ""] = milliseconds(minute.p50_ms).split(" ");

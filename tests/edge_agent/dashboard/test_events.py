@@ -87,6 +87,8 @@ async def test_answers_are_counted_and_shown(tiny_repository: Path) -> None:
     shown = [(one["label"], one["served_by"]) for one in data["answers"]]
     assert shown == [(one["label"], one["served_by"]) for one in given]
     assert data["last_minute"]["p50_ms"] > 0
+    if data["last_seconds"] < 60:  # rates times seconds are what came, from the start on
+        assert data["last_minute"]["rate"] * data["last_seconds"] == pytest.approx(12, abs=0.5)
     [series] = data["thresholds"]
     assert (series["task"], series["target"]) == ("tiny", "0.5")
 

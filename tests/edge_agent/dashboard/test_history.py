@@ -88,6 +88,16 @@ def test_the_last_minute_is_of_sixty_seconds_together() -> None:
     history.close(100.0)
     last = history.last_minute()
     assert last is not None and last.rate == 1.0
+    assert history.last_seconds == 60
+
+
+def test_soon_after_the_start_the_last_minute_is_of_fewer_seconds() -> None:
+    history = History()
+    for second in range(5):
+        history.add(second, Tick(refused=12))
+    history.close(5.0)
+    last = history.last_minute()
+    assert last is not None and last.refused * history.last_seconds == 60
 
 
 def test_before_a_second_is_over_there_is_no_last_minute() -> None:
